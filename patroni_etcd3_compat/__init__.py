@@ -1,0 +1,5 @@
+"""Patroni on etcd clusters whose members run different versions.
+
+Imported at every start of this Python (see ``plugin``), so it holds nothing but the version.
+"""
+__version__ = '0.1.0'

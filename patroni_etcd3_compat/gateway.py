@@ -1,0 +1,311 @@
+"""Which etcd member serves which gateway prefix, and sending a request there. Needs urllib3 only, nothing of Patroni.
+
+Patroni's client keeps one urllib3 pool manager as ``self.http``, and all of its requests pass there: member list,
+authentication, key-value, lease and watch, after the member was picked. :class:`GatewayPool` stands in its place. It
+takes every path under :data:`CANONICAL` and replaces that prefix with the one of the member which the request goes to.
+"""
+import logging
+import time
+
+from threading import Lock
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import urllib3
+
+from urllib3.exceptions import HTTPError
+from urllib3.util import Timeout
+
+from .answers import prefix_not_served, read_answer, read_version, UnreadableBody
+from .versions import gateway_of, OLDEST, parse_version, PREFIXES, TOKEN_SINCE, Version, WATCH_SINCE
+
+logger = logging.getLogger(__name__)
+
+#: The prefix that requests to :class:`GatewayPool` are made with, whatever the member serves.
+CANONICAL = '/v3'
+
+_WATCH = '/watch'
+
+
+class MemberError(HTTPError):
+    """This member can't serve the request, another one may: Patroni's client goes on to the next after an HTTPError."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+
+    def __repr__(self) -> str:
+        return '{0}({1})'.format(type(self).__name__, self)
+
+
+class GatewayOff(MemberError):
+    """The member answers 404 under every prefix although it is alive."""
+
+    def __init__(self, member: 'Member') -> None:
+        super().__init__('{0} answers 404 under every prefix, its gRPC gateway is off'.format(member))
+
+
+class MemberTooOld(MemberError):
+    """The member is older than any release that Patroni can use."""
+
+
+class UnexpectedAnswer(MemberError):
+    """The answer is nothing that etcd's gateway sends."""
+
+
+class NestedTransaction(Exception):
+    """A transaction inside a transaction was about to be sent, see :meth:`GatewayPool.urlopen`."""
+
+
+class Call(NamedTuple):
+    """A gateway call, without the member and the prefix."""
+
+    #: HTTP method
+    method: str
+    #: path below the prefix, for example ``/kv/put``
+    rpc: str
+    #: further arguments of :meth:`urllib3.PoolManager.urlopen`
+    kwargs: Dict[str, Any]
+
+    @property
+    def headers(self) -> Dict[str, str]:
+        """Headers of the request."""
+        return self.kwargs.get('headers') or {}
+
+    def but(self, **kwargs: Any) -> 'Call':
+        """The same call with other arguments."""
+        return self._replace(kwargs=dict(self.kwargs, **kwargs))
+
+
+class Member:
+    """What is known about one etcd member."""
+
+    def __init__(self, url: str, prefix: Optional[str]) -> None:
+        self.url = url
+        #: prefix in use, ``None`` until it is decided
+        self.prefix = prefix
+        #: what :attr:`version_text` was when it was decided
+        self.decided_for: Optional[str] = None
+        #: version as the member reports it, ``None`` until it was asked or if it doesn't tell
+        self.version_text: Optional[str] = None
+        #: to be asked again before the next request
+        self.stale = True
+        #: the last request found every prefix unserved
+        self.gateway_off = False
+
+    @property
+    def version(self) -> Optional[Version]:
+        """The version as numbers, ``None`` if it isn't known."""
+        return parse_version(self.version_text)
+
+    def can(self, since: Version) -> bool:
+        """Tell whether the member has what came with release *since*; an unknown version is taken for a new one."""
+        version = self.version
+        return version is None or version >= since
+
+    def __str__(self) -> str:
+        return 'etcd member {0} (version {1})'.format(self.url, self.version_text or 'unknown')
+
+
+class GatewayPool:
+    """Stands in for the urllib3 pool manager of Patroni's etcd client; safe to use from several threads.
+
+    :param pool: the pool manager that sends the requests.
+    :param prefix: value of ``version_prefix``: the prefix to try first on every member, without asking for its version;
+                   ``None``: each member's version decides.
+    """
+
+    def __init__(self, pool: urllib3.PoolManager, prefix: Optional[str] = None) -> None:
+        self._pool = pool
+        self._explicit = prefix
+        self._members: Dict[str, Member] = {}
+        self._lock = Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything but requests is the pool manager's own business (``clear``, ``connection_pool_kw``)."""
+        return getattr(self._pool, name)
+
+    def set_prefix(self, prefix: Optional[str]) -> None:
+        """Apply a changed ``version_prefix``; what was learned about the members is dropped.
+
+        :param prefix: as for the constructor.
+        """
+        with self._lock:
+            if prefix != self._explicit:
+                self._explicit = prefix
+                self._members = {}
+
+    def expire(self, url: str) -> None:
+        """Have the version of a member asked again before the next request to it.
+
+        :param url: base URL of the member.
+        """
+        self._member(url).stale = True
+
+    def can_watch(self, url: str) -> bool:
+        """Tell whether a member streams watches, as far as its version is known.
+
+        :param url: base URL of the member.
+        """
+        return self._member(url).can(WATCH_SINCE)
+
+    def remedy(self) -> Optional[str]:
+        """Say which members have their gateway off and what to do about it; ``None`` if none has."""
+        off = [str(member) for member in list(self._members.values()) if member.gateway_off]
+        return '{0}: the gRPC gateway is off. Set "enable-grpc-gateway: true" in the configuration file of etcd or '\
+            'start it with --enable-grpc-gateway (with a configuration file it is off by default before etcd 3.5)'\
+            .format(', '.join(sorted(off))) if off else None
+
+    def urlopen(self, method: str, url: str, **kwargs: Any) -> Any:
+        """Send a request under the prefix of the member that it goes to.
+
+        A request that finds its prefix unserved goes to the same member again under the one that is; nothing else is
+        ever repeated here.
+
+        :param method: HTTP method.
+        :param url: URL of the request; a path below :data:`CANONICAL` is a gateway call, all else is passed through.
+        :param kwargs: further arguments of :meth:`urllib3.PoolManager.urlopen`.
+
+        :returns: the answer, its errors in one shape (see :mod:`.answers`); the unread response if it is a stream or
+                  no gateway call.
+
+        :raises:
+            :exc:`MemberError`: if this member can't serve the request.
+            :exc:`NestedTransaction`: for a transaction inside a transaction. A new member of an etcd cluster puts it
+                into the log, and members before 3.3 die of it, each time they start: the cluster is lost. Members
+                change while a request is under way, so none is sent to any, whatever its version.
+            :exc:`urllib3.exceptions.HTTPError`, :exc:`OSError`: as the pool manager.
+        """
+        scheme, _, rest = url.partition('://')
+        authority, slash, path = rest.partition('/')
+        rpc = (slash + path)[len(CANONICAL):]
+        if not (slash + path).startswith(CANONICAL + '/'):
+            return self._pool.urlopen(method, url, **kwargs)
+
+        body = kwargs.get('body') or ''
+        if 'request_txn' in body or 'requestTxn' in body:  # keys and values are base64, they can't contain it
+            raise NestedTransaction('a nested transaction would kill etcd members before 3.3, not sent')
+
+        member = self._member(scheme + '://' + authority)
+        try:
+            return self._request(member, Call(method, rpc, kwargs))
+        except (HTTPError, OSError):
+            member.stale = True  # who knows what it is when it comes back
+            raise
+
+    def _member(self, url: str) -> Member:
+        with self._lock:
+            return self._members.setdefault(url, Member(url, self._explicit))
+
+    def _request(self, member: Member, call: Call) -> Any:
+        version, ask = member.version_text, member.stale and not self._explicit
+        if ask:
+            call = self._learn(member, call)
+
+        prefix = self._choose(member)
+        answer = self._send(member, prefix, call)
+        if answer is None:
+            if not ask:
+                call = self._learn(member, call)
+            if member.gateway_off and member.version_text == version:  # nothing has changed since all were tried
+                raise GatewayOff(member)
+            prefix, answer = self._try_others(member, prefix, call)
+
+        if prefix != member.prefix or member.version_text != member.decided_for or member.gateway_off:
+            self._remember(member, prefix)
+        return answer
+
+    def _choose(self, member: Member) -> str:
+        """The prefix to try first: what works, unless the member has changed since."""
+        if member.prefix and (self._explicit or member.version_text == member.decided_for):
+            return member.prefix
+        gateway = gateway_of(member.version) if member.version else None
+        return self._explicit or (gateway.prefix if gateway else PREFIXES[0])
+
+    def _try_others(self, member: Member, refused: str, call: Call) -> Tuple[str, Any]:
+        """Find the prefix that is served after *refused* turned out not to be.
+
+        The member's version names it in one step. The other prefixes are for a member which doesn't tell its version,
+        or doesn't serve what its version does.
+        """
+        for prefix in self._candidates(member, refused):
+            answer = self._send(member, prefix, call)
+            if answer is not None:
+                return prefix, answer
+        member.gateway_off = True
+        raise GatewayOff(member)
+
+    def _candidates(self, member: Member, refused: str) -> List[str]:
+        gateway = gateway_of(member.version) if member.version else None
+        served = [gateway.prefix, *gateway.also] if gateway else []
+        wanted = [prefix for prefix in served if prefix == self._explicit]
+        return [prefix for prefix in dict.fromkeys([*wanted, *served, *PREFIXES]) if prefix != refused]
+
+    def _send(self, member: Member, prefix: str, call: Call) -> Any:
+        """Send the request under *prefix*; ``None`` says that the prefix isn't served."""
+        without_token = 'authorization' in call.headers and not member.can(TOKEN_SINCE)
+        if without_token:
+            call = call.but(headers={k: v for k, v in call.headers.items() if k != 'authorization'})
+
+        response = self._pool.urlopen(call.method, member.url + prefix + call.rpc, **call.kwargs)
+        if call.rpc == _WATCH and response.status < 400:
+            return response
+        body = response.data
+        if prefix_not_served(response.status, body):
+            return None
+        try:
+            answer = read_answer(response.status, body)
+        except UnreadableBody as e:
+            raise UnexpectedAnswer('{0} answered {1} with status {2} and a body that is not from etcd: {3!r} ({4})'
+                                   .format(member, prefix + call.rpc, response.status, body[:80], e)) from None
+        if without_token and answer.status in (400, 401, 403):
+            member.stale = True  # perhaps it is newer by now and does take one
+        return answer
+
+    def _learn(self, member: Member, call: Call) -> Call:
+        """Ask a member for its version, within the time that the call has.
+
+        :returns: *call* with the time that is left for it.
+        """
+        started, timeout = time.monotonic(), call.kwargs.get('timeout')
+        ask = call.but(timeout=_bounded(timeout), body=None,
+                       headers={k: v for k, v in call.headers.items() if k.lower() == 'user-agent'})
+        response = self._pool.urlopen('GET', member.url + '/version', **ask.kwargs)
+        text = read_version(response.status, response.data)[0]
+
+        version = parse_version(text)
+        if version and not gateway_of(version):
+            raise MemberTooOld('etcd member {0} has version {1}, lower than {2}'.format(
+                member.url, text, '.'.join(map(str, OLDEST))))
+        with self._lock:
+            member.version_text = text or member.version_text
+            member.stale = False
+        return call.but(timeout=_less(timeout, time.monotonic() - started))
+
+    def _remember(self, member: Member, prefix: str) -> None:
+        """Note the prefix that works on a member, and log it once per change."""
+        with self._lock:
+            old, member.prefix, member.decided_for = member.prefix, prefix, member.version_text
+            was_off, member.gateway_off = member.gateway_off, False
+        if was_off:
+            logger.info('%s serves its gRPC gateway again', member)
+        if old is None:
+            logger.info('%s: using gateway prefix %s', member, prefix)
+        elif old != prefix and self._explicit not in (None, prefix):
+            logger.warning('%s does not serve version_prefix %s of the configuration, using %s',
+                           member, self._explicit, prefix)
+        elif old != prefix:
+            logger.info('%s: gateway prefix changed from %s to %s', member, old, prefix)
+
+
+def _bounded(timeout: Any) -> Any:
+    """Give a time-out that has no limit for reading, as watches have, the one for connecting."""
+    if isinstance(timeout, Timeout) and timeout.total is None and timeout.read_timeout is None:
+        return Timeout(total=timeout.connect_timeout)
+    return timeout
+
+
+def _less(timeout: Any, spent: float) -> Any:
+    """Take the seconds *spent* off a time-out; a tenth of it always remains."""
+    if isinstance(timeout, Timeout) and isinstance(timeout.total, (int, float)):
+        total, connect = max(timeout.total - spent, timeout.total / 10), timeout.connect_timeout
+        return Timeout(connect=min(connect, total) if isinstance(connect, (int, float)) else total, total=total)
+    return timeout

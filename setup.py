@@ -1,0 +1,31 @@
+"""Packaging is in setup.cfg; what is here is the one thing that setup.cfg can't say.
+
+The two start-up files have to lie at the top of site-packages, where Python's ``site`` module reads them.
+"""
+import os
+import shutil
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+#: ``.pth`` for Python up to 3.17, ``.start`` (PEP 829) from 3.15 on.
+START_UP_FILES = ('patroni_etcd3_compat.pth', 'patroni_etcd3_compat.start')
+
+
+class BuildWithStartUpFiles(build_py):
+    """Put the start-up files beside the package, so that wheels hold them and an uninstall removes them."""
+
+    def run(self):
+        super().run()
+        for name in START_UP_FILES:
+            os.makedirs(self.build_lib, exist_ok=True)
+            shutil.copyfile(name, os.path.join(self.build_lib, name))
+
+    def get_source_files(self):
+        return super().get_source_files() + list(START_UP_FILES)
+
+    def get_outputs(self, *args, **kwargs):
+        return super().get_outputs(*args, **kwargs) + [os.path.join(self.build_lib, n) for n in START_UP_FILES]
+
+
+setup(cmdclass={'build_py': BuildWithStartUpFiles})

@@ -1,0 +1,84 @@
+"""Error bodies of all etcd releases come out in one shape."""
+import json
+
+from typing import Any, Dict
+
+import pytest
+
+from patroni_etcd3_compat.answers import prefix_not_served, read_answer, read_version, UnreadableBody
+
+LEASE = 'etcdserver: requested lease not found'
+
+
+@pytest.mark.parametrize('status, body, served', [
+    (404, b'404 page not found\n', False),
+    (404, b'404 page not found', False),
+    (404, b'Not Found', True),
+    (404, b'Not Found\n', True),
+    (404, b'{"code":5, "message":"Not Found"}', True),
+    (404, b'{"error":"etcdserver: requested lease not found","code":5}', True),
+    (404, b'<html><h1>404 page not found</h1></html>', True),
+    (404, b'', True),
+    (200, b'404 page not found\n', True),
+    (503, b'404 page not found\n', True),
+])
+def test_only_one_kind_of_404_means_wrong_prefix(status: int, body: bytes, served: bool) -> None:
+    """Anything else is an answer and must not be sent again."""
+    assert prefix_not_served(status, body) is not served
+
+
+@pytest.mark.parametrize('status, document, expected', [
+    (404, {'error': LEASE, 'code': 5}, (404, LEASE, 5)),                                # 3.2
+    (404, {'error': LEASE, 'message': LEASE, 'code': 5}, (404, LEASE, 5)),              # 3.3, 3.4
+    (404, {'code': 5, 'message': LEASE, 'details': []}, (404, LEASE, 5)),               # 3.5 of Debian, 3.6
+    (404, {'code': 5, 'message': 'Not Found'}, (404, 'Not Found', 5)),
+    (200, {'error': {'grpc_code': 14, 'http_code': 503, 'message': 'gone', 'http_status': 'x'}}, (503, 'gone', 14)),
+    (200, {'error': {'code': 16, 'message': 'etcdserver: invalid auth token'}},
+     (500, 'etcdserver: invalid auth token', 16)),
+    (500, {'error': 'not a primary lessor', 'code': 2}, (500, 'not a primary lessor', 14)),
+    (500, {'weird': 1}, (500, "{'weird': 1}", 2)),
+    (400, {'Error': 'as written by etcd 3.0', 'Code': 3}, (400, 'as written by etcd 3.0', 3)),
+])
+def test_errors_have_error_and_code(status: int, document: Dict[str, Any], expected: 'tuple[int, str, int]') -> None:
+    """Patroni before 4.1.1 looks for ``error``, so it is there whatever etcd sent."""
+    answer = read_answer(status, json.dumps(document).encode())
+    ret = json.loads(answer.data)
+    assert (answer.status, ret['error'], ret['code']) == expected
+    assert ret['message'] == ret['error']
+
+
+def test_unknown_method_of_old_releases_is_an_answer() -> None:
+    """The text "Not Found" of etcd 3.2 to 3.4 becomes what 3.5 says in JSON."""
+    answer = read_answer(404, b'Not Found\n')
+    assert (answer.status, json.loads(answer.data)) == (404, {'error': 'Not Found', 'message': 'Not Found', 'code': 5})
+
+
+@pytest.mark.parametrize('body', [
+    b'{"header":{"revision":"7"}}', b'{}', b' {"result":{"TTL":"30"}}\n', b'{"result":{}}\n{"x":1}'])
+def test_successes_are_left_alone(body: bytes) -> None:
+    """Not a byte of a good answer changes."""
+    assert read_answer(200, body) == (200, body)
+
+
+@pytest.mark.parametrize('status', [200, 404, 502])
+@pytest.mark.parametrize('body', [
+    b'', b'404', b'"text"', b'[1]', b'null', b'{"header":{"revis', b'<html>Bad Gateway</html>', b'\xff\xfe\x00',
+    b'PRI * HTTP/2'])
+def test_what_is_not_from_etcd_is_refused(status: int, body: bytes) -> None:
+    """Cut off, not JSON, no object, no text: one clear error, never one of Python's own from further down."""
+    with pytest.raises(UnreadableBody):
+        read_answer(status, body)
+
+
+@pytest.mark.parametrize('status, body, expected', [
+    (200, b'{"etcdserver":"3.2.26","etcdcluster":"3.2.0"}', ('3.2.26', '3.2.0')),
+    (200, b'{"etcdserver":"3.5.16","etcdcluster":"not_decided"}', ('3.5.16', 'not_decided')),
+    (200, b'{"etcdserver":"3.4.23"}', ('3.4.23', None)),
+    (200, b'{"etcdserver":3}', (None, None)),
+    (200, b'<html>', (None, None)),
+    (404, b'404 page not found', (None, None)),
+    (503, b'{"etcdserver":"3.4.23"}', (None, None)),
+])
+def test_version_is_read_or_absent(status: int, body: bytes, expected: object) -> None:
+    """``/version`` of a strange endpoint is no error, the prefixes are tried then."""
+    assert read_version(status, body) == expected

@@ -1,0 +1,312 @@
+"""The gateway pool against an HTTP server that answers as etcd members were recorded to.
+
+The same on real members is in tests/etcd; here are the cases that take a count of requests or a server that misbehaves.
+"""
+import json
+import logging
+
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import pytest
+import urllib3
+
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from patroni_etcd3_compat.gateway import GatewayOff, GatewayPool, MemberTooOld, NestedTransaction, UnexpectedAnswer
+from patroni_etcd3_compat.versions import PREFIXES
+
+SERVED = {'3.0': ['/v3alpha'], '3.2': ['/v3alpha'], '3.3': ['/v3alpha', '/v3beta'], '3.4': ['/v3beta', '/v3'],
+          '3.5': ['/v3beta', '/v3'], '3.6': ['/v3beta', '/v3'], 'off': []}
+LEASE_GONE = {'code': 5, 'message': 'etcdserver: requested lease not found'}
+
+
+class FakeMember:
+    """An etcd member of any version, on a real socket."""
+
+    def __init__(self, server: HTTPServer, version: str) -> None:
+        self.url = server.url_for('')[:-1]
+        self.requests: List[Tuple[str, Dict[str, str]]] = []
+        self.answer: Tuple[int, Any] = (200, {'header': {'revision': '1'}})
+        self.become(version)
+        server.expect_request('/version').respond_with_handler(self._version)
+        for prefix in PREFIXES:
+            for rpc in ('/kv/put', '/kv/txn', '/lease/keepalive', '/watch'):
+                server.expect_request(prefix + rpc).respond_with_handler(self._rpc)
+
+    def become(self, version: str, served: Optional[List[str]] = None, **document: Any) -> None:
+        """Answer as that version from now on."""
+        self.version = document or {'etcdserver': version, 'etcdcluster': 'not_decided'}
+        self.served = SERVED['.'.join(version.split('.')[:2])] if served is None else served
+
+    def _version(self, request: Request) -> Response:
+        self.requests.append(('/version', dict(request.headers)))
+        return Response(json.dumps(self.version))
+
+    def _rpc(self, request: Request) -> Response:
+        self.requests.append((request.path, dict(request.headers)))
+        if '/' + request.path.split('/')[1] not in self.served:
+            return Response('404 page not found\n', 404, content_type='text/plain; charset=utf-8')
+        status, body = self.answer
+        return Response(body if isinstance(body, bytes) else json.dumps(body), status)
+
+    def paths(self) -> List[str]:
+        """Paths asked for since the last call."""
+        ret, self.requests[:] = [path for path, _ in self.requests], []
+        return ret
+
+
+@pytest.fixture
+def member(httpserver: HTTPServer) -> FakeMember:
+    """A member of version 3.4.23."""
+    return FakeMember(httpserver, '3.4.23')
+
+
+@pytest.fixture
+def pool() -> Iterator[GatewayPool]:
+    """A pool as Patroni's client has it."""
+    manager = urllib3.PoolManager()
+    yield GatewayPool(manager)
+    manager.clear()
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> List[Tuple[str, str]]:
+    """What this package logged: level and text."""
+    return [(r.levelname, r.getMessage()) for r in caplog.records if r.name.startswith('patroni_etcd3_compat')]
+
+
+def put(pool: GatewayPool, member: FakeMember, rpc: str = '/kv/put', token: Optional[str] = None, **kwargs: Any) -> Any:
+    """Send what Patroni's client would send."""
+    headers = {'user-agent': 'Patroni', 'Content-Type': 'application/json'}
+    if token:
+        headers['authorization'] = token
+    kwargs.setdefault('timeout', urllib3.Timeout(connect=2, total=3))
+    return pool.urlopen('POST', member.url + '/v3' + rpc, body='{}', headers=headers, retries=0, redirect=True,
+                        preload_content=False, **kwargs)
+
+
+@pytest.mark.parametrize('version, prefix', [
+    ('3.0.4', '/v3alpha'), ('3.2.26', '/v3alpha'), ('3.3.25', '/v3beta'), ('3.4.23', '/v3'), ('3.5.30+git', '/v3'),
+    ('3.6.0-rc.1', '/v3')])
+@pytest.mark.parametrize('cluster', [{}, {'etcdcluster': 'not_decided'}, {'etcdcluster': '3.0.0'}])
+def test_prefix_follows_the_member_alone(pool: GatewayPool, member: FakeMember, version: str, prefix: str,
+                                         cluster: Dict[str, str]) -> None:
+    """The version is asked once, the cluster version plays no part, and then each call is one request."""
+    member.become(version)
+    member.version = dict(cluster, etcdserver=version)
+    assert put(pool, member).status == 200
+    assert member.paths() == ['/version', prefix + '/kv/put']
+    put(pool, member)
+    put(pool, member, '/lease/keepalive')
+    assert member.paths() == [prefix + '/kv/put', prefix + '/lease/keepalive']
+
+
+@pytest.mark.parametrize('before, after, prefixes', [
+    ('3.2.26', '3.4.23', ('/v3alpha', '/v3')), ('3.2.26', '3.5.30', ('/v3alpha', '/v3')),
+    ('3.4.23', '3.3.25', ('/v3', '/v3beta')), ('3.5.30', '3.2.26', ('/v3', '/v3alpha')),
+    ('3.3.25', '3.2.26', ('/v3beta', '/v3alpha'))])
+def test_change_costs_one_extra_request_and_one_log_line(
+        pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture, before: str, after: str,
+        prefixes: Tuple[str, str]) -> None:
+    """A member that comes back as another version is served by the same call, and noted once."""
+    caplog.set_level(logging.INFO)
+    old, new = prefixes
+    member.become(before)
+    put(pool, member)
+    member.become(after)
+    member.paths()
+    caplog.clear()
+
+    assert put(pool, member).status == 200
+    assert member.paths() == [old + '/kv/put', '/version', new + '/kv/put']
+    put(pool, member)
+    assert member.paths() == [new + '/kv/put']
+    assert logged(caplog) == [('INFO', 'etcd member {0} (version {1}): gateway prefix changed from {2} to {3}'
+                               .format(member.url, after, old, new))]
+
+
+def test_an_old_prefix_that_still_works_is_left_at_the_next_look(pool: GatewayPool, member: FakeMember) -> None:
+    """/v3beta works on 3.4 too, but is never the choice there."""
+    member.become('3.3.25')
+    put(pool, member)
+    member.become('3.4.23')
+    put(pool, member)
+    pool.expire(member.url)  # as before each member list
+    member.paths()
+    put(pool, member)
+    assert member.paths() == ['/version', '/v3/kv/put']
+
+
+@pytest.mark.parametrize('version, answer, text', [
+    ('3.2.26', (404, {'error': LEASE_GONE['message'], 'code': 5}), LEASE_GONE['message']),
+    ('3.5.30', (404, LEASE_GONE), LEASE_GONE['message']),
+    ('3.4.23', (404, b'Not Found'), 'Not Found'),
+    ('3.5.30', (404, {'code': 5, 'message': 'Not Found'}), 'Not Found')])
+def test_a_404_that_is_an_answer_is_handed_on(pool: GatewayPool, member: FakeMember, version: str,
+                                              answer: Tuple[int, Any], text: str) -> None:
+    """It is never sent again."""
+    member.become(version)
+    put(pool, member)
+    member.paths()
+    member.answer = answer
+    ret = put(pool, member)
+    assert (ret.status, json.loads(ret.data)['error']) == (404, text)
+    assert len(member.paths()) == 1
+
+
+@pytest.mark.parametrize('served', [['/v3beta'], ['/v3alpha']])
+def test_member_that_does_not_serve_what_its_version_does(pool: GatewayPool, member: FakeMember,
+                                                          served: List[str]) -> None:
+    """What works is found by trial, and kept."""
+    member.become('3.4.23', served=served)
+    put(pool, member)
+    member.paths()
+    pool.expire(member.url)
+    put(pool, member)
+    assert member.paths() == ['/version', served[0] + '/kv/put']
+
+
+@pytest.mark.parametrize('document', [{'etcdserver': None}, {'etcdserver': 'unknown'}, {'health': 'true'}])
+def test_member_that_does_not_tell_its_version(pool: GatewayPool, member: FakeMember, document: Dict[str, Any]) -> None:
+    """Its prefix is found by trial."""
+    member.become('3.2.26', **document)
+    put(pool, member)
+    assert member.paths()[-1] == '/v3alpha/kv/put'
+    put(pool, member)
+    assert member.paths() == ['/v3alpha/kv/put']
+
+
+def test_gateway_off_and_on_again(pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture) -> None:
+    """The member counts as unreachable, the remedy names it, and it is good again once the gateway is on."""
+    caplog.set_level(logging.INFO)
+    member.become('3.4.23', served=[])
+    for requests in (4, 2):  # all three prefixes once, then one look each time
+        with pytest.raises(GatewayOff) as e:
+            put(pool, member)
+        assert len(member.paths()) == requests
+        assert str(e.value) == 'etcd member {0} (version 3.4.23) answers 404 under every prefix, its gRPC gateway is '\
+            'off'.format(member.url)
+    remedy = pool.remedy() or ''
+    assert all(text in remedy for text in (member.url, 'enable-grpc-gateway: true', '--enable-grpc-gateway'))
+    member.become('3.4.23')
+    assert put(pool, member).status == 200
+    assert pool.remedy() is None
+    assert logged(caplog)[0][1] == 'etcd member {0} (version 3.4.23) serves its gRPC gateway again'.format(member.url)
+
+
+@pytest.mark.parametrize('version', ['3.0.3', '2.3.8'])
+def test_too_old_member_is_refused_by_name(pool: GatewayPool, member: FakeMember, version: str) -> None:
+    """Nothing but the question for the version is sent to it."""
+    member.become('off', etcdserver=version)
+    with pytest.raises(MemberTooOld) as e:
+        put(pool, member)
+    assert str(e.value) == 'etcd member {0} has version {1}, lower than 3.0.4'.format(member.url, version)
+    assert member.paths() == ['/version']
+
+
+def test_explicit_prefix_is_used_without_a_question(pool: GatewayPool, member: FakeMember) -> None:
+    """``version_prefix`` goes before the version."""
+    pool.set_prefix('/v3beta')
+    put(pool, member)
+    pool.expire(member.url)
+    put(pool, member)
+    assert member.paths() == ['/v3beta/kv/put', '/v3beta/kv/put']
+
+
+def test_explicit_prefix_that_is_not_served(pool: GatewayPool, member: FakeMember,
+                                            caplog: pytest.LogCaptureFixture) -> None:
+    """The fallback stands behind it, with one warning that names the member; back when it is served again."""
+    caplog.set_level(logging.INFO)
+    pool.set_prefix('/v3alpha')
+    put(pool, member)
+    put(pool, member)
+    assert member.paths() == ['/v3alpha/kv/put', '/version', '/v3/kv/put', '/v3/kv/put']
+    assert logged(caplog) == [
+        ('WARNING', 'etcd member {0} (version 3.4.23) does not serve version_prefix /v3alpha of the configuration, '
+                    'using /v3'.format(member.url))]
+    member.become('3.3.25')
+    put(pool, member)
+    assert member.paths()[-1] == '/v3alpha/kv/put'
+
+
+def test_changed_override_applies_to_known_members(pool: GatewayPool, member: FakeMember) -> None:
+    """A reload of the configuration takes effect at the next request."""
+    put(pool, member)
+    member.paths()
+    pool.set_prefix('/v3beta')
+    put(pool, member)
+    assert member.paths() == ['/v3beta/kv/put']
+    pool.set_prefix(None)
+    put(pool, member)
+    assert member.paths() == ['/version', '/v3/kv/put']
+
+
+@pytest.mark.parametrize('version, passed', [('3.2.26', False), ('3.3.25', True), ('3.5.30', True)])
+def test_token_goes_to_members_that_take_one(pool: GatewayPool, member: FakeMember, version: str, passed: bool) -> None:
+    """And never to ``/version``."""
+    member.become(version)
+    put(pool, member, token='secret')
+    headers = {path: headers for path, headers in member.requests}
+    assert 'Authorization' not in headers['/version']
+    assert ('Authorization' in headers[member.paths()[-1]]) is passed
+
+
+def test_member_that_now_takes_a_token_is_noticed(pool: GatewayPool, member: FakeMember) -> None:
+    """3.3 goes on serving the prefix of 3.2, so the refusal for want of a token is what tells."""
+    member.become('3.2.26')
+    put(pool, member, token='secret')
+    member.become('3.3.25')
+    member.answer = (400, {'error': 'etcdserver: user name is empty', 'code': 3})
+    put(pool, member, token='secret')
+    put(pool, member, token='secret')
+    assert 'Authorization' in member.requests[-1][1]
+
+
+@pytest.mark.parametrize('name', ['request_txn', 'requestTxn'])
+def test_nested_transaction_is_not_sent(pool: GatewayPool, member: FakeMember, name: str) -> None:
+    """Neither to an old member nor to a new one."""
+    body = json.dumps({'compare': [{}], 'failure': [{name: {'compare': [{}]}}]})
+    for version in ('3.2.26', '3.5.30'):
+        member.become(version)
+        with pytest.raises(NestedTransaction):
+            pool.urlopen('POST', member.url + '/v3/kv/txn', body=body)
+    assert member.paths() == []
+
+
+@pytest.mark.parametrize('body', [b'<html>Bad Gateway</html>', b'404', b'{"header":', b''])
+def test_unreadable_answer_names_the_member(pool: GatewayPool, member: FakeMember, body: bytes) -> None:
+    """With the first bytes of what came, and without sending the request again."""
+    put(pool, member)
+    member.paths()
+    member.answer = (200, body)
+    with pytest.raises(UnexpectedAnswer) as e:
+        put(pool, member)
+    assert member.url in str(e.value) and repr(body[:80]) in str(e.value)
+    assert member.paths() == ['/v3/kv/put']
+
+
+def test_member_is_looked_at_again_after_it_failed(pool: GatewayPool, member: FakeMember) -> None:
+    """What comes back after a failure may be another version."""
+    member.become('3.3.25')
+    put(pool, member)
+    member.answer = (200, b'')
+    with pytest.raises(UnexpectedAnswer):
+        put(pool, member)
+    member.answer = (200, {})
+    member.become('3.4.23')
+    member.paths()
+    put(pool, member)
+    assert member.paths() == ['/version', '/v3/kv/put']
+
+
+def test_watch_is_handed_on_unread(pool: GatewayPool, member: FakeMember) -> None:
+    """The stream is Patroni's to read."""
+    member.answer = (200, b'{"result":{}}')
+    response = put(pool, member, '/watch', timeout=urllib3.Timeout(connect=2, read=None))
+    assert response.read() == b'{"result":{}}'
+
+
+def test_what_is_no_gateway_call_passes_through(pool: GatewayPool, member: FakeMember) -> None:
+    """The stock code may ask for ``/version`` itself."""
+    assert json.loads(pool.urlopen('GET', member.url + '/version').data)['etcdserver'] == '3.4.23'
+    assert member.paths() == ['/version']
