@@ -9,7 +9,7 @@ import json
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 #: gRPC codes, see google.golang.org/grpc/codes
-UNKNOWN, NOT_FOUND, UNAVAILABLE = 2, 5, 14
+OK, CANCELED, UNKNOWN, NOT_FOUND, UNAVAILABLE = 0, 1, 2, 5, 14
 
 _DECODER = json.JSONDecoder()
 
@@ -25,6 +25,8 @@ class Answer(NamedTuple):
     status: int
     #: a JSON object; for an error always with ``error`` (text) and ``code`` (gRPC code)
     data: bytes
+    #: gRPC code
+    code: int = OK
 
 
 def prefix_not_served(status: int, body: bytes) -> bool:
@@ -66,7 +68,7 @@ def read_answer(status: int, body: bytes) -> Answer:
     text, code = str(text or document).strip(), _int(code) or UNKNOWN
     if text == 'not a primary lessor':  # a passing state that comes with code 2, see etcd-io/etcd#21671
         code = UNAVAILABLE
-    return Answer(status, json.dumps({'error': text, 'message': text, 'code': code}).encode())
+    return Answer(status, json.dumps({'error': text, 'message': text, 'code': code}).encode(), code)
 
 
 def _first_document(status: int, body: bytes) -> Dict[str, Any]:

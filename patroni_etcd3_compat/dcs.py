@@ -84,9 +84,14 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
                 logger.error('No etcd member can be used. %s', remedy)
             raise
 
-    def _do_http_request(self, *args: Any, **kwargs: Any) -> Any:
+    def api_execute(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a request on one member after the other, see Patroni's own method.
+
+        :raises:
+            :exc:`etcd.EtcdConnectionFailed`: if none is left; the text names those whose gateway is off.
+        """
         try:
-            return super()._do_http_request(*args, **kwargs)
+            return super().api_execute(*args, **kwargs)
         except etcd.EtcdConnectionFailed as e:
             remedy = self.http.remedy()
             if not remedy:

@@ -13,9 +13,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import urllib3
 
 from urllib3.exceptions import HTTPError
-from urllib3.util import Timeout
 
-from .answers import prefix_not_served, read_answer, read_version, UnreadableBody
+from .answers import CANCELED, prefix_not_served, read_answer, read_version, UnreadableBody
+from .errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction, UnexpectedAnswer
+from .timeouts import bounded, less, seconds
 from .versions import gateway_of, OLDEST, parse_version, PREFIXES, TOKEN_SINCE, Version, WATCH_SINCE
 
 logger = logging.getLogger(__name__)
@@ -24,35 +25,6 @@ logger = logging.getLogger(__name__)
 CANONICAL = '/v3'
 
 _WATCH = '/watch'
-
-
-class MemberError(HTTPError):
-    """This member can't serve the request, another one may: Patroni's client goes on to the next after an HTTPError."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-
-    def __repr__(self) -> str:
-        return '{0}({1})'.format(type(self).__name__, self)
-
-
-class GatewayOff(MemberError):
-    """The member answers 404 under every prefix although it is alive."""
-
-    def __init__(self, member: 'Member') -> None:
-        super().__init__('{0} answers 404 under every prefix, its gRPC gateway is off'.format(member))
-
-
-class MemberTooOld(MemberError):
-    """The member is older than any release that Patroni can use."""
-
-
-class UnexpectedAnswer(MemberError):
-    """The answer is nothing that etcd's gateway sends."""
-
-
-class NestedTransaction(Exception):
-    """A transaction inside a transaction was about to be sent, see :meth:`GatewayPool.urlopen`."""
 
 
 class Call(NamedTuple):
@@ -88,6 +60,10 @@ class Member:
         self.version_text: Optional[str] = None
         #: to be asked again before the next request
         self.stale = True
+        #: when it was asked last, in seconds of the monotonic clock
+        self.asked = 0.0
+        #: held while it is being asked, so that one of several threads does it
+        self.asking = Lock()
         #: the last request found every prefix unserved
         self.gateway_off = False
 
@@ -187,8 +163,9 @@ class GatewayPool:
         member = self._member(scheme + '://' + authority)
         try:
             return self._request(member, Call(method, rpc, kwargs))
-        except (HTTPError, OSError):
+        except (HTTPError, OSError) as e:
             member.stale = True  # who knows what it is when it comes back
+            member.gateway_off = isinstance(e, GatewayOff)
             raise
 
     def _member(self, url: str) -> Member:
@@ -196,17 +173,17 @@ class GatewayPool:
             return self._members.setdefault(url, Member(url, self._explicit))
 
     def _request(self, member: Member, call: Call) -> Any:
-        version, ask = member.version_text, member.stale and not self._explicit
+        version, ask, started = member.version_text, member.stale and not self._explicit, time.monotonic()
         if ask:
-            call = self._learn(member, call)
+            call = self._learn(member, call, started)
 
         prefix = self._choose(member)
         answer = self._send(member, prefix, call)
         if answer is None:
             if not ask:
-                call = self._learn(member, call)
+                call = self._learn(member, call, started)
             if member.gateway_off and member.version_text == version:  # nothing has changed since all were tried
-                raise GatewayOff(member)
+                raise GatewayOff(str(member))
             prefix, answer = self._try_others(member, prefix, call)
 
         if prefix != member.prefix or member.version_text != member.decided_for or member.gateway_off:
@@ -231,7 +208,7 @@ class GatewayPool:
             if answer is not None:
                 return prefix, answer
         member.gateway_off = True
-        raise GatewayOff(member)
+        raise GatewayOff(str(member))
 
     def _candidates(self, member: Member, refused: str) -> List[str]:
         gateway = gateway_of(member.version) if member.version else None
@@ -256,29 +233,42 @@ class GatewayPool:
         except UnreadableBody as e:
             raise UnexpectedAnswer('{0} answered {1} with status {2} and a body that is not from etcd: {3!r} ({4})'
                                    .format(member, prefix + call.rpc, response.status, body[:80], e)) from None
+        if answer.code == CANCELED:
+            # Nobody but the member itself cancels: its gateway is cut off from it. Patroni would take that for a
+            # verdict on the request, and a leader for the loss of its lock.
+            raise MemberStopping('{0} gave up {1}: {2}'.format(member, prefix + call.rpc, answer.data.decode()))
         if without_token and answer.status in (400, 401, 403):
             member.stale = True  # perhaps it is newer by now and does take one
         return answer
 
-    def _learn(self, member: Member, call: Call) -> Call:
+    def _learn(self, member: Member, call: Call, since: float) -> Call:
         """Ask a member for its version, within the time that the call has.
+
+        :param since: what another thread learned after this time (seconds of the monotonic clock) will do.
 
         :returns: *call* with the time that is left for it.
         """
-        started, timeout = time.monotonic(), call.kwargs.get('timeout')
-        ask = call.but(timeout=_bounded(timeout), body=None,
-                       headers={k: v for k, v in call.headers.items() if k.lower() == 'user-agent'})
-        response = self._pool.urlopen('GET', member.url + '/version', **ask.kwargs)
-        text = read_version(response.status, response.data)[0]
+        started, timeout = time.monotonic(), bounded(call.kwargs.get('timeout'))
+        free = member.asking.acquire(timeout=seconds(timeout))
+        try:
+            if member.asked <= since:
+                self._ask(member, call.but(timeout=less(timeout, time.monotonic() - started)))
+        finally:
+            if free:
+                member.asking.release()
+        return call.but(timeout=less(call.kwargs.get('timeout'), time.monotonic() - started))
 
+    def _ask(self, member: Member, call: Call) -> None:
+        headers = {k: v for k, v in call.headers.items() if k.lower() == 'user-agent'}
+        response = self._pool.urlopen('GET', member.url + '/version', **call.but(body=None, headers=headers).kwargs)
+        text = read_version(response.status, response.data)[0]
         version = parse_version(text)
         if version and not gateway_of(version):
             raise MemberTooOld('etcd member {0} has version {1}, lower than {2}'.format(
                 member.url, text, '.'.join(map(str, OLDEST))))
         with self._lock:
             member.version_text = text or member.version_text
-            member.stale = False
-        return call.but(timeout=_less(timeout, time.monotonic() - started))
+            member.stale, member.asked = False, time.monotonic()
 
     def _remember(self, member: Member, prefix: str) -> None:
         """Note the prefix that works on a member, and log it once per change."""
@@ -294,18 +284,3 @@ class GatewayPool:
                            member, self._explicit, prefix)
         elif old != prefix:
             logger.info('%s: gateway prefix changed from %s to %s', member, old, prefix)
-
-
-def _bounded(timeout: Any) -> Any:
-    """Give a time-out that has no limit for reading, as watches have, the one for connecting."""
-    if isinstance(timeout, Timeout) and timeout.total is None and timeout.read_timeout is None:
-        return Timeout(total=timeout.connect_timeout)
-    return timeout
-
-
-def _less(timeout: Any, spent: float) -> Any:
-    """Take the seconds *spent* off a time-out; a tenth of it always remains."""
-    if isinstance(timeout, Timeout) and isinstance(timeout.total, (int, float)):
-        total, connect = max(timeout.total - spent, timeout.total / 10), timeout.connect_timeout
-        return Timeout(connect=min(connect, total) if isinstance(connect, (int, float)) else total, total=total)
-    return timeout

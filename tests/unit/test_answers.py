@@ -57,7 +57,7 @@ def test_unknown_method_of_old_releases_is_an_answer() -> None:
     b'{"header":{"revision":"7"}}', b'{}', b' {"result":{"TTL":"30"}}\n', b'{"result":{}}\n{"x":1}'])
 def test_successes_are_left_alone(body: bytes) -> None:
     """Not a byte of a good answer changes."""
-    assert read_answer(200, body) == (200, body)
+    assert read_answer(200, body) == (200, body, 0)
 
 
 @pytest.mark.parametrize('status', [200, 404, 502])

@@ -13,7 +13,8 @@ import urllib3
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from patroni_etcd3_compat.gateway import GatewayOff, GatewayPool, MemberTooOld, NestedTransaction, UnexpectedAnswer
+from patroni_etcd3_compat.errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction, UnexpectedAnswer
+from patroni_etcd3_compat.gateway import GatewayPool
 from patroni_etcd3_compat.versions import PREFIXES
 
 SERVED = {'3.0': ['/v3alpha'], '3.2': ['/v3alpha'], '3.3': ['/v3alpha', '/v3beta'], '3.4': ['/v3beta', '/v3'],
@@ -283,6 +284,13 @@ def test_unreadable_answer_names_the_member(pool: GatewayPool, member: FakeMembe
         put(pool, member)
     assert member.url in str(e.value) and repr(body[:80]) in str(e.value)
     assert member.paths() == ['/v3/kv/put']
+
+
+def test_member_that_shuts_down_counts_as_unreachable(pool: GatewayPool, member: FakeMember) -> None:
+    """Recorded from 3.3.25 on its way down; taken for a verdict on the request it would demote a leader."""
+    member.answer = (408, {'error': 'grpc: the client connection is closing', 'code': 1})
+    with pytest.raises(MemberStopping, match='gave up /v3/kv/put: .*grpc: the client connection is closing'):
+        put(pool, member)
 
 
 def test_member_is_looked_at_again_after_it_failed(pool: GatewayPool, member: FakeMember) -> None:

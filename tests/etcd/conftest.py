@@ -1,0 +1,125 @@
+"""DCS clients on real etcd members, and a word at the end of the run about releases that were not at hand."""
+import inspect
+import itertools
+import logging
+import threading
+
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+
+import pytest
+
+from patroni.dcs import get_dcs
+
+from lab import packages
+from lab.etcd import EtcdCluster
+
+_scopes = itertools.count(1)
+
+
+class Dcs:
+    """A DCS as Patroni's HA loop uses it, the differences between Patroni's releases put right.
+
+    :param hosts: ``host:port`` of the etcd members.
+    :param name: name of the Patroni member.
+    :param scope: name of the Patroni cluster, a new one if left out.
+    :param options: further options of the section, and of the configuration where they belong there (``ttl``...).
+    """
+
+    def __init__(self, hosts: Sequence[str], name: str = 'a', scope: Optional[str] = None, section: str = 'etcd3',
+                 **options: Any) -> None:
+        self.name, self.scope = name, scope or 'scope{0}'.format(next(_scopes))
+        general = {key: options.pop(key, default) for key, default in (
+            ('ttl', 20), ('loop_wait', 2), ('retry_timeout', 5), ('namespace', 'service'))}
+        self.config: Dict[str, Any] = dict(general, name=name, scope=self.scope, **{
+            section: dict({'hosts': list(hosts)}, **options)})
+        self.dcs = get_dcs(self.config)
+
+    @property
+    def client(self) -> Any:
+        """The etcd client."""
+        return self.dcs._client
+
+    def use(self, url: str) -> None:
+        """Make *url* the member that is asked first."""
+        self.client.set_base_uri(url)
+        self.dcs.get_cluster()
+
+    def leader(self) -> Optional[str]:
+        """Name of the leader, read as the HA loop reads it."""
+        cluster = self.dcs.get_cluster()
+        return cluster.leader.name if cluster.leader and cluster.leader.name else None
+
+    def acquire(self) -> bool:
+        """Take the leader key."""
+        return bool(self.dcs.attempt_to_acquire_leader())
+
+    def update_leader(self, cluster: Any = None) -> bool:
+        """Hold the leader key: what the HA loop of the leader does each time.
+
+        :param cluster: what the loop has read, to be read now if left out.
+        """
+        cluster = cluster or self.dcs.get_cluster()
+        if inspect.signature(self.dcs._update_leader).parameters:  # since 3.0.4
+            return bool(self.dcs._update_leader(cluster.leader))
+        return bool(self.dcs._update_leader())
+
+    def touch(self, **data: Any) -> bool:
+        """Write the member key."""
+        return bool(self.dcs.touch_member(dict(data, state='running')))
+
+    def loop(self) -> bool:
+        """One HA loop of the leader: read, hold the leader key, write the member key."""
+        self.count = getattr(self, 'count', 0) + 1
+        return self.update_leader() and self.leader() == self.name and self.touch(count=self.count)
+
+    def stop(self) -> None:
+        """Bring the thread that watches to rest (Patroni knows no end of it) and close all connections."""
+        cache = getattr(self.client, '_kv_cache', None)
+        if cache:
+            cache._build_cache = threading.Event().wait
+            cache.kill_stream()
+        self.client.http.clear()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Dcs]]:
+    """Make :class:`Dcs` objects that end with the test."""
+    made: List[Dcs] = []
+
+    def make(*args: Any, **kwargs: Any) -> Dcs:
+        dcs = Dcs(*args, **kwargs)
+        made.append(dcs)
+        return dcs
+
+    yield make
+    for dcs in made:
+        dcs.stop()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., EtcdCluster]]:
+    """Start etcd clusters that end with the test."""
+    clusters: List[EtcdCluster] = []
+
+    def make(*args: Any, **kwargs: Any) -> EtcdCluster:
+        cluster = EtcdCluster(*args, **kwargs)
+        clusters.append(cluster)
+        return cluster.__enter__()
+
+    yield make
+    for cluster in reversed(clusters):
+        cluster.__exit__(None, None, None)
+
+
+@pytest.fixture(autouse=True)
+def _levels(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    logging.getLogger('aiohttp').setLevel(logging.WARNING)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Two different releases are the least that a test of mixed clusters needs."""
+    at_hand = packages.etcd_binaries()
+    if len({version.rsplit('.', 1)[0] for version in at_hand}) < 2:
+        pytest.exit('fewer than two etcd releases at hand ({0}): mixed clusters can not be tested'.format(
+            ', '.join(sorted(at_hand)) or 'none'), returncode=1)
