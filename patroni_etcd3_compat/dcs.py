@@ -35,6 +35,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
     def __init__(self, config: Dict[str, Any], *args: Any, **kwargs: Any) -> None:
         self._explicit_prefix = parse_version_prefix(config.get('version_prefix'))
+        #: path of the leader key while Patroni before 3.0.4 updates it, see :meth:`Etcd3._update_leader`
+        self.holding: Optional[str] = None
+        self.held = True
         self._watched: Optional[str] = None
         self._watch_impossible = False
         super().__init__(config, *args, **kwargs)
@@ -78,11 +81,12 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     def _load_machines_cache(self) -> Any:
         try:
             return super()._load_machines_cache()
-        except etcd.EtcdException:
+        except etcd.EtcdException as e:
             remedy = self.http.remedy()
-            if remedy:
-                logger.error('No etcd member can be used. %s', remedy)
-            raise
+            if not remedy:
+                raise
+            logger.error('No etcd member can be used. %s', remedy)  # Patroni just says that it is waiting on etcd
+            raise etcd.EtcdException('{0}. {1}'.format(e, remedy)) from e
 
     def api_execute(self, *args: Any, **kwargs: Any) -> Any:
         """Run a request on one member after the other, see Patroni's own method.
@@ -97,6 +101,13 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             if not remedy:
                 raise
             raise etcd.EtcdConnectionFailed('{0}. {1}'.format(e, remedy)) from e
+
+    def put(self, key: str, value: str, lease: Optional[str] = None, *args: Any, **kwargs: Any) -> Any:
+        """Write a key, see Patroni's own method; :attr:`holding` is no key to be simply written."""
+        if key != self.holding:
+            return super().put(key, value, lease, *args, **kwargs)
+        self.held = bool(super().put(key, value, lease, '0', **kwargs))  # as if to create it, goes through txn
+        return self.held
 
     def txn(self, compare: Dict[str, Any], success: Dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Run a transaction, a nested one as plain compare-and-swap steps.
@@ -115,17 +126,22 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             :exc:`etcd.EtcdException`: if the failure branch is anything else.
         """
         failure = kwargs.get('failure') or (args[0] if args and isinstance(args[0], dict) else None)
-        if not failure:
+        if failure:
+            retry = kwargs.get('retry') or (args[1] if len(args) > 1 else None)
+            try:
+                (otherwise,) = failure.values()
+                if list(failure) != ['request_txn'] or set(otherwise) != {'compare', 'success'}:
+                    raise ValueError
+                (other_compare,), (other_success,) = otherwise['compare'], otherwise['success']
+            except ValueError:
+                raise etcd.EtcdException('Transaction can not be run as plain steps: {0}'.format(failure)) from None
+        elif self.holding and compare['key'] == etcd3.base64_encode(self.holding):
+            retry = kwargs.get('retry') or (args[0] if args else None)
+            other_compare, other_success = compare, success
+            compare = {'key': compare['key'], 'target': 'VALUE', 'value': success['request_put']['value']}
+        else:
             return super().txn(compare, success, *args, **kwargs)
-        try:
-            (otherwise,) = failure.values()
-            if list(failure) != ['request_txn'] or set(otherwise) != {'compare', 'success'}:
-                raise ValueError
-            (other_compare,), (other_success,) = otherwise['compare'], otherwise['success']
-        except ValueError:
-            raise etcd.EtcdException('Transaction can not be run as plain steps: {0}'.format(failure)) from None
 
-        retry = kwargs.get('retry') or (args[1] if len(args) > 1 else None)
         # The first step once more at the end: if the answer to the second got lost, it was sent again to the next
         # member, which found that the key exists. If that key is ours the last step holds, else none does.
         for step in ((compare, success), (other_compare, other_success), (compare, success)):
@@ -198,6 +214,17 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         :param client_cls: class that the stock DCS asks for.
         """
         return super().get_etcd_client(config, CompatClient)
+
+    def _update_leader(self, *args: Any) -> Any:
+        if args:
+            return super()._update_leader(*args)
+        # Before 3.0.4 Patroni simply writes the key with its new lease, over that of a competitor, too, and does not
+        # look whether it could. From then on it compares first, which is what the client does while `holding`.
+        self._client.holding, self._client.held = self.leader_path, True
+        try:
+            return super()._update_leader() and self._client.held
+        finally:
+            self._client.holding = None
 
     def set_socket_options(self, sock: socket.socket,
                            socket_options: Optional[Collection[Tuple[int, int, int]]]) -> None:

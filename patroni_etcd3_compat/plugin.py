@@ -48,8 +48,6 @@ class Finder:
 
     def find_spec(self, fullname: str, path: 'Optional[Sequence[str]]' = None, target: 'Any' = None) -> 'Any':
         """See :meth:`importlib.abc.MetaPathFinder.find_spec`."""
-        if not fullname.startswith('patroni.'):
-            return None
         if fullname == _BY_NAME:
             from importlib.machinery import ModuleSpec
             return ModuleSpec(fullname, ByNameLoader())  # type: ignore[arg-type]
@@ -108,10 +106,11 @@ class ByNameLoader:
 
 def _patch_etcd3(module: 'ModuleType') -> None:
     from . import dcs
-    names = module.__dict__
-    stock = names.pop('Etcd3')
-    names['ETCD3'] = dcs.Etcd3  # the first name that is "etcd3" but for case is taken
-    names['Etcd3'] = stock
+    if hasattr(dcs, 'Etcd3'):  # else dcs is being imported just now, and this is called for it later
+        names = sys.modules['patroni.dcs.etcd3'].__dict__
+        stock = names.pop('Etcd3')
+        names['ETCD3'] = dcs.Etcd3  # the first name that is "etcd3" but for case is taken
+        names['Etcd3'] = stock
 
 
 def _with_section(names: 'List[str]') -> 'List[str]':
@@ -190,6 +189,7 @@ def _patch_ctl(module: 'Any') -> None:
 PATCHES: 'Dict[str, Callable[[ModuleType], None]]' = {
     'patroni.dcs': _patch_dcs,
     'patroni.dcs.etcd3': _patch_etcd3,
+    'patroni_etcd3_compat.dcs': _patch_etcd3,
     'patroni.dynamic_loader': _patch_dynamic_loader,
     'patroni.config': _patch_config,
     'patroni.validator': _patch_validator,

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 import pytest
 
-from patroni.dcs import get_dcs
+from patroni.dcs import AbstractDCS, get_dcs
 
 from lab import packages
 from lab.etcd import EtcdCluster
@@ -59,7 +59,7 @@ class Dcs:
         :param cluster: what the loop has read, to be read now if left out.
         """
         cluster = cluster or self.dcs.get_cluster()
-        if inspect.signature(self.dcs._update_leader).parameters:  # since 3.0.4
+        if 'leader' in inspect.signature(AbstractDCS._update_leader).parameters:  # since 3.0.4
             return bool(self.dcs._update_leader(cluster.leader))
         return bool(self.dcs._update_leader())
 

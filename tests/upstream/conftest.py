@@ -8,6 +8,8 @@ import pytest
 
 #: Tests that can't apply, by name, with the reason.
 NOT_APPLICABLE: Dict[str, str] = {
+    'test__ensure_version_prefix': 'wants one prefix for the whole client by the version of the cluster; here each '
+                                   'member has its own, see tests/unit/test_gateway.py',
 }
 
 _left_out: List[str] = []

@@ -12,7 +12,7 @@ class SleepException(Exception):
 
 
 class MockResponse:
-    """An HTTP response whose status and text are set by the test."""
+    """An HTTP response whose status and text are set by the test; has no ``close``, some tests count on that."""
 
     def __init__(self, status_code: int = 200) -> None:
         self.status_code = status_code
@@ -32,12 +32,6 @@ class MockResponse:
     def getheader(self, name: str, default: str = '') -> str:
         """One header."""
         return self.headers.get(name, default)
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-    def release_conn(self) -> None:
-        """Nothing to release."""
 
 
 def requests_get(url: str, **kwargs: Any) -> MockResponse:

@@ -1,0 +1,145 @@
+"""How Patroni finds the class. Each case is a Python of its own with the installed wheel, as it is for a user."""
+import os
+import subprocess
+import sys
+
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+import patroni_etcd3_compat
+
+WHICH = '''
+import logging; logging.basicConfig(level=logging.INFO)
+from patroni.dcs import etcd3, get_dcs
+etcd3.Etcd3.__init__ = lambda self, config, *args: print('section', config.get('own'))
+config = {"scope": "s", "name": "n", "ttl": 30, "loop_wait": 10, "retry_timeout": 10}
+config.update({name: {"own": name} for name in %r})
+dcs = get_dcs(config)
+print(type(dcs).__module__, type(dcs).__name__, isinstance(dcs, etcd3.Etcd3))
+'''
+
+
+def python(code: str, *flags: str, **env: str) -> 'subprocess.CompletedProcess[str]':
+    """Run *code* in a new interpreter."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith('PATRONI')}
+    return subprocess.run([sys.executable, *flags, '-c', code], env=dict(clean, **env), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True, timeout=60, cwd='/')
+
+
+@pytest.mark.parametrize('sections, env, expected', [
+    (['etcd3'], {}, 'patroni_etcd3_compat.dcs Etcd3 True'),
+    (['etcd3_compat'], {}, 'patroni_etcd3_compat.dcs Etcd3_Compat True'),
+    (['etcd3', 'etcd3_compat'], {}, 'patroni_etcd3_compat.dcs Etcd3_Compat True'),
+    (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'off'}, 'patroni.dcs.etcd3 Etcd3 True'),
+    (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'OFF'}, 'patroni.dcs.etcd3 Etcd3 True'),
+    (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'false'}, 'patroni.dcs.etcd3 Etcd3 True'),
+    (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'on'}, 'patroni_etcd3_compat.dcs Etcd3 True'),
+])
+def test_which_class_serves(sections: 'list[str]', env: Dict[str, str], expected: str) -> None:
+    """Drop-in for ``etcd3``, by name for ``etcd3_compat``, stock when switched off."""
+    ret = python(WHICH % sections, **env)
+    assert ret.stdout.splitlines()[-1:] == [expected], ret.stderr
+    section = sections[-1]
+    line = 'patroni-etcd3-compat {0} serves section {1}'.format(patroni_etcd3_compat.__version__, section)
+    assert ret.stderr.count(line) == ('compat' in expected)
+
+
+@pytest.mark.parametrize('first', ['patroni.dcs.etcd3', 'patroni.dcs.etcd3_compat', 'patroni_etcd3_compat.dcs'])
+def test_order_of_imports_does_not_matter(first: str) -> None:
+    """Whichever of the modules comes first."""
+    ret = python('import {0}, patroni.dcs.etcd3 as m\n'
+                 'print([name for name in vars(m) if name.lower() == "etcd3"])'.format(first))
+    assert ret.stdout == "['ETCD3', 'Etcd3']\n", ret.stderr
+
+
+def test_by_name_without_the_package_refuses_to_start() -> None:
+    """Patroni's own message, rather than stock in the place of what was asked for."""
+    ret = python(WHICH % ['etcd3_compat'], PATRONI_ETCD3_COMPAT='off')
+    assert ret.returncode and 'Can not find suitable configuration' in ret.stderr
+
+
+def test_other_stores_are_left_alone() -> None:
+    """Nothing of this package is loaded for them."""
+    ret = python('import sys; import patroni.dcs.etcd, patroni.dcs; print("patroni_etcd3_compat.dcs" in sys.modules)')
+    assert ret.stdout == 'False\n', ret.stderr
+
+
+def test_failing_hook_leaves_stock_in_charge() -> None:
+    """Patroni starts all the same, and the log says why."""
+    code = 'from patroni_etcd3_compat import plugin\nplugin.PATCHES["patroni.dcs.etcd3"] = lambda module: 1 / 0\n'
+    ret = python(code + WHICH % ['etcd3'])
+    assert 'patroni.dcs.etcd3 Etcd3 True' in ret.stdout
+    assert 'patroni-etcd3-compat could not hook into patroni.dcs.etcd3, Patroni runs without it' in ret.stderr
+    assert 'ZeroDivisionError' in ret.stderr
+
+
+def test_nothing_heavy_at_the_start_of_python() -> None:
+    """A Python that never imports Patroni loads the two small modules and nothing else."""
+    folder = str(Path(patroni_etcd3_compat.__file__).parent.parent)
+    ret = python('import os, sys; sys.path.append({0!r}); before = set(sys.modules)\n'
+                 'import patroni_etcd3_compat.plugin as plugin; plugin.install(); plugin.install()\n'
+                 'print(sorted(set(sys.modules) - before), sum(type(f) is plugin.Finder for f in sys.meta_path))'
+                 .format(folder), '-S')
+    assert ret.stdout == "['patroni_etcd3_compat', 'patroni_etcd3_compat.plugin'] 1\n", ret.stderr
+
+
+def test_patched_modules_look_as_before() -> None:
+    """Loader and source are there; the stock class keeps its name in its module."""
+    ret = python('import inspect, patroni.dcs.etcd3 as m\n'
+                 'print(type(m.__loader__).__name__, type(m.__spec__.loader).__name__)\n'
+                 'print(len(inspect.getsource(m)) > 999, m.Etcd3.__module__, m.ETCD3.__module__)\n'
+                 'print([n for n in vars(m) if n.lower() == "etcd3"])')
+    assert ret.stdout.split() == ['SourceFileLoader', 'SourceFileLoader', 'True', 'patroni.dcs.etcd3',
+                                  'patroni_etcd3_compat.dcs', "['ETCD3',", "'Etcd3']"], ret.stderr
+
+
+def test_environment_reaches_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``PATRONI_ETCD3_VERSION_PREFIX`` as its neighbours, and all of them for the section by name."""
+    from patroni.config import Config
+    for name, value in {
+            'ETCD3_HOSTS': 'a:1,b:2', 'ETCD3_VERSION_PREFIX': '/v3beta', 'ETCD3_COMPAT': 'on',
+            'ETCD3_COMPAT_HOSTS': "'c:3','d:4'", 'ETCD3_COMPAT_USERNAME': 'u', 'ETCD3_COMPAT_PASSWORD': 'p',
+            'ETCD3_COMPAT_USE_PROXIES': 'on', 'ETCD3_COMPAT_VERSION_PREFIX': 'auto'}.items():
+        monkeypatch.setenv('PATRONI_' + name, value)
+    ret: Dict[str, Any] = Config._build_environment_configuration()
+    assert ret['etcd3'] == {'hosts': ['a:1', 'b:2'], 'version_prefix': '/v3beta'}
+    assert ret['etcd3_compat'] == {'hosts': ['c:3', 'd:4'], 'use_proxies': True, 'username': 'u', 'password': 'p',
+                                   'version_prefix': 'auto'}
+    assert sorted(ret) == ['etcd3', 'etcd3_compat']  # no user of the database made out of the password
+
+
+@pytest.mark.parametrize('section', ['etcd3', 'etcd3_compat'])
+@pytest.mark.parametrize('value, good', [('auto', True), ('/v3', True), ('v3', False), (3, False)])
+def test_validator_knows_the_option(section: str, value: object, good: bool) -> None:
+    """``patroni --validate-config`` accepts the section by name and checks ``version_prefix`` in both."""
+    from patroni.validator import schema
+    results = schema.validate({section: {'srv': 'example.org', 'version_prefix': value}})
+    mine = [str(result) for result in results if not result.status and str(result).startswith(section)]
+    if good:
+        assert not mine
+    else:
+        (error,) = mine
+        assert error.startswith(section + '.version_prefix')
+        assert 'version_prefix is {0!r}, allowed are: auto, /v3, /v3beta, /v3alpha'.format(value) in error
+
+
+@pytest.mark.parametrize('section', ['etcd3', 'etcd3_compat'])
+@pytest.mark.parametrize('ctl', [True, False])
+def test_wrong_prefix_at_start(section: str, ctl: bool) -> None:
+    """One clear line and exit status 1 for the daemon, Patroni's own exception for patronictl."""
+    ret = python('from patroni.dcs import get_dcs\nget_dcs({%r: {"hosts": "localhost:1", "version_prefix": "/v4"}, '
+                 '"patronictl": %r, "scope": "s", "retry_timeout": 5})' % (section, ctl))
+    text = "Invalid configuration in section {0}: version_prefix is '/v4', allowed are: auto, /v3, /v3beta, /v3alpha"
+    assert ret.returncode == 1 and text.format(section) in ret.stderr
+    assert ('Traceback' in ret.stderr) is ctl and ('PatroniFatalException' in ret.stderr) is ctl
+
+
+def test_dcs_url_replaces_the_section_by_name(tmp_path: Path) -> None:
+    """``patronictl --dcs-url`` is about the cluster it names, whatever patroni.yml says."""
+    config = tmp_path / 'patroni.yml'
+    config.write_text('scope: s\netcd3_compat:\n  hosts: nowhere:1\n')
+    ret = python('from patroni.ctl import load_config; config = load_config(%r, "etcd://there:2"); '
+                 'print("etcd3_compat" in config, config["etcd"])' % str(config))
+    assert ret.stdout == "False {'host': 'there:2'}\n", ret.stderr
