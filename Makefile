@@ -1,0 +1,52 @@
+# The commands of this project; `make help` lists them. Everything is installed below this folder (.venv, .cache).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := setup.cfg setup.py pyproject.toml README.md LICENSE patroni_etcd3_compat.pth patroni_etcd3_compat.start \
+	$(wildcard patroni_etcd3_compat/*.py)
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, stock Patroni failing, ours running
+	$(BIN)/python -m lab.demo
+
+test: lint test-unit test-etcd test-patroni test-oldest test-upstream  ## what must pass (about 10 minutes)
+
+lint: $(VENV)/installed  ## flake8, and mypy in strict mode
+	$(BIN)/flake8
+	$(BIN)/mypy patroni_etcd3_compat lab tests/unit && $(BIN)/mypy tests/etcd && $(BIN)/mypy tests/patroni
+
+# pytest is run as a program: as a module it would take the package from the source tree, not the installed wheel.
+test-unit: $(VENV)/installed  ## no servers
+	$(BIN)/pytest -q tests/unit
+
+test-etcd: $(VENV)/installed  ## real etcd
+	$(BIN)/pytest -q tests/etcd
+
+test-patroni: $(VENV)/installed  ## the newest Patroni with PostgreSQL, and how it finds the class
+	$(BIN)/pytest -q tests/patroni
+
+test-oldest: $(VENV)/installed  ## unit and etcd tests, and Patroni's own, under Debian 12's Patroni and urllib3 1.26
+	$(BIN)/python -m lab.matrix 3.0.2+1.26
+
+test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, newest release
+	$(BIN)/python -m lab.upstream
+
+matrix: $(VENV)/installed  ## the same as test-oldest for every release line of Patroni (about 20 minutes)
+	$(BIN)/python -m lab.matrix
+
+$(VENV)/bin/python:
+	PYTHON='$(PYTHON)' sh lab/bootstrap.sh $(VENV)
+
+# The wheel is what is tested, so it is built and installed anew when a source of it changes.
+$(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[test]' 'psycopg2-binary'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	rm -rf build
+	touch $@
+
+clean:  ## remove what was installed below this folder
+	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
+
+.PHONY: help demo test lint test-unit test-etcd test-patroni test-oldest test-upstream matrix clean

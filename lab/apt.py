@@ -1,0 +1,149 @@
+"""Packages of the machine's distribution, downloaded and unpacked without installing anything.
+
+Works as root and as anybody else, with package lists of its own: the machine's apt is read and never changed.
+"""
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional
+
+from . import CACHE
+from .processes import LabError
+
+_COMPONENTS = {'debian': 'main', 'ubuntu': 'main universe'}
+
+_APT_CONF = '''\
+Dir::State::lists "{folder}/lists";
+Dir::Cache "{folder}/cache";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+APT::Sandbox::User "";
+APT::Get::List-Cleanup "false";
+APT::Update::Error-Mode "any";
+Debug::NoLocking "true";
+Acquire::Languages "none";
+Acquire::Check-Valid-Until "false";
+Acquire::Retries "2";
+Acquire::http::Timeout "30";
+Acquire::https::Timeout "30";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+Acquire::IndexTargets::deb::DEP-11-icons::DefaultEnabled "false";
+Acquire::IndexTargets::deb::DEP-11-icons-small::DefaultEnabled "false";
+Acquire::IndexTargets::deb::DEP-11-icons-large::DefaultEnabled "false";
+Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
+Acquire::IndexTargets::deb::CNF::DefaultEnabled "false";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+'''
+
+
+class Apt:
+    """apt-get with lists and a cache of its own; the machine's own are not touched.
+
+    :param folder: where lists, cache and downloads go.
+    :param sources: the only line of its sources.list, None for the machine's own sources.
+    :param installed: whether what dpkg has installed here counts as installed.
+    """
+
+    def __init__(self, folder: Path, sources: Optional[str], installed: bool) -> None:
+        self.folder = folder
+        (folder / 'lists' / 'partial').mkdir(parents=True, exist_ok=True)
+        (folder / 'cache' / 'archives' / 'partial').mkdir(parents=True, exist_ok=True)
+        text = _APT_CONF.format(folder=folder)
+        if sources is not None:
+            (folder / 'sources.list').write_text(sources + '\n')
+            text += 'Dir::Etc::sourcelist "{0}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'.format(folder)
+        if not installed:
+            (folder / 'status').write_text('')
+            text += 'Dir::State::status "{0}/status";\n'.format(folder)
+        (folder / 'apt.conf').write_text(text)
+
+    def __call__(self, tool: str, *args: str) -> str:
+        """Run a tool of apt, see `run`."""
+        return run([tool, '-c', str(self.folder / 'apt.conf'), *args], self.folder)
+
+    def unpack(self, packages: List[str], target: Path) -> None:
+        """Download packages, in the versions this apt would install, and unpack them."""
+        self('apt-get', 'download', *packages)
+        for deb in self.folder.glob('*.deb'):
+            run(['dpkg-deb', '-x', str(deb), str(target)], self.folder)
+            deb.unlink()
+
+
+def run(argv: List[str], cwd: Path, **more: str) -> str:
+    """Run a program and return its stdout.
+
+    :param more: environment variables.
+    :raises LabError: with the last line it had to say about its failure.
+    """
+    environment = dict(os.environ, LC_ALL='C', DEBIAN_FRONTEND='noninteractive', **more)
+    try:
+        done = subprocess.run(argv, cwd=str(cwd), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, universal_newlines=True, errors='replace')
+    except OSError as e:
+        raise LabError('{0}: {1}'.format(argv[0], e.strerror)) from e
+    if done.returncode:
+        complaints = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(('E:', 'Err:'))]
+        raise LabError((complaints or done.stderr.splitlines() or ['exit code {0}'.format(done.returncode)])[-1])
+    return done.stdout
+
+
+def os_release() -> Dict[str, str]:
+    """Give what /etc/os-release says about this machine: ``ID``, ``VERSION_CODENAME`` and more."""
+    try:
+        lines = Path('/etc/os-release').read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    return {name: value.strip('"') for name, _, value in (line.partition('=') for line in lines)}
+
+
+def mirror(folder: Path) -> str:
+    """Make a sources.list line, with ``{suite}`` in it, for the mirror that this machine uses for its own release.
+
+    :param folder: where this machine's package lists go when it has none itself, as in a fresh container.
+    :raises LabError: when the apt sources do not name the machine's own release.
+    """
+    release = os_release()
+    question = ('indextargets', '--format',
+                '$(CREATED_BY) $(COMPONENT) $(REPO_URI) $(CODENAME) $(RELEASE) $(SIGNED_BY)', 'Created-By: Packages')
+    answer = run(['apt-get', *question], Path('/'))
+    if not answer:
+        apt = Apt(folder, None, installed=False)
+        with contextlib.suppress(LabError):  # of some other source
+            apt('apt-get', 'update')
+        answer = apt('apt-get', *question)
+    for line in answer.splitlines():
+        _, component, uri, codename, suite, signed_by = line.split(None, 5)
+        if component == 'main' and release.get('VERSION_CODENAME') in (codename, suite):
+            if not os.path.isfile(signed_by):  # older apt does not know the field, newer ones may give key material
+                signed_by = '/usr/share/keyrings/{0}-archive-keyring.gpg'.format(release['ID'])
+            options = '[signed-by={0}] '.format(signed_by) if os.path.isfile(signed_by) else ''
+            return 'deb {0}{1} {{suite}} {2}'.format(options, uri, _COMPONENTS[release['ID']])
+    raise LabError('the apt sources of this machine do not name its own release')
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Hold the lock on CACHE; two processes at once would download the same files into the same place."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(str(CACHE / 'packages.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """Give a fresh folder beside `path` that is gone afterwards, even the one of a run that was interrupted."""
+    folder = path.with_name(path.name + '.part')
+    shutil.rmtree(str(folder), ignore_errors=True)
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(str(folder), ignore_errors=True)

@@ -1,0 +1,69 @@
+"""Debian's own Patroni in a folder: its packages unpacked as they lie on a Debian machine, to be run without root.
+
+The Python in there takes the folder for ``/``: packages in ``usr/lib/python3/dist-packages``, what pip installs in
+``usr/local/lib/python3.X/dist-packages``.
+"""
+import glob
+import re
+import subprocess
+
+from pathlib import Path
+from typing import Any, Dict, List
+
+from . import CACHE, say
+from .apt import Apt, locked, mirror, unfinished
+from .environments import clean_environ
+
+#: Libraries that Python and its extension modules load, and that another distribution may have in another version.
+_LIBRARIES = ('libexpat1', 'libffi8', 'libpq5', 'libssl3', 'libssl3t64', 'libyaml-0-2', 'zlib1g')
+
+
+class DebianPatroni:
+    """Patroni as Debian ships it.
+
+    :param suite: name of the Debian release.
+    :raises LabError: when the packages can't be had.
+    """
+
+    def __init__(self, suite: str = 'bookworm') -> None:
+        self.root = CACHE / 'debian' / suite
+        with locked():
+            if not self.root.exists():
+                self._fetch(suite)
+        self.python = Path(sorted(glob.glob(str(self.root / 'usr/bin/python3.[0-9]*[0-9]')))[0])
+
+    def _fetch(self, suite: str) -> None:
+        say("fetching Debian {0}'s Patroni".format(suite))
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished(self.root) as part:
+            apt = Apt(part, mirror(part).format(suite=suite), installed=False)
+            apt('apt-get', 'update')
+            plan = re.findall(r'^Inst (\S+)', apt('apt-get', 'install', '--simulate', '--no-install-recommends',
+                                                  'patroni', 'python3-etcd'), re.M)
+            wanted = [name for name in plan
+                      if re.match(r'patroni$|(lib)?python3', name) or name in _LIBRARIES]
+            (part / 'root').mkdir()
+            apt.unpack(wanted, part / 'root')
+            (part / 'root').rename(self.root)
+
+    @property
+    def local(self) -> Path:
+        """Where pip installs to."""
+        return self.root / 'usr' / 'local' / 'lib' / self.python.name / 'dist-packages'
+
+    def environ(self) -> Dict[str, str]:
+        """Environment variables that make its Python take the folder for the machine."""
+        libraries: List[str] = [path for pattern in ('usr/lib/*-linux-*', 'lib/*-linux-*')
+                                for path in glob.glob(str(self.root / pattern))]
+        return dict(clean_environ(), PYTHONHOME=str(self.root / 'usr'), PYTHONDONTWRITEBYTECODE='1',
+                    LD_LIBRARY_PATH=':'.join(libraries))
+
+    def run(self, *args: str, **environ: str) -> 'subprocess.CompletedProcess[str]':
+        """Run its Python.
+
+        :param args: arguments for Python.
+        :param environ: more environment variables.
+        """
+        options: Dict[str, Any] = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'universal_newlines': True}
+        return subprocess.run([str(self.python), *args], env=dict(self.environ(), **environ), timeout=60,
+                              stdin=subprocess.DEVNULL, **options)

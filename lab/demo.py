@@ -1,0 +1,169 @@
+"""What this project is for, shown on real servers in about two minutes: ``python -m lab.demo``.
+
+PATRONI_VERSION chooses the Patroni release (4.1.5). Exit code 0 if every step showed what it says, 1 with the reason
+if not, 130 when interrupted; nothing is left behind either way.
+"""
+import os
+import sys
+import time
+
+from typing import List
+
+from .environments import Environment, environment
+from .etcd import EtcdCluster
+from .load import WriteLoad
+from .node import PatroniNode, descendants
+from .packages import etcd_binaries, line_of, postgres_bin
+from .patroni import Monitor, PatroniCluster
+from .processes import LabError
+
+STOCK_SECONDS = 20
+"""How long stock Patroni gets to start."""
+
+_STOCK_COMPLAINTS = ('404 page not found', 'Failed to get list of machines', 'AttributeError', 'EtcdException')
+_OWN_LINES = ('patroni-etcd3-compat', 'gateway prefix')
+
+_number = 0
+
+
+def step(text: str) -> None:
+    """Print the headline of the next step."""
+    global _number
+    _number += 1
+    print('\n{0}. {1}'.format(_number, text), flush=True)
+
+
+def show(text: str) -> None:
+    """Print lines that belong to the step."""
+    for line in text.strip('\n').splitlines():
+        print('   ' + line, flush=True)
+
+
+def show_members(etcd: EtcdCluster) -> None:
+    """Print what the etcd members are, and openly what they only look like."""
+    for member in etcd.members:
+        real = '' if member.version == member.real_version else \
+            '  (no real one at hand: a facade in front of a real {0})'.format(member.real_version)
+        show('{0}  {1}  {2}{3}'.format(member.name, member.url, member.version, real))
+
+
+def show_stock(stock: Environment, etcd: EtcdCluster) -> None:
+    """Start stock Patroni with the newest member as its only host, and show how it fails.
+
+    :raises LabError: when it does not.
+    """
+    cluster = PatroniCluster(stock, etcd, hosts=etcd.hosts[-1:])
+    node = cluster.add_node()
+    try:
+        node.start()
+        deadline = time.monotonic() + STOCK_SECONDS
+        while node.alive and time.monotonic() < deadline:
+            if cluster.primary() is not None:
+                raise LabError('stock Patroni works on this etcd cluster')
+            time.sleep(0.5)
+        complaints = [line for line in node.log_text().splitlines() if any(c in line for c in _STOCK_COMPLAINTS)]
+        if not complaints:
+            raise LabError('stock Patroni did not start, but not for the reason this is about:\n{0}'.format(
+                node.log_text()[-2000:]))
+        show('its log: ' + complaints[-1].strip()[:300])
+        if "'int' object" in complaints[-1]:
+            show('(this is "404 page not found", with the number at its start read as JSON)')
+        how = 'is still trying after {0} s'.format(STOCK_SECONDS) if node.alive else 'has given up'
+        show('It {0}. PostgreSQL was {1}started.'.format(how, 'never ' if not node.data.exists() else ''))
+    finally:
+        cluster.stop()
+
+
+def own_lines(node: PatroniNode) -> List[str]:
+    """Give what the package wrote into Patroni's log."""
+    return [line for line in node.log_text().splitlines() if any(own in line for own in _OWN_LINES)]
+
+
+def rolling_upgrade(cluster: PatroniCluster, etcd: EtcdCluster) -> None:
+    """Upgrade etcd under load, show what Patroni and its clients noticed.
+
+    :raises LabError: when that is more than it should be.
+    """
+    with Monitor(cluster) as monitor, WriteLoad(cluster) as load:
+        for i, member in enumerate(etcd.members):
+            if line_of(member.version) == '3.4':
+                continue
+            time.sleep(4)  # two HA loops in each state
+            before = member.version
+            etcd.upgrade(i, '3.4')
+            show('{0}: {1} -> {2}, rows written so far: {3}'.format(
+                member.name, before, member.version, load.acknowledged))
+        time.sleep(6)
+        show(cluster.patronictl('list').stdout)
+    load.verify()
+
+    step('What Patroni and its clients noticed of it')
+    failed = sum(monitor.failed_loops(node) for node in cluster.nodes)
+    show('longest time between two writes  {0:.2f} s (one every 0.05 s)'.format(load.longest_gap))
+    show('rows acknowledged                {0}, lost: 0'.format(load.acknowledged))
+    show('role changes                     {0}'.format(monitor.role_changes))
+    show('without leader key in etcd       {0:.1f} s'.format(monitor.seconds_without_leader_key))
+    show('failed HA loops                  {0}'.format(failed))
+    for node in cluster.nodes:
+        show('log of {0}, the lines of this package:'.format(node.name))
+        show('\n'.join('  ' + line for line in own_lines(node)))
+    if monitor.role_changes or monitor.leader_changes or failed:
+        raise LabError('the upgrade of etcd did not pass Patroni by')
+
+
+def run() -> None:
+    """Run all steps.
+
+    :raises LabError: when one does not show what it says.
+    """
+    release = os.environ.get('PATRONI_VERSION') or '4.1.5'
+
+    step('What is at hand')
+    show('etcd        {0}'.format(', '.join(etcd_binaries())))
+    show('PostgreSQL  {0}'.format(postgres_bin()))
+    stock, ours = environment(release, plugin=False), environment(release)
+    version = ours.run(['-c', 'import patroni_etcd3_compat as p; print(p.__version__)']).stdout.strip()
+    show('Patroni     {0}, stock and with patroni-etcd3-compat {1}'.format(release, version))
+
+    step('An etcd cluster in the middle of its upgrade from 3.2 to 3.4')
+    pids: List[int] = []
+    with EtcdCluster(['3.2', '3.2', '3.4']) as etcd:
+        show_members(etcd)
+
+        step('Stock Patroni {0}, started with the 3.4 member as its host'.format(release))
+        show_stock(stock, etcd)
+
+        step('Patroni {0} with this package on the same etcd cluster'.format(release))
+        with PatroniCluster(ours, etcd) as cluster:
+            show(cluster.patronictl('list').stdout)
+
+            step('The rest of etcd is upgraded, one member at a time, while rows are written')
+            rolling_upgrade(cluster, etcd)
+            pids = [pid for pid in map(PatroniNode.postmaster_pid, cluster.nodes) if pid is not None]
+
+            step('The end')
+    left = descendants(os.getpid()) + [pid for pid in pids if os.path.exists('/proc/{0}'.format(pid))]
+    folders = [node.folder for node in cluster.nodes] + [member.folder for member in etcd.members]
+    if left or any(folder.exists() for folder in folders):
+        raise LabError('still there: processes {0}, or one of the folders {1}'.format(left, folders))
+    show('Everything is stopped and removed: no process and no data directory is left.')
+
+
+def main() -> int:
+    """Run the demo.
+
+    :returns: the exit code.
+    """
+    try:
+        run()
+    except LabError as e:
+        print('\nThe demo failed: {0}'.format(e), flush=True)
+        return 1
+    except KeyboardInterrupt:
+        print('\nThe demo was interrupted.', flush=True)
+        return 130
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

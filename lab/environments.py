@@ -1,0 +1,248 @@
+"""Virtual environments with a given Patroni release, built once and kept in CACHE.
+
+Those with ``plugin=True`` also hold this project, from a wheel as a user would get it and never from the source tree;
+the others are stock. Whatever another user has to run is copied when that user can't get at it where it is.
+"""
+import contextlib
+import fcntl
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from . import CACHE, ROOT, say
+from .processes import LabError, remove_folder, scratch_folder
+
+# In every environment: what builds packages that come as source (pkg_resources, which some import, is gone from later
+# setuptools), a driver that older Patroni wants to see while it is built itself, and what Patroni's own tests need.
+_BUILD_TOOLS = ('setuptools<81', 'wheel', 'psycopg2-binary', 'mock', 'pytest')
+
+_URLLIB3 = {'1.26': 'urllib3>=1.26,<2', '2': 'urllib3>=2'}
+
+# What the wheel is made of, beside the package's folder.
+_PACKAGE = 'patroni_etcd3_compat'
+_WHEEL_SOURCES = ('setup.cfg', 'setup.py', 'pyproject.toml', 'README.md', 'LICENSE', _PACKAGE + '.pth',
+                  _PACKAGE + '.start')
+
+
+class Environment:
+    """One virtual environment.
+
+    :param folder: where it is.
+    :param holds: what is installed in it; differs whenever that does.
+    """
+
+    def __init__(self, folder: Path, holds: str) -> None:
+        self.folder = folder
+        self._holds = holds
+
+    def __repr__(self) -> str:
+        return '<Environment {0}>'.format(self.folder)
+
+    @property
+    def bin(self) -> Path:
+        """The folder of its programs."""
+        return self.folder / 'bin'
+
+    @property
+    def python(self) -> Path:
+        """Its Python."""
+        return self.bin / 'python'
+
+    @property
+    def patroni(self) -> Path:
+        """The ``patroni`` program. To be run by `python`: its first line does not hold in a copy."""
+        return self.bin / 'patroni'
+
+    @property
+    def patronictl(self) -> Path:
+        """The ``patronictl`` program, see `patroni`."""
+        return self.bin / 'patronictl'
+
+    def run(self, args: Sequence[str], **kwargs: Any) -> 'subprocess.CompletedProcess[str]':
+        """Run its Python, without what the caller's environment variables say about Python.
+
+        :param args: arguments for Python.
+        :param kwargs: for `subprocess.run`. Without any the output is captured as text, stderr within stdout.
+        """
+        options: Dict[str, Any] = {'env': clean_environ(), 'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE,
+                                   'stderr': subprocess.STDOUT, 'universal_newlines': True}
+        options.update(kwargs)
+        return subprocess.run([str(self.python), *args], **options)
+
+    def for_user(self, user: Optional[pwd.struct_passwd]) -> 'Environment':
+        """Give this environment where a user can run it.
+
+        :param user: passwd entry, None for the current user.
+        :returns: itself, or a copy that is removed when Python ends.
+        """
+        return Environment(within_reach(self.folder, user, self._holds), self._holds)
+
+
+def clean_environ() -> Dict[str, str]:
+    """Give the environment variables of this process, but not those that Python, Patroni, etcd or libpq listen to."""
+    return {name: value for name, value in os.environ.items()
+            if not name.startswith(('PYTHON', 'PATRONI', 'PG', 'ETCD', 'VIRTUAL_ENV'))}
+
+
+def _anyone_can_enter(path: Path) -> bool:
+    return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another file system
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+_copies: Dict[Path, Tuple[str, Path]] = {}
+
+
+def within_reach(folder: Path, user: Optional[pwd.struct_passwd], stamp: str = '') -> Path:
+    """Give a folder where another user can read it, such as what lies in a project folder below /root.
+
+    :param folder: the folder.
+    :param user: passwd entry of the user, None for the current one.
+    :param stamp: a copy made with another stamp is out of date.
+    :returns: the folder itself, or a copy (one for all calls, made of hard links if possible) that is removed when
+        Python ends.
+    """
+    if user is None or _anyone_can_enter(folder / '.'):
+        return folder
+    known, copy = _copies.get(folder, (None, folder))
+    if known != stamp:
+        copy = scratch_folder('lab-reach-')
+        copy.chmod(0o755)
+        shutil.copytree(str(folder), str(copy / folder.name), symlinks=True, copy_function=_link_or_copy)
+        _copies[folder] = (stamp, copy)
+    return copy / folder.name
+
+
+@contextlib.contextmanager
+def _locked() -> Iterator[None]:
+    """Hold the lock on environments and wheels: of two processes that want the same one, the second waits."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(str(CACHE / 'environments.lock'), 'w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say('waiting for another process that builds an environment')
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _interpreter(python: Optional[str]) -> Path:
+    """Choose the Python that environments are made with: when root, one that every user can execute."""
+    wish = python or os.environ.get('PATRONI_PYTHON')
+    if wish:
+        found = shutil.which(wish)
+        if not found:
+            raise LabError('there is no Python {0}'.format(wish))
+        return Path(found).resolve()
+    own = Path(sys.executable).resolve()
+    if os.geteuid() != 0 or _anyone_can_enter(own):
+        return own
+    system = Path('/usr/bin/python3')
+    if not system.exists():
+        raise LabError('only root can execute {0}, and there is no {1}: set PATRONI_PYTHON'.format(own, system))
+    return system.resolve()
+
+
+def _call(argv: Sequence[str], what: str) -> None:
+    """Run a command that takes part in building; files are readable for everyone, whatever the umask is.
+
+    :raises LabError: with the end of its output if it fails.
+    """
+    done = subprocess.run(argv, env=clean_environ(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, universal_newlines=True, preexec_fn=lambda: os.umask(0o022))
+    if done.returncode:
+        raise LabError('{0} failed:\n{1}'.format(what, '\n'.join(done.stdout.splitlines()[-15:])))
+
+
+def _pip(folder: Path, *args: str) -> None:
+    # -I: neither the current folder (perhaps this project's) nor PYTHONPATH takes part
+    _call([str(folder / 'bin' / 'python'), '-I', '-m', 'pip', '-q', '--disable-pip-version-check', *args],
+          'pip {0}'.format(' '.join(args)))
+
+
+def _build(folder: Path, patroni: str, urllib3: str, interpreter: Path) -> None:
+    say('building an environment: Patroni {0}, {1}, {2}'.format(patroni, _URLLIB3[urllib3], interpreter))
+    shutil.rmtree(str(folder), ignore_errors=True)  # what an interrupted run may have left
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _call([sys.executable, '-m', 'virtualenv', '-q', '-p', str(interpreter), str(folder)], 'virtualenv')
+    _pip(folder, 'install', *_BUILD_TOOLS)
+    wanted = ['patroni[etcd3]=={0}'.format(patroni), _URLLIB3[urllib3]]
+    if tuple(int(number) for number in patroni.split('.')[:2]) < (3, 3):
+        wanted.append('ydiff<1.3')  # patronictl calls what later ones do not have
+    # Up to 3.1 Patroni can be built only where a PostgreSQL driver is installed: not in a build environment of pip's.
+    _pip(folder, 'install', '--no-build-isolation', *wanted)
+
+
+def _wheel_sources() -> List[Path]:
+    package = sorted(path for path in (ROOT / _PACKAGE).rglob('*')
+                     if path.is_file() and path.suffix != '.pyc')
+    return package + [ROOT / name for name in _WHEEL_SOURCES if (ROOT / name).exists()]
+
+
+def _wheel(folder: Path) -> Tuple[str, Path]:
+    """Give the wheel of the project as it is now, built by the Python of the environment in `folder` if there is none.
+
+    :returns: a digest of its sources and the wheel.
+    """
+    sources = _wheel_sources()
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update('{0}\0'.format(path.relative_to(ROOT)).encode() + path.read_bytes() + b'\0')
+    stamp = digest.hexdigest()[:16]
+    target = CACHE / 'wheels' / stamp
+    if not target.exists():
+        say('building the wheel of this project')
+        part = CACHE / 'wheels' / 'part'
+        tree = scratch_folder('lab-wheel-')  # beside the sources an earlier build may have left what would get in
+        try:
+            for path in sources:
+                copy = tree / path.relative_to(ROOT)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(str(path), str(copy))
+            shutil.rmtree(str(part.parent), ignore_errors=True)  # those of earlier sources too
+            _pip(folder, 'wheel', '--no-deps', '--no-build-isolation', '-w', str(part), str(tree))
+            part.rename(target)
+        finally:
+            remove_folder(tree)
+    return stamp, next(target.glob('*.whl'))
+
+
+def environment(patroni: str = '4.1.5', urllib3: str = '2', plugin: bool = True,
+                python: Optional[str] = None) -> Environment:
+    """Give a virtual environment with a Patroni release, built on first use (which takes a minute and the network).
+
+    :param patroni: release, such as ``'3.0.2'``.
+    :param urllib3: release line, ``'2'`` or ``'1.26'``.
+    :param plugin: whether this project is installed in it, as its sources are now.
+    :param python: the Python it is made with, None for that of PATRONI_PYTHON, or else this one unless the lab runs as
+        root and other users can't execute it.
+    :raises LabError: when it can't be built.
+    """
+    interpreter = _interpreter(python)
+    name = '{0}-urllib3-{1}-{2}-{3}'.format(patroni, urllib3, 'plugin' if plugin else 'stock',
+                                            str(interpreter).strip('/').replace('/', '-'))
+    folder = CACHE / 'envs' / name
+    marker = folder / 'lab-complete'  # written last; holds what is in the environment beyond its name
+    with _locked():
+        if not marker.exists():
+            _build(folder, patroni, urllib3, interpreter)
+            marker.write_text('')
+        holds = 'stock'
+        if plugin:
+            holds, wheel = _wheel(folder)
+            if marker.read_text() != holds:
+                marker.write_text('')
+                _pip(folder, 'install', '--no-deps', '--force-reinstall', str(wheel))
+        marker.write_text(holds)
+    return Environment(folder, holds)

@@ -1,0 +1,327 @@
+"""An HTTP front that makes one real etcd member look like another release, and misbehave on request.
+
+For release lines that no package carries any more (or yet), and for recording what a client really sends. The data,
+the leases, the watches and the elections behind it are those of the real member.
+"""
+import asyncio
+import json
+import re
+import threading
+import time
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Coroutine, Dict, List, Mapping, Optional, Tuple, TypeVar
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
+from multidict import CIMultiDict
+from yarl import URL
+
+from .packages import line_of
+from .processes import LabError, free_port
+
+T = TypeVar('T')
+
+NOT_SERVED = b'404 page not found\n'
+"""What etcd answers to a path that nobody registered."""
+
+_HOP_BY_HOP = {'host', 'connection', 'keep-alive', 'content-length', 'transfer-encoding', 'expect'}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a member looks like to its clients; None means: as it really is."""
+
+    version: Optional[str] = None               # '3.2.26'
+    cluster_version: Optional[str] = None       # '3.2.0'
+    prefixes: Optional[Tuple[str, ...]] = None  # ('v3alpha', 'v3beta')
+    error_style: Optional[str] = None           # 'error-only', 'both', 'message-only'
+    nested_txn: bool = True                     # False: a transaction inside a transaction is refused
+    gateway: bool = True                        # False: as with --enable-grpc-gateway=false
+    takes_token: bool = True                    # False: the authorization header goes unread
+
+
+_OLD = Shape(prefixes=('v3alpha',), error_style='error-only', nested_txn=False, takes_token=False)
+_NEW = Shape(prefixes=('v3beta', 'v3'), error_style='message-only')
+_SHAPES = {
+    '3.0': replace(_OLD, version='3.0.17'),
+    '3.1': replace(_OLD, version='3.1.20'),
+    '3.2': replace(_OLD, version='3.2.26'),
+    '3.3': Shape(version='3.3.25', prefixes=('v3alpha', 'v3beta'), error_style='both'),
+    '3.4': Shape(version='3.4.23', prefixes=('v3beta', 'v3'), error_style='both'),
+    '3.5': replace(_NEW, version='3.5.30'),
+    '3.6': replace(_NEW, version='3.6.10'),
+    '3.7': replace(_NEW, version='3.7.0'),
+}
+
+
+def shape_of(line_or_version: str) -> Shape:
+    """Give the shape of a release line (``'3.2'``) or of one version of it (``'3.2.32'``).
+
+    :raises LabError: for a line that nothing is known about.
+    """
+    shape = _SHAPES.get(line_of(line_or_version))
+    if shape is None:
+        raise LabError('nothing is known about etcd {0}'.format(line_or_version))
+    return shape if line_or_version in _SHAPES else replace(shape, version=line_or_version)
+
+
+def real_prefix(version: str) -> str:
+    """Give the gateway prefix to use on a real member of that version: ``'3.3.25'`` -> ``'v3beta'``."""
+    return (_SHAPES[line_of(version)].prefixes or ())[-1]
+
+
+def is_nested_txn(body: bytes) -> bool:
+    """Tell whether the body of a transaction has another transaction among its operations."""
+    try:
+        request = json.loads(body)
+        operations = request.get('success', []) + request.get('failure', [])
+        return any('request_txn' in operation or 'requestTxn' in operation for operation in operations)
+    except (ValueError, AttributeError, TypeError):
+        return False
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One request as the client sent it, and how it was answered."""
+
+    time: float             # when it came in, seconds since the epoch
+    member: str
+    method: str
+    path: str               # with the prefix the client chose
+    body: bytes
+    headers: Dict[str, str] = field(repr=False)  # names in lower case; the token is replaced by ***
+    status: int             # 0: the connection was cut instead of an answer
+
+    @property
+    def rpc(self) -> str:
+        """The path without the gateway prefix: ``kv/range``."""
+        return re.sub(r'^/v3(alpha|beta)?/', '', self.path)
+
+
+@dataclass
+class Fault:
+    """Something to go wrong with requests whose path `path` (a regular expression) is found in.
+
+    The delay comes first, then at most one of the others; one fault hits a request, the first in the list. Everything
+    but `cut_after` and ``reset='after'`` happens before the real member sees the request.
+    """
+
+    path: str = ''
+    times: int = 1                      # how many requests are hit
+    delay: float = 0                    # seconds
+    reset: Optional[str] = None         # 'before' or 'after' the real member executed it
+    status: Optional[int] = None        # answer this, and nothing from the real member
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b''
+    cut_after: Optional[int] = None     # bytes of the body that get through, of an answer that promises all of them
+
+
+class _Loop:
+    """The event loop of all facades of this process, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout: float = 30) -> T:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name='lab-facades', daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
+
+
+_loop = _Loop()
+
+
+class Facade:
+    """The front of one member. Closed at first; `open` and `close` are what a start and an end of etcd are to clients.
+
+    :param name: name of the member, for the records.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.port = free_port()
+        self.shape = Shape()
+        self.faults: List[Fault] = []
+        self._requests: List[Recorded] = []
+        self._target = ''
+        self._real_prefix = ''
+        self._server: Optional[web.Server] = None
+        self._listener: Optional[asyncio.AbstractServer] = None
+        self._session: Optional[ClientSession] = None
+
+    @property
+    def url(self) -> str:
+        """What clients connect to."""
+        return 'http://127.0.0.1:{0}'.format(self.port)
+
+    @property
+    def requests(self) -> List[Recorded]:
+        """All requests so far, in the order they were answered. A stream counts when its header goes out."""
+        return list(self._requests)
+
+    def open(self, target: str, version: str) -> None:
+        """Listen, on the same port every time.
+
+        :param target: URL of the real member.
+        :param version: its real version.
+        :raises OSError: when the port has been taken by somebody else.
+        """
+        self._target = target
+        self._real_prefix = real_prefix(version)
+        _loop.run(self._open())
+
+    def close(self) -> None:
+        """Refuse new connections and cut those that are there, as the end of a process does. Harmless when closed."""
+        _loop.run(self._close())
+
+    async def _open(self) -> None:
+        await self._close()  # open still, when the real member ended by itself
+        self._session = ClientSession(connector=TCPConnector(limit=0), cookie_jar=DummyCookieJar(),
+                                      timeout=ClientTimeout(total=None), auto_decompress=False)
+        # cancellation: the end of a watch at the client has to end it at the real member
+        self._server = web.Server(self._handle, handler_cancellation=True, keepalive_timeout=3600, access_log=None)
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(self._server, '127.0.0.1', self.port)
+        except OSError:
+            await self._session.close()
+            raise
+
+    async def _close(self) -> None:
+        if self._listener is None or self._server is None or self._session is None:
+            return
+        self._listener.close()
+        for connection in self._server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await self._server.shutdown(0.1)
+        await self._session.close()
+        self._listener = None
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        arrived = time.time()
+        body = await request.content.read()  # not request.read(), which has a limit below etcd's own
+        fault = next((f for f in self.faults if f.times > 0 and re.search(f.path, request.path)), Fault())
+        status = 0
+        upstream: Optional[ClientResponse] = None
+        try:
+            fault.times -= 1
+            await asyncio.sleep(fault.delay)
+            if fault.reset == 'before':
+                return self._cut(request)
+            if fault.status is not None:
+                response: web.StreamResponse = web.Response(status=fault.status, headers=fault.headers, body=fault.body)
+            else:
+                response, upstream = await self._answer(request, body)
+            if fault.reset == 'after':
+                return self._cut(request)
+            status = response.status
+        except (ClientError, OSError):
+            return self._cut(request)  # the real member is gone
+        finally:
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            if 'authorization' in headers:
+                headers['authorization'] = '***'
+            self._requests.append(Recorded(arrived, self.name, request.method, request.path_qs, body, headers, status))
+            if status == 0 and upstream is not None:
+                upstream.close()
+        if fault.cut_after is not None:
+            return await self._cut_body(request, response, upstream, fault.cut_after)
+        if upstream is not None:
+            await self._stream(request, response, upstream)
+        return response
+
+    async def _answer(self, request: web.BaseRequest,
+                      body: bytes) -> Tuple[web.StreamResponse, Optional[ClientResponse]]:
+        """Give the answer in the member's shape; with the connection to the real member when there is more to come."""
+        shape, path = self.shape, request.path_qs
+        match = re.match('/(v3(?:alpha|beta)?)(/.*)', path)
+        if match:
+            if not shape.gateway or shape.prefixes is not None and match.group(1) not in shape.prefixes:
+                return web.Response(status=404, body=NOT_SERVED, headers={
+                    'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff'}), None
+            if not shape.nested_txn and match.group(2) == '/kv/txn' and is_nested_txn(body):
+                refusal = b'{"error":"etcdserver: key not found","code":3}'
+                return web.Response(status=400, body=refusal, headers={'Content-Type': 'application/json'}), None
+            if shape.prefixes is not None:
+                path = '/' + self._real_prefix + match.group(2)
+        if self._session is None:
+            raise ClientError('closed')
+        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
+                   and (shape.takes_token or name.lower() != 'authorization')]
+        upstream = await self._session.request(
+            request.method, URL(self._target + path, encoded=True), data=body or None, headers=headers,
+            allow_redirects=False, skip_auto_headers=('User-Agent', 'Content-Type', 'Accept', 'Accept-Encoding'))
+        kept = [(name, value) for name, value in upstream.headers.items()
+                if name.lower() not in _HOP_BY_HOP and name.lower() != 'trailer']
+        if upstream.status < 400 and 'Content-Length' not in upstream.headers and path != '/version':
+            return web.StreamResponse(status=upstream.status, headers=CIMultiDict(kept)), upstream
+        content = await upstream.read()
+        if path == '/version':
+            content = _reshape_version(content, shape)
+        elif upstream.status >= 400 and shape.error_style is not None:
+            content = _reshape_error(content, shape.error_style)
+        return web.Response(status=upstream.status, body=content, headers=CIMultiDict(kept)), None
+
+    @staticmethod
+    def _cut(request: web.BaseRequest) -> web.Response:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    async def _stream(self, request: web.BaseRequest, response: web.StreamResponse, upstream: ClientResponse) -> None:
+        try:
+            await response.prepare(request)
+            async for chunk in upstream.content.iter_any():
+                await response.write(chunk)
+            await response.write_eof()
+        except (ClientError, OSError):
+            self._cut(request)
+        finally:
+            upstream.close()
+
+    @staticmethod
+    async def _cut_body(request: web.BaseRequest, response: web.StreamResponse, upstream: Optional[ClientResponse],
+                        length: int) -> web.StreamResponse:
+        partial = web.StreamResponse(status=response.status, headers=response.headers)
+        if upstream is None:
+            content = getattr(response, 'body') or b''
+            partial.content_length = len(content)
+            await partial.prepare(request)
+            await partial.write(content[:length])
+        else:
+            await partial.prepare(request)
+            while length > 0:
+                chunk = await upstream.content.read(length)
+                if not chunk:
+                    break
+                await partial.write(chunk)
+                length -= len(chunk)
+            upstream.close()
+        if request.transport is not None:
+            request.transport.close()
+        return partial
+
+
+def _reshape_version(content: bytes, shape: Shape) -> bytes:
+    versions = json.loads(content)
+    if shape.version is not None:
+        versions['etcdserver'] = shape.version
+    if shape.cluster_version is not None and versions.get('etcdcluster') != 'not_decided':
+        versions['etcdcluster'] = shape.cluster_version
+    return json.dumps(versions, separators=(',', ':')).encode()
+
+
+def _reshape_error(content: bytes, style: str) -> bytes:
+    try:
+        answer = json.loads(content)
+        message, code = answer.get('error', answer.get('message')), answer['code']
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return content  # the text of a 404, which is no JSON in any release
+    if style == 'error-only':
+        return json.dumps({'error': message, 'code': code}, separators=(',', ':')).encode()
+    if style == 'both':
+        return json.dumps({'error': message, 'message': message, 'code': code}, separators=(',', ':')).encode()
+    return '{{"code":{0}, "message":{1}}}'.format(code, json.dumps(message)).encode()

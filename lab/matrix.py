@@ -1,0 +1,79 @@
+"""The tests on real etcd under one Patroni release after the other: ``python -m lab.matrix [PATRONI[+URLLIB3] ...]``.
+
+Without arguments all of :data:`RELEASES`. For each: the unit tests, those on real etcd, and Patroni's own etcd tests of
+that release with the classes of this project.
+"""
+import argparse
+import configparser
+import subprocess
+import sys
+import time
+
+from typing import List, NamedTuple
+
+from prettytable import PrettyTable
+
+from . import ROOT, say
+from .environments import clean_environ, Environment, environment
+
+#: The last release of each line, Debian's own (3.0.2 in 12, 4.0.7 in 13), and both lines of urllib3 at either end.
+RELEASES = ('3.0.2+1.26', '3.0.2+2', '3.0.4+2', '3.1.2+1.26', '3.2.2+2', '3.3.11+2', '4.0.7+2', '4.0.11+1.26',
+            '4.1.5+1.26', '4.1.5+2')
+
+
+class Outcome(NamedTuple):
+    """What came out of the runs under one release."""
+
+    release: str
+    urllib3: str
+    tests: bool
+    upstream: bool
+    seconds: float
+
+
+def install_test_tools(env: Environment) -> None:
+    """Install what the tests need beside Patroni, as setup.cfg names it, but for the linters."""
+    setup = configparser.ConfigParser()
+    setup.read(str(ROOT / 'setup.cfg'))
+    wanted = [name for name in setup['options.extras_require']['test'].split()
+              if not name.startswith(('mypy', 'flake8', 'types-', 'virtualenv'))]
+    marker = env.bin.parent / 'lab-test-tools'
+    if not marker.exists() or marker.read_text().split() != wanted:
+        subprocess.run([str(env.python), '-m', 'pip', 'install', '--quiet', *wanted], check=True)
+        marker.write_text('\n'.join(wanted))
+
+
+def run(release: str) -> Outcome:
+    """Run everything under one release.
+
+    :param release: release of Patroni and line of urllib3, ``'4.1.5+2'``; without the latter 2.
+    :raises LabError: when the environment can't be built.
+    """
+    patroni, _, urllib3 = release.partition('+')
+    started = time.monotonic()
+    env = environment(patroni, urllib3 or '2')
+    install_test_tools(env)
+    say('Patroni {0} with urllib3 {1}'.format(patroni, urllib3 or '2'))
+    # pytest as a program, not as a module, which would find the package in the source tree before the installed one
+    tests = subprocess.run([str(env.python), str(env.bin / 'pytest'), '-q', '-p', 'no:cacheprovider', 'tests/unit',
+                            'tests/etcd'], cwd=str(ROOT), env=clean_environ()).returncode == 0
+    upstream = subprocess.run([str(env.python), '-m', 'lab.upstream'], cwd=str(ROOT),
+                              env=clean_environ()).returncode == 0
+    return Outcome(patroni, urllib3 or '2', tests, upstream, time.monotonic() - started)
+
+
+def main() -> None:
+    """Run the releases that were asked for, print the table, and exit with 1 if any failed."""
+    parser = argparse.ArgumentParser(prog='python -m lab.matrix', description=__doc__)
+    parser.add_argument('release', nargs='*', default=list(RELEASES), help='such as 3.0.2+1.26')
+    outcomes: List[Outcome] = [run(release) for release in parser.parse_args().release]
+    table = PrettyTable(['Patroni', 'urllib3', 'unit and etcd tests', "Patroni's own etcd tests", 'seconds'])
+    for outcome in outcomes:
+        table.add_row([outcome.release, outcome.urllib3, 'passed' if outcome.tests else 'FAILED',
+                       'passed' if outcome.upstream else 'FAILED', round(outcome.seconds)])
+    print(table, flush=True)
+    sys.exit(0 if all(outcome.tests and outcome.upstream for outcome in outcomes) else 1)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,193 @@
+"""One real etcd member on loopback: its binary, its process, and the facade in front of it.
+
+A release line that no real binary is at hand for is a real member of the nearest line behind a facade.
+"""
+import base64
+import http.client
+import json
+import os
+
+from pathlib import Path
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+
+from .facade import Facade, Shape, shape_of
+from .packages import etcd_binaries, etcd_version, line_of, version_key
+from .processes import LabError, Process, free_port, wait_until
+
+_STANDS_IN = {'3.0': '3.3', '3.1': '3.3', '3.2': '3.3', '3.6': '3.5', '3.7': '3.5'}
+"""Which real line is behind the facade of a line that is not at hand."""
+
+
+class Release(NamedTuple):
+    """What a member runs and what it looks like."""
+
+    version: str            # as clients see it
+    real_version: str
+    shape: Shape            # all None when it looks like what it is
+
+
+def release(line_or_version: str, shape: Optional[Shape] = None) -> Release:
+    """Choose the real etcd for a line or version, and the shape that makes up for the difference.
+
+    :param shape: a shape to give it instead of the one that follows.
+    :raises LabError: when neither it nor a line that can stand in for it is at hand.
+    """
+    try:
+        real_version = etcd_version(line_or_version)
+        looks = Shape()
+    except LabError:
+        stand_in = _STANDS_IN.get(line_of(line_or_version))
+        if stand_in is None:
+            raise
+        real_version = etcd_version(stand_in)
+        looks = shape_of(line_or_version)
+    looks = looks if shape is None else shape
+    return Release(looks.version or real_version, real_version, looks)
+
+
+class EtcdMember:
+    """One member. Made by EtcdCluster; the first start is the cluster's too."""
+
+    def __init__(self, name: str, folder: Path, facade: Optional[Facade], flags: Sequence[str]) -> None:
+        self.name = name
+        self.folder = folder
+        self.facade = facade
+        self.flags = list(flags)
+        self.release = Release('', '', Shape())
+        self.port = free_port()
+        self.peer_port = free_port()
+        self.process: Optional[Process] = None
+        self.bootstrap: List[str] = []      # what etcd reads at the first start with an empty data directory
+
+    def __repr__(self) -> str:
+        return '<EtcdMember {0} {1} {2}>'.format(self.name, self.version, self.url)
+
+    @property
+    def version(self) -> str:
+        """The version that clients see: ``'3.2.26'``."""
+        return self.release.version
+
+    @property
+    def real_version(self) -> str:
+        """The version of the binary."""
+        return self.release.real_version
+
+    @property
+    def url(self) -> str:
+        """What clients use, and what the member list says."""
+        return self.facade.url if self.facade is not None else self.real_url
+
+    @property
+    def real_url(self) -> str:
+        """The member itself, without facade."""
+        return 'http://127.0.0.1:{0}'.format(self.port)
+
+    @property
+    def peer_url(self) -> str:
+        """What the other members use."""
+        return 'http://127.0.0.1:{0}'.format(self.peer_port)
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process (frozen or not)."""
+        return self.process is not None and self.process.alive
+
+    def log_text(self) -> str:
+        """What etcd logged, over all its starts."""
+        return self.process.log_text() if self.process is not None else ''
+
+    def spawn(self) -> None:
+        """Start the process, without waiting for anything.
+
+        :raises LabError: when it is running.
+        """
+        if self.running:
+            raise LabError('{0} is running already'.format(self.name))
+        argv: List[str] = [str(etcd_binaries()[self.real_version]), '--name', self.name,
+                           '--data-dir', str(self.folder / 'data'),
+                           '--listen-client-urls', self.real_url, '--advertise-client-urls', self.url,
+                           '--listen-peer-urls', self.peer_url, '--initial-advertise-peer-urls', self.peer_url]
+        if version_key(self.real_version) >= (3, 5):
+            argv.append('--unsafe-no-fsync')
+        environment = {name: value for name, value in os.environ.items() if not name.startswith('ETCD_')}
+        self.folder.mkdir(exist_ok=True)
+        self.process = Process(argv + self.bootstrap + self.flags, self.folder / 'etcd.log', env=environment)
+
+    def serve(self, timeout: float = 20) -> None:
+        """Wait until the spawned process listens, and let clients in.
+
+        :param timeout: seconds.
+        :raises LabError: when etcd ends, or does not listen in time; the text has the end of its log.
+        """
+        def listens() -> bool:
+            if not self.running:
+                raise LabError('etcd {0} ({1}) has ended:\n{2}'.format(self.name, self.real_version,
+                                                                       self.log_text()[-2000:]))
+            try:
+                return bool(request(self.real_url, 'GET', '/version', timeout=1)[0])
+            except OSError:
+                return False
+
+        wait_until(listens, timeout, 'etcd {0} to listen on {1}'.format(self.name, self.real_url))
+        if self.facade is not None:
+            self.facade.open(self.real_url, self.real_version)
+
+    def start(self) -> None:
+        """Start it again, after `stop` or `kill`, on the same data and ports.
+
+        :raises LabError: as `serve`.
+        """
+        self.spawn()
+        self.serve()
+
+    def stop(self) -> None:
+        """End it with SIGTERM. Harmless when it is not running."""
+        if self.facade is not None:
+            self.facade.close()
+        if self.process is not None:
+            self.process.terminate()
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        if self.process is not None:
+            self.process.kill()
+        if self.facade is not None:
+            self.facade.close()
+
+    def restart(self) -> None:
+        """Stop and start."""
+        self.stop()
+        self.start()
+
+    def freeze(self) -> None:
+        """Leave all connections open and answer nothing, as a machine that hangs."""
+        if self.process is not None:
+            self.process.freeze()
+
+    def thaw(self) -> None:
+        """Go on after `freeze`."""
+        if self.process is not None:
+            self.process.thaw()
+
+
+def request(url: str, method: str, path: str, body: Optional[bytes] = None, token: Optional[str] = None,
+            timeout: float = 5) -> Tuple[int, Any]:
+    connection = http.client.HTTPConnection(url.partition('//')[2], timeout=timeout)
+    try:
+        connection.request(method, path, body, {'Authorization': token} if token else {})
+        response = connection.getresponse()
+        text = response.read().decode()
+        status = response.status
+    except http.client.HTTPException as e:
+        raise ConnectionError(repr(e)) from e
+    finally:
+        connection.close()
+    try:
+        return status, json.loads(text)
+    except ValueError:
+        return status, text
+
+
+def b64(text: str) -> str:
+    """Encode a key or a value the way the gateway wants it."""
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,308 @@
+"""One real Patroni with its own real PostgreSQL, on loopback."""
+import atexit
+import copy
+import http.client
+import json
+import os
+import pwd
+import re
+import signal
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+import yaml
+
+from . import CACHE
+from .environments import Environment, clean_environ, within_reach
+from .packages import postgres_bin, postgres_env
+from .processes import LabError, Process, free_port, wait_until
+
+# One line for each HA loop that went wrong because of the DCS, the same in all Patroni releases.
+_FAILED_LOOP = re.compile(r'ERROR: Error communicating with DCS$|ERROR: failed to update leader lock$'
+                          r'|INFO: (PAUSE: )?demoting self because I do not have the lock'
+                          r'|INFO: (PAUSE: )?Unexpected exception raised, please report', re.M)
+
+
+def unprivileged_user() -> Optional[pwd.struct_passwd]:
+    """Choose who runs Patroni and PostgreSQL, which refuses to run as root: None (stay as we are) when we are not."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam('postgres')
+    except KeyError:
+        return pwd.getpwnam('nobody')
+
+
+def _postgres(user: Optional[pwd.struct_passwd]) -> Tuple[Path, Dict[str, str]]:
+    """Give PostgreSQL's programs where `user` can run them, and the environment variables that they need."""
+    programs, variables = postgres_bin(), postgres_env()
+    fetched = CACHE / 'postgresql'
+    if fetched not in programs.parents:
+        return programs, variables
+    there = within_reach(fetched, user)
+    return (there / programs.relative_to(fetched),
+            {name: value.replace(str(fetched), str(there)) for name, value in variables.items()})
+
+
+def merge(into: Dict[str, Any], extra: Mapping[str, Any]) -> None:
+    """Put `extra` into a configuration, section by section."""
+    for key, value in extra.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = copy.deepcopy(value)
+
+
+def descendants(pid: int) -> List[int]:
+    """List the processes that a process started, and those that they started."""
+    children: Dict[int, List[int]] = {}
+    for entry in Path('/proc').glob('[0-9]*'):
+        try:
+            parent = int((entry / 'stat').read_text().rpartition(')')[2].split()[1])
+        except OSError:  # ended meanwhile
+            continue
+        children.setdefault(parent, []).append(int(entry.name))
+    found = list(children.get(pid, ()))
+    for child in found:  # which grows on the way
+        found += children.get(child, ())
+    return found
+
+
+def _send(number: int, pids: Sequence[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def _exists(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path('/proc/{0}/stat'.format(pid)).read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+class PatroniNode:
+    """One Patroni with its PostgreSQL.
+
+    Its configuration is the dictionary `config`; `start` and `reload` write it to the file first, so it can be changed
+    in between. So can `environment`, to start another Patroni release next time.
+
+    :param name: the name of the node.
+    :param environment: where Patroni is installed.
+    :param hosts: ``host:port`` of the etcd members in the configuration.
+    :param base_dir: folder in which the node gets its own.
+    :param section: configuration section of the DCS.
+    :param settings: more configuration, merged in section by section.
+    :param env: more environment variables.
+    """
+
+    def __init__(self, name: str, environment: Environment, hosts: Sequence[str], base_dir: Path,
+                 section: str = 'etcd3', settings: Optional[Mapping[str, Any]] = None,
+                 env: Optional[Mapping[str, str]] = None) -> None:
+        self.name = name
+        self.environment = environment
+        self.env = dict(env or {})
+        self.user = unprivileged_user()
+        self.folder = base_dir / name
+        self.folder.mkdir()
+        self._hand_over(self.folder)
+        self.data = self.folder / 'data'
+        self.config_file = self.folder / 'patroni.yml'
+        self.port = free_port()
+        self.rest_port = free_port()
+        self.process: Optional[Process] = None
+        programs, self._variables = _postgres(self.user)
+        self.config: Dict[str, Any] = {
+            'scope': 'lab',
+            'name': name,
+            'restapi': {'listen': '127.0.0.1:{0}'.format(self.rest_port),
+                        'connect_address': '127.0.0.1:{0}'.format(self.rest_port)},
+            section: {'hosts': list(hosts)},
+            'watchdog': {'mode': 'off'},
+            'bootstrap': {'initdb': ['no-locale', 'no-sync', {'encoding': 'UTF8'}, {'auth': 'trust'}],
+                          'dcs': {'ttl': 20, 'loop_wait': 2, 'retry_timeout': 5,
+                                  'postgresql': {'use_pg_rewind': True}}},
+            'postgresql': {
+                'listen': '127.0.0.1:{0}'.format(self.port),
+                'connect_address': '127.0.0.1:{0}'.format(self.port),
+                'data_dir': str(self.data),
+                'bin_dir': str(programs),
+                'pgpass': str(self.folder / 'pgpass'),
+                'authentication': {'superuser': {'username': 'postgres', 'password': 'lab'},
+                                   'replication': {'username': 'replicator', 'password': 'lab'}},
+                'pg_hba': ['local all all trust', 'host all all 127.0.0.1/32 trust',
+                           'host replication all 127.0.0.1/32 trust'],
+                'basebackup': [{'checkpoint': 'fast'}, 'no-sync'],
+                'remove_data_directory_on_rewind_failure': True,
+                'parameters': {
+                    'unix_socket_directories': '.',     # the data directory: no limit on its path's length
+                    'logging_collector': 'on', 'log_directory': str(self.folder), 'log_filename': 'postgresql.log',
+                    'fsync': 'off', 'shared_buffers': '16MB', 'max_connections': 50, 'wal_level': 'replica',
+                    'wal_keep_size': '16MB', 'min_wal_size': '32MB', 'max_wal_size': '128MB'}}}
+        merge(self.config, settings or {})
+
+    def __repr__(self) -> str:
+        return '<PatroniNode {0} {1}>'.format(self.name, self.rest_url)
+
+    @property
+    def rest_url(self) -> str:
+        """Where its REST API is."""
+        return 'http://127.0.0.1:{0}'.format(self.rest_port)
+
+    @property
+    def dsn(self) -> str:
+        """How libpq connects to its PostgreSQL, as superuser."""
+        return 'host=127.0.0.1 port={0} user=postgres dbname=postgres'.format(self.port)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its Patroni runs."""
+        return self.process is not None and self.process.alive
+
+    @property
+    def crashed(self) -> bool:
+        """Whether its Patroni has ended without being asked to."""
+        return self in _started and not self.alive
+
+    def _write_config(self) -> None:
+        self.config_file.write_text(yaml.safe_dump(self.config, sort_keys=False))
+        self._hand_over(self.config_file)
+
+    def _hand_over(self, path: Path) -> None:
+        if self.user is not None:
+            os.chown(str(path), self.user.pw_uid, self.user.pw_gid)
+
+    def start(self) -> None:
+        """Start Patroni, without waiting for anything; harmless while it runs."""
+        if self.alive:
+            return
+        self._write_config()
+        environment = self.environment.for_user(self.user)
+        variables = dict(clean_environ(), HOME=str(self.folder), **self._variables)
+        variables.update(self.env)
+        _started.add(self)
+        # Patroni stops its PostgreSQL on SIGTERM, so that is what it gets when this Python is killed.
+        self.process = Process([environment.python, environment.patroni, self.config_file], self.folder / 'patroni.log',
+                               env=variables, cwd=self.folder, user=self.user, death_signal=signal.SIGTERM)
+
+    def stop(self, timeout: float = 30) -> None:
+        """End Patroni with SIGTERM, and whatever Patroni does about it, PostgreSQL. Harmless when nothing runs.
+
+        :param timeout: seconds that Patroni has, PostgreSQL gets half of it more.
+        """
+        if self.process is not None and self.process.alive:
+            self.process.signal(signal.SIGTERM)
+            self.process.thaw()
+            if not self.process.wait(timeout):
+                self.kill()
+        pid = self.postmaster_pid()
+        if pid is not None:
+            _send(signal.SIGINT, [pid])  # "fast shutdown"
+            try:
+                wait_until(lambda: not _exists(pid), timeout / 2, 'PostgreSQL to stop')
+            except LabError:
+                self._kill_postgres()
+        _started.discard(self)
+
+    def kill(self) -> None:
+        """End Patroni, what it is just running, and PostgreSQL with SIGKILL, as a machine that loses its power."""
+        if self.process is not None and self.process.alive:
+            helpers = descendants(self.process.pid)
+            self.process.kill()
+            _send(signal.SIGKILL, helpers)
+        self._kill_postgres()
+        _started.discard(self)
+
+    def _kill_postgres(self) -> None:
+        pid = self.postmaster_pid()
+        if pid is not None:
+            everyone = [pid] + descendants(pid)
+            _send(signal.SIGKILL, everyone)
+            wait_until(lambda: not any(map(_exists, everyone)), 10, 'PostgreSQL to be gone')
+
+    def restart(self) -> None:
+        """Stop and start Patroni together with PostgreSQL."""
+        self.stop()
+        self.start()
+
+    def reload(self) -> None:
+        """Write `config` to the file and make Patroni read it (SIGHUP)."""
+        self._write_config()
+        if self.process is not None:
+            self.process.signal(signal.SIGHUP)
+
+    def postmaster_pid(self) -> Optional[int]:
+        """Give the process id of its PostgreSQL, None when it does not run."""
+        try:
+            pid = int((self.data / 'postmaster.pid').read_text().split()[0])
+            ours = os.path.samefile('/proc/{0}/cwd'.format(pid), str(self.data))  # or another process got its number
+        except (OSError, ValueError, IndexError):
+            return None
+        return pid if ours and _exists(pid) else None
+
+    def log_text(self) -> str:
+        """Everything its Patroni logged, over all its starts."""
+        return self.process.log_text() if self.process is not None else ''
+
+    def postgres_log_text(self) -> str:
+        """Everything its PostgreSQL logged."""
+        log = self.folder / 'postgresql.log'
+        return log.read_text(encoding='utf-8', errors='replace') if log.exists() else ''
+
+    def failed_loops(self) -> int:
+        """Count the HA loops that failed because of the DCS, by what Patroni logged."""
+        return len(_FAILED_LOOP.findall(self.log_text()))
+
+    def rest(self, method: str, path: str, body: Optional[Mapping[str, Any]] = None,
+             timeout: float = 2) -> Optional[Tuple[int, Any]]:
+        """Send a request to the REST API.
+
+        :param timeout: seconds.
+        :returns: status and JSON (or text) of the answer, None without one.
+        """
+        connection = http.client.HTTPConnection('127.0.0.1', self.rest_port, timeout=timeout)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body))
+            response = connection.getresponse()
+            text = response.read().decode()
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(text)
+        except ValueError:
+            return response.status, text
+
+    def status(self) -> Optional[Dict[str, Any]]:
+        """Give what ``GET /patroni`` says, None when there is no answer."""
+        answer = self.rest('GET', '/patroni')
+        return answer[1] if answer is not None and isinstance(answer[1], dict) else None
+
+    def role(self) -> Optional[str]:
+        """Tell what its PostgreSQL is: ``'primary'``, ``'replica'``, ``'stopped'`` (or on its way), None if unknown."""
+        status = self.status()
+        if status is None:
+            return None
+        if status.get('state') != 'running':
+            return 'stopped'
+        return 'primary' if status.get('role') in ('master', 'primary') else 'replica'
+
+
+_owner = os.getpid()
+_started: Set[PatroniNode] = set()
+
+
+def _stop_forgotten() -> None:
+    """The net: what was not stopped in the normal course is stopped before Python ends."""
+    if os.getpid() == _owner:  # and not a forked child that leaves through sys.exit
+        for node in list(_started):
+            node.stop(5)
+
+
+# Runs before the one of lab.processes, which would give Patroni no time to stop PostgreSQL and remove its folder.
+atexit.register(_stop_forgotten)

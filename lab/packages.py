@@ -1,0 +1,222 @@
+"""Real etcd and PostgreSQL binaries: found on this machine, or fetched from its distribution's own packages.
+
+etcd comes from, in this order: the folder ETCD_BIN_DIR (files such as ``etcd-3.2.26``), the ``etcd`` on PATH, and one
+package per release of the distribution. PostgreSQL comes from PG_BIN_DIR, /usr/lib/postgresql, or its package. What
+was fetched stays in CACHE. ``python -m lab.packages`` lists all of it.
+"""
+import contextlib
+import glob
+import json
+import os
+import re
+import shutil
+import time
+
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from . import CACHE, say
+from .apt import Apt, locked, mirror, os_release, run, unfinished
+from .processes import LabError
+
+LINES = ('3.2', '3.3', '3.4', '3.5', '3.6', '3.7')
+"""The etcd release lines this project is about."""
+
+# One release each of the distribution, oldest first: between them they carry the most lines. The Ubuntu column follows
+# from its package lists (focal has 3.2.26); it was never run.
+SUITES = {'debian': ('bullseye', 'bookworm', 'trixie', 'sid'),
+          'ubuntu': ('focal', 'jammy', 'noble', 'plucky', 'questing')}
+_RETRY_SECONDS = 86400  # a release that could not be fetched is asked for again the next day
+
+
+def _ask_version(binary: Path) -> str:
+    """Ask an etcd binary for its version.
+
+    :raises LabError: when it does not run here; the text says why.
+    """
+    match = re.search(r'etcd Version: (\S+)', run([str(binary), '--version'], Path('/')))
+    if not match:
+        raise LabError('{0} does not say its version'.format(binary))
+    return match.group(1)
+
+
+def _fetch_etcd(folder: Path, suite: str, source: str) -> str:
+    """Put the etcd of one release of the distribution into `folder`, as ``etcd-VERSION``, and return its version."""
+    say('fetching etcd from {0}'.format(suite))
+    with unfinished(folder / suite) as part:
+        apt = Apt(part, source.format(suite=suite), installed=False)
+        apt('apt-get', 'update')
+        apt.unpack(['etcd-server'], part / 'root')
+        binary = part / 'root' / 'usr' / 'bin' / 'etcd'
+        version = _ask_version(binary)
+        binary.chmod(0o755)
+        binary.rename(folder / 'etcd-{0}'.format(version))
+    return version
+
+
+def _fetched_etcd() -> Dict[str, Path]:
+    """Give the etcd binaries from packages: fetched when they are not in CACHE yet, remembered when they are."""
+    folder = CACHE / 'etcd'
+    memory = folder / 'suites.json'
+    suites = SUITES.get(os_release().get('ID', ''), ())
+
+    def recall() -> Dict[str, Dict[str, str]]:
+        try:
+            found: Dict[str, Dict[str, str]] = json.loads(memory.read_text())
+        except FileNotFoundError:
+            return {}
+        return {suite: entry for suite, entry in found.items()
+                if (folder / 'etcd-{0}'.format(entry.get('version'))).exists()
+                or time.time() - float(entry.get('tried', 0)) < _RETRY_SECONDS}
+
+    known = recall()
+    if not known.keys() >= set(suites):
+        with locked():
+            known = recall()  # another process may have been faster
+            source = ''
+            for suite in suites:
+                if suite in known:
+                    continue
+                try:
+                    if not source:
+                        with unfinished(folder / 'own') as part:
+                            source = mirror(part)
+                    known[suite] = {'version': _fetch_etcd(folder, suite, source)}
+                except LabError as e:
+                    say('no etcd from {0}: {1}'.format(suite, e))
+                    known[suite] = {'why': str(e), 'tried': str(time.time())}
+                memory.with_suffix('.part').write_text(json.dumps(known, indent=1))
+                memory.with_suffix('.part').rename(memory)
+    versions = [entry['version'] for entry in known.values() if 'version' in entry]
+    return {version: folder / 'etcd-{0}'.format(version) for version in versions}
+
+
+_found: Dict[Tuple[str, str], Dict[str, Path]] = {}  # by ETCD_BIN_DIR and PATH, each binary is asked once
+
+
+def _found_etcd() -> Dict[str, Path]:
+    """Give the etcd binaries of ETCD_BIN_DIR and PATH."""
+    folder, path = os.environ.get('ETCD_BIN_DIR', ''), os.environ.get('PATH', '')
+    if (folder, path) not in _found:
+        candidates = sorted(Path(folder).resolve().glob('etcd-*')) if folder else []
+        if folder and not candidates:
+            say('there is no etcd-* in ETCD_BIN_DIR={0}'.format(folder))
+        on_path = shutil.which('etcd') or shutil.which('etcd', path='/usr/bin')
+        if on_path:
+            candidates.append(Path(on_path).resolve())
+        found: Dict[str, Path] = {}
+        for binary in candidates:
+            try:
+                found.setdefault(_ask_version(binary), binary)
+            except LabError as e:
+                say('{0} is left out: {1}'.format(binary, e))
+        _found[folder, path] = found
+    return _found[folder, path]
+
+
+def etcd_binaries() -> Dict[str, Path]:
+    """Give every etcd that is at hand, by its version (``'3.4.23'``), oldest first.
+
+    The first call may download; what does not run here is left out with a line on stderr that says why.
+    """
+    found = {**_fetched_etcd(), **_found_etcd()}
+    return dict(sorted(found.items(), key=lambda item: version_key(item[0])))
+
+
+def version_key(version: str) -> Tuple[int, ...]:
+    """Give what versions sort by: ``'3.5.16'`` or ``'3.6.0-rc.1'`` -> their numbers."""
+    return tuple(int(number) for number in re.findall(r'\d+', version.partition('-')[0]))
+
+
+def line_of(version: str) -> str:
+    """Give the release line of a version: ``'3.4.23'`` -> ``'3.4'``."""
+    return '.'.join(str(number) for number in version_key(version)[:2])
+
+
+def etcd_version(line: str) -> str:
+    """Choose a real etcd: a line (``'3.4'``) gives its newest version at hand, a version gives itself.
+
+    :raises LabError: when there is none; the text lists what is at hand.
+    """
+    at_hand = list(etcd_binaries())
+    for version in reversed(at_hand):
+        if line in (version, line_of(version)):
+            return version
+    raise LabError('no etcd {0} at hand, only {1}'.format(line, ', '.join(at_hand) or 'none at all'))
+
+
+def missing() -> List[str]:
+    """List the release lines that no real etcd is at hand for."""
+    at_hand = {line_of(version) for version in etcd_binaries()}
+    return [line for line in LINES if line not in at_hand]
+
+
+def _fetch_postgres(target: Path) -> None:
+    """Unpack PostgreSQL, with those libraries that this machine lacks, into the new folder `target`."""
+    say('fetching PostgreSQL')
+    with unfinished(target) as part:
+        apt = Apt(part, None, installed=True)  # the machine's own sources: they match what is installed
+        with contextlib.suppress(LabError):  # of a source that nothing is needed from
+            apt('apt-get', 'update')
+        package = 'postgresql-15'
+        if not apt('apt-cache', 'search', '--names-only', '^{0}$'.format(package)):
+            package = re.findall(r'Depends: (postgresql-\d+)', apt('apt-cache', 'depends', 'postgresql'))[0]
+        own = [package, package.replace('-', '-client-'), 'libpq5']
+        plan = apt('apt-get', 'install', '--simulate', '--no-install-recommends', '--reinstall', *own)
+        packages = sorted(set(re.findall(r'^Inst (\S+)', plan, re.M)) | set(own))
+        (part / 'root').mkdir(mode=0o755)
+        apt.unpack(packages, part / 'root')
+        (part / 'root').rename(target)
+
+
+def _newest(folders: List[str]) -> Optional[Path]:
+    """Choose among the bin directories of PostgreSQL: 15, which the lab was written on, or else the newest."""
+    by_version = {int(Path(folder).parent.name): Path(folder) for folder in folders
+                  if Path(folder).parent.name.isdigit() and (Path(folder) / 'postgres').exists()}
+    usable = [version for version in by_version if version >= 12]
+    return by_version[15 if 15 in usable else max(usable)] if usable else None
+
+
+def postgres_bin() -> Path:
+    """Give the directory with PostgreSQL's programs: PG_BIN_DIR, this machine's, or a downloaded one (the last with
+    ``PG_BIN_DIR=download`` even though there are others). They need the environment variables of `postgres_env`.
+
+    :raises LabError: when none is at hand and none can be fetched.
+    """
+    wish = os.environ.get('PG_BIN_DIR')
+    if wish and wish != 'download':
+        return Path(wish)
+    found = None if wish else _newest(glob.glob('/usr/lib/postgresql/*/bin'))
+    target = CACHE / 'postgresql'
+    if found is None:
+        if not target.exists():
+            with locked():
+                if not target.exists():
+                    _fetch_postgres(target)
+        found = _newest(glob.glob(str(target / 'usr/lib/postgresql/*/bin')))
+    if found is None:
+        raise LabError('no PostgreSQL in {0}'.format(target))
+    return found
+
+
+def postgres_env() -> Dict[str, str]:
+    """Give the environment variables that the programs in `postgres_bin` need: where the downloaded libraries are."""
+    if CACHE not in postgres_bin().parents:
+        return {}
+    root = str(CACHE / 'postgresql')
+    return {'LD_LIBRARY_PATH': ':'.join(glob.glob(root + '/usr/lib/*-linux-*') + glob.glob(root + '/lib/*-linux-*'))}
+
+
+def main() -> None:
+    """Print a table of what is at hand."""
+    for version, binary in etcd_binaries().items():
+        print('etcd        {0:<8} {1}'.format(version, binary))
+    for line in missing():
+        print('etcd        {0:<8} none at hand'.format(line))
+    folder = postgres_bin()
+    number = run([str(folder / 'postgres'), '--version'], folder, **postgres_env()).split()[2]
+    print('PostgreSQL  {0:<8} {1}'.format(number, folder))
+
+
+if __name__ == '__main__':
+    main()

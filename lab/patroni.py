@@ -1,0 +1,305 @@
+"""Real Patroni clusters on real etcd clusters, and a monitor that notes what happens to them."""
+import base64
+import signal
+import subprocess
+import threading
+import time
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, TypeVar, Union
+
+from . import say
+from .environments import Environment, clean_environ
+from .etcd import EtcdCluster, b64
+from .node import PatroniNode, merge, unprivileged_user
+from .processes import LabError, remove_folder, scratch_folder, wait_until
+
+__all__ = ['Monitor', 'PatroniCluster', 'PatroniNode', 'unprivileged_user']
+
+T = TypeVar('T')
+
+
+class PatroniCluster:
+    """A Patroni cluster on an etcd cluster, with a primary and its replicas up inside a ``with``.
+
+    :param environments: where Patroni is installed: one for all nodes, or one for each.
+    :param etcd: the etcd cluster.
+    :param nodes: how many nodes, when there is one environment for all.
+    :param hosts: ``host:port`` of the etcd members in Patroni's configuration, None for all members.
+    :param ttl: seconds, as are `loop_wait` and `retry_timeout`.
+    :param section: configuration section of the DCS.
+    :param settings: more configuration of each node, merged in section by section.
+    :param env: more environment variables for Patroni.
+    """
+
+    scope = 'lab'
+
+    def __init__(self, environments: Union[Environment, Sequence[Environment]], etcd: EtcdCluster, nodes: int = 2,
+                 hosts: Optional[Sequence[str]] = None, ttl: int = 20, loop_wait: int = 2, retry_timeout: int = 5,
+                 section: str = 'etcd3', settings: Optional[Mapping[str, Any]] = None,
+                 env: Optional[Mapping[str, str]] = None) -> None:
+        self.etcd = etcd
+        self.section = section
+        self.nodes: List[PatroniNode] = []
+        self._environments = [environments] * nodes if isinstance(environments, Environment) else list(environments)
+        self._hosts = hosts
+        self._settings: Dict[str, Any] = {
+            'bootstrap': {'dcs': {'ttl': ttl, 'loop_wait': loop_wait, 'retry_timeout': retry_timeout}}}
+        if etcd.auth is not None:
+            self._settings[section] = dict(zip(('username', 'password'), etcd.auth))
+        merge(self._settings, settings or {})
+        self._env = env
+        self._folder: Optional[Path] = None
+
+    def __enter__(self) -> 'PatroniCluster':
+        self.start()
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Make the nodes, start the first, and the others when it is the primary; wait until they stream from it.
+
+        :raises LabError: when that does not come about.
+        """
+        for attempt in (1, 2, 3):
+            try:
+                self._bootstrap()
+                return
+            except BaseException as e:
+                taken = any('Address already in use' in node.log_text() + node.postgres_log_text()
+                            for node in self.nodes)
+                self.stop()
+                if attempt == 3 or not taken or not isinstance(e, LabError):
+                    raise
+                say('a port was taken, once more')
+
+    def _bootstrap(self) -> None:
+        self.nodes.clear()
+        self._folder = None
+        for environment in self._environments:
+            self.add_node(environment)
+        self.nodes[0].start()
+        self.wait_primary()
+        for node in self.nodes[1:]:
+            node.start()
+        self.wait_replicas()
+
+    def stop(self) -> None:
+        """End all nodes, with their PostgreSQL, and remove their data."""
+        for node in self.nodes:
+            if node.process is not None:
+                node.process.signal(signal.SIGTERM)  # they take their time, so they take it together
+        try:
+            for node in self.nodes:
+                node.stop()
+        finally:
+            if self._folder is not None:
+                remove_folder(self._folder)
+
+    def add_node(self, environment: Optional[Environment] = None,
+                 hosts: Optional[Sequence[str]] = None) -> PatroniNode:
+        """Make one more node. It is not started.
+
+        :param environment: where its Patroni is installed, None for that of the first node.
+        :param hosts: ``host:port`` of etcd members, None for those of the other nodes.
+        """
+        if self._folder is None:
+            self._folder = scratch_folder('lab-patroni-')
+            self._folder.chmod(0o755)
+        node = PatroniNode('node{0}'.format(len(self.nodes) + 1), environment or self._environments[0],
+                           hosts or self._hosts or self.etcd.hosts, self._folder, self.section, self._settings,
+                           self._env)
+        self.nodes.append(node)
+        return node
+
+    def primary(self) -> Optional[PatroniNode]:
+        """Give the node that is the primary and holds the leader lock, by its own account."""
+        for node in self.nodes:
+            answer = node.rest('GET', '/primary') if node.alive else None
+            if answer is not None and answer[0] == 200:
+                return node
+        return None
+
+    def wait_primary(self, timeout: float = 60) -> PatroniNode:
+        """Wait for a primary.
+
+        :param timeout: seconds.
+        :returns: the primary.
+        :raises LabError: when there is none in time, or no Patroni runs at all; the text has the end of the logs.
+        """
+        return self._wait(self.primary, timeout, 'a primary')
+
+    def wait_replicas(self, timeout: float = 60) -> None:
+        """Wait until every other running node streams from the primary.
+
+        :param timeout: seconds.
+        :raises LabError: as `wait_primary`, and when one of them has ended by itself.
+        """
+        def streaming() -> bool:
+            crashed = [node.name for node in self.nodes if node.crashed]
+            if crashed:
+                raise LabError('{0} has ended'.format(', '.join(crashed)))
+            primary = self.primary()
+            status = primary.status() if primary is not None else None
+            if primary is None or status is None:
+                return False
+            there = {entry['application_name'] for entry in status.get('replication') or ()
+                     if entry['state'] == 'streaming'}
+            return there >= {node.name for node in self.nodes if node.alive and node is not primary}
+
+        self._wait(streaming, timeout, 'all replicas to stream')
+
+    def _wait(self, predicate: Callable[[], Optional[T]], timeout: float, what: str) -> T:
+        def step() -> Optional[T]:
+            if not any(node.alive for node in self.nodes):
+                raise LabError('no Patroni runs')
+            return predicate()
+
+        try:
+            found = wait_until(step, timeout, what, interval=0.2)
+            assert found is not None
+            return found
+        except LabError as e:
+            logs = ['{0}: {1}'.format(node.name, line) for node in self.nodes for line in
+                    node.log_text().splitlines()[-15:]]
+            raise LabError('\n'.join([str(e)] + logs)) from None
+
+    def patronictl(self, *args: str) -> 'subprocess.CompletedProcess[str]':
+        """Run patronictl with the configuration of the first node; stderr is within stdout.
+
+        :param args: its arguments, such as ``'list'``.
+        """
+        node = self.nodes[0]
+        return node.environment.run([str(node.environment.patronictl), '-c', str(node.config_file), *args],
+                                    env=dict(clean_environ(), **node.env), cwd=str(node.folder), timeout=60)
+
+    def edit_config(self, **changes: Any) -> None:
+        """Change the dynamic configuration: ``edit_config(ttl=30, postgresql={'parameters': {...}})``; None removes.
+
+        :raises LabError: when there is no primary, or it refuses.
+        """
+        answer = self.wait_primary(10).rest('PATCH', '/config', changes, timeout=10)
+        if answer is None or answer[0] != 200:
+            raise LabError('PATCH /config was answered with {0}'.format(answer))
+
+
+class Sample(NamedTuple):
+    """What was the case at one time."""
+
+    #: seconds, `time.monotonic`
+    time: float
+    #: `PatroniNode.role` by name of the node
+    roles: Dict[str, Optional[str]]
+    #: who holds the leader key in etcd, '' if nobody does, None if no member tells
+    leader: Optional[str]
+
+
+class Monitor:
+    """Notes five times a second, inside a ``with``, what role each node has and who holds the leader key.
+
+    :param cluster: the Patroni cluster; its nodes at the start are watched.
+    """
+
+    INTERVAL = 0.2
+
+    def __init__(self, cluster: PatroniCluster) -> None:
+        self._cluster = cluster
+        self._latest: Dict[str, Any] = {}
+        self._token: Optional[str] = None
+        self._member = 0
+        self._done = threading.Event()
+        self._threads: List[threading.Thread] = []
+        self._failed_before: Dict[str, int] = {}
+        self.samples: List[Sample] = []
+
+    def __enter__(self) -> 'Monitor':
+        nodes = list(self._cluster.nodes)
+        self._failed_before = {node.name: node.failed_loops() for node in nodes}
+        # A thread for each, as one that hangs must not keep us from noticing what the others do meanwhile.
+        probes: Dict[str, Callable[[], Optional[str]]] = {node.name: node.role for node in nodes}
+        probes['/leader'] = self._leader
+        for name, probe in probes.items():
+            self._latest[name] = probe()
+            self._threads.append(threading.Thread(target=self._watch, args=(name, probe), daemon=True))
+        self._threads.append(threading.Thread(target=self._sample, daemon=True))
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _watch(self, name: str, probe: Callable[[], Optional[str]]) -> None:
+        while not self._done.wait(self.INTERVAL):
+            self._latest[name] = probe()
+
+    def _sample(self) -> None:
+        while True:
+            latest = dict(self._latest)
+            leader = latest.pop('/leader')
+            self.samples.append(Sample(time.monotonic(), latest, leader))
+            if self._done.wait(self.INTERVAL):
+                break
+
+    def _leader(self) -> Optional[str]:
+        """Read the leader key, from the member that answered last time, or another one the next time."""
+        etcd = self._cluster.etcd
+        key = '/service/{0}/leader'.format(self._cluster.scope)
+        if etcd.members[self._member].running:
+            try:
+                if etcd.auth is not None and self._token is None:
+                    self._token = etcd.token(self._member)
+                status, answer = etcd.call(self._member, 'kv/range', {'key': b64(key)}, self._token)
+                if status == 200:
+                    found = answer.get('kvs')
+                    return base64.b64decode(found[0]['value']).decode() if found else ''
+            except (OSError, LabError):
+                pass
+        self._token = None
+        self._member = (self._member + 1) % len(etcd.members)
+        return None
+
+    def _seconds(self, counts: Callable[[Sample], bool]) -> float:
+        return sum(after.time - before.time for before, after in zip(self.samples, self.samples[1:]) if counts(before))
+
+    @property
+    def seconds_without_primary(self) -> float:
+        """For how long no node was a primary."""
+        return self._seconds(lambda sample: 'primary' not in sample.roles.values())
+
+    @property
+    def seconds_without_leader_key(self) -> float:
+        """For how long the leader key was not in etcd; times in which no member told do not count."""
+        return self._seconds(lambda sample: sample.leader == '')
+
+    @property
+    def demotions(self) -> int:
+        """How often a node that was a primary was seen as something else next, a stopped one included."""
+        return sum(before == 'primary' and after != 'primary' for before, after in self._changes(
+            [[sample.roles[name] for sample in self.samples] for name in self._failed_before]))
+
+    @property
+    def role_changes(self) -> int:
+        """How often a node was seen in another role than before."""
+        return len(self._changes([[sample.roles[name] for sample in self.samples] for name in self._failed_before]))
+
+    @property
+    def leader_changes(self) -> int:
+        """How often the leader key went from one node to another."""
+        return len(self._changes([[sample.leader or None for sample in self.samples]]))
+
+    @staticmethod
+    def _changes(series: Sequence[Sequence[Optional[str]]]) -> List[Sequence[str]]:
+        """List each change (before, after) in several series of values, None left out."""
+        known = [[value for value in values if value is not None] for values in series]
+        return [pair for values in known for pair in zip(values, values[1:]) if pair[0] != pair[1]]
+
+    def failed_loops(self, node: PatroniNode) -> int:
+        """Count the HA loops of a node that failed because of the DCS since the monitor started, by its log."""
+        return node.failed_loops() - self._failed_before[node.name]

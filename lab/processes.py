@@ -1,0 +1,253 @@
+"""Processes, ports, folders and waiting: what everything in the lab that runs a real server needs.
+
+Whatever is started here ends with the Python process that started it: by its own pid, through ``terminate()`` or
+``kill()`` in the normal course, by the exit handler when somebody forgot, by the kernel (PR_SET_PDEATHSIG) when Python
+itself was killed.
+"""
+import atexit
+import ctypes
+import os
+import pwd
+import queue
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar, Union
+
+T = TypeVar('T')
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)  # loaded here, because nothing should be loaded between fork and exec
+
+
+class LabError(Exception):
+    """Something in the lab did not come up, or is not at hand. The text says what."""
+
+
+class _Spawner:
+    """Starts every child from one thread that lives as long as the process.
+
+    PR_SET_PDEATHSIG fires when the *thread* that forked ends, not the process: a server started from a test's helper
+    thread would be killed as soon as that thread is done.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._queue: 'queue.Queue[Tuple[Future[subprocess.Popen[bytes]], Dict[str, Any]]]' = queue.Queue()
+
+    def popen(self, **kwargs: Any) -> 'subprocess.Popen[bytes]':
+        with self._lock:
+            if self._pid != os.getpid():  # the first call, or the first one after a fork, which leaves threads behind
+                self._queue = queue.Queue()
+                threading.Thread(target=self._serve, args=(self._queue,), name='lab-spawner', daemon=True).start()
+                self._pid = os.getpid()
+        future: 'Future[subprocess.Popen[bytes]]' = Future()
+        self._queue.put((future, kwargs))
+        return future.result()
+
+    @staticmethod
+    def _serve(jobs: 'queue.Queue[Tuple[Future[subprocess.Popen[bytes]], Dict[str, Any]]]') -> None:
+        while True:
+            future, kwargs = jobs.get()
+            try:
+                future.set_result(subprocess.Popen(**kwargs))
+            except BaseException as e:  # the caller's exception, raised by its future.result()
+                future.set_exception(e)
+
+
+_spawner = _Spawner()
+_owner = os.getpid()
+_running: 'Set[Process]' = set()
+_folders: Set[Path] = set()
+
+
+class Process:
+    """One server process, started right away, in a session of its own.
+
+    :param argv: program and arguments.
+    :param log: file that stdout and stderr are appended to.
+    :param env: the whole environment, None for this process's own.
+    :param cwd: working directory.
+    :param user: passwd entry of the user to run as (only root can), None to stay.
+    :param death_signal: what the kernel sends to the process when this Python process dies without a word.
+    :raises OSError: when the program can't be executed.
+    """
+
+    def __init__(self, argv: Sequence[Union[str, Path]], log: Path, env: Optional[Mapping[str, str]] = None,
+                 cwd: Optional[Path] = None, user: Optional[pwd.struct_passwd] = None,
+                 death_signal: int = signal.SIGKILL) -> None:
+        self.argv: List[str] = [str(arg) for arg in argv]
+        self.log = log
+        parent = os.getpid()
+
+        def in_child() -> None:
+            if user is not None:
+                os.initgroups(user.pw_name, user.pw_gid)
+                os.setgid(user.pw_gid)
+                os.setuid(user.pw_uid)
+            # after setuid, which clears it
+            _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(1)  # the parent was gone before the kernel knew of our wish
+
+        _install_net()
+        with open(str(log), 'ab') as output:
+            self._popen = _spawner.popen(args=self.argv, stdin=subprocess.DEVNULL, stdout=output,
+                                         stderr=subprocess.STDOUT, env=None if env is None else dict(env),
+                                         cwd=None if cwd is None else str(cwd), preexec_fn=in_child,
+                                         start_new_session=True)
+        _running.add(self)
+
+    def __repr__(self) -> str:
+        return '<Process {0} {1}>'.format(self.pid, self.argv[0])
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended (a frozen one is alive)."""
+        return self.exit_code is None
+
+    @property
+    def exit_code(self) -> Optional[int]:
+        """Exit code, negative for the signal that ended it, None while it is alive."""
+        return self._popen.poll()
+
+    def signal(self, number: int) -> None:
+        """Send a signal; nothing happens when the process has ended."""
+        self._popen.send_signal(number)
+
+    def freeze(self) -> None:
+        """Stop it in its tracks (SIGSTOP): connections stay open and nothing answers."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen process go on (SIGCONT)."""
+        self.signal(signal.SIGCONT)
+
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Wait until it has ended.
+
+        :param timeout: seconds, None for as long as it takes.
+        :returns: whether it has ended.
+        """
+        try:
+            self._popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        _running.discard(self)
+        return True
+
+    def terminate(self, timeout: float = 10) -> None:
+        """End it with SIGTERM, and with SIGKILL when that takes longer than `timeout` seconds. A frozen one too."""
+        self.signal(signal.SIGTERM)
+        self.thaw()
+        if not self.wait(timeout):
+            self.kill()
+
+    def kill(self) -> None:
+        """End it with SIGKILL and wait until it is gone."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def log_text(self) -> str:
+        """Everything it wrote to stdout and stderr so far."""
+        return self.log.read_text(encoding='utf-8', errors='replace') if self.log.exists() else ''
+
+
+def scratch_folder(prefix: str) -> Path:
+    """Make a temporary folder that `remove_folder` removes, at the latest when Python ends.
+
+    :param prefix: how its name starts.
+    """
+    _install_net()
+    path = Path(tempfile.mkdtemp(prefix=prefix))
+    _folders.add(path)
+    return path
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder made by `scratch_folder`, whatever is left of it."""
+    shutil.rmtree(str(path), ignore_errors=True)
+    _folders.discard(path)
+
+
+def _clean_up() -> None:
+    if os.getpid() != _owner:
+        return  # a forked child that leaves through sys.exit must not end its parent's servers
+    for process in list(_running):
+        process.signal(signal.SIGTERM)
+        process.thaw()
+    for process in list(_running):
+        process.terminate(5)
+    for path in list(_folders):
+        remove_folder(path)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt('signal {0}'.format(number))
+
+
+def _install_net() -> None:
+    """Turn SIGTERM into an exception, so that context managers and the exit handler get their turn."""
+    if threading.current_thread() is threading.main_thread() \
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+atexit.register(_clean_up)
+
+_ports: Set[int] = set()
+
+
+def free_port() -> int:
+    """Find a free TCP port on loopback that this process has not been given before.
+
+    Taken from below the range the kernel uses for outgoing connections: a server that is down for a moment finds its
+    port free when it comes back.
+
+    :raises LabError: when there is none.
+    """
+    for _ in range(1000):
+        port = random.SystemRandom().randint(15000, 32000)  # not random's own generator: tests seed that one
+        if port in _ports:
+            continue
+        with socket.socket() as sock:
+            try:
+                sock.bind(('127.0.0.1', port))
+            except OSError:
+                continue
+        _ports.add(port)
+        return port
+    raise LabError('no free port on loopback')
+
+
+def wait_until(predicate: Callable[[], T], timeout_seconds: float, what: str, interval: float = 0.05) -> T:
+    """Call `predicate` until it returns something true.
+
+    :param timeout_seconds: how long to go on.
+    :param what: what is waited for, for the error.
+    :param interval: seconds between two calls.
+    :returns: what the predicate returned.
+    :raises LabError: when the time is over.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            raise LabError('waited {0:g} s in vain for {1}'.format(timeout_seconds, what))
+        time.sleep(interval)

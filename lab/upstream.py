@@ -1,0 +1,90 @@
+"""Patroni's own etcd tests, those of the installed release, with the classes of this project.
+
+``python -m lab.upstream`` runs them in the Python that it is started with, ``--stock`` with Patroni's own classes.
+
+They come from the release's source distribution, which lacks ``tests/__init__.py``; ``tests/upstream`` of this project
+has a stand-in for that, and the list of those that can't apply.
+"""
+import argparse
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+
+from pathlib import Path
+
+from . import CACHE, ROOT, say
+from .processes import LabError, remove_folder, scratch_folder
+
+FILES = ('test_etcd.py', 'test_etcd3.py')
+
+
+def fetch(release: str) -> Path:
+    """Fetch the source distribution of a Patroni release.
+
+    :param release: such as ``'4.1.5'``.
+    :returns: the file, kept in the cache.
+    :raises LabError: when it can't be had.
+    """
+    target = CACHE / 'sdist' / 'patroni-{0}.tar.gz'.format(release)
+    if not target.exists():
+        folder = scratch_folder('sdist-')
+        try:
+            # Its setup.py looks for psycopg2, so it has to be built with what is installed here.
+            done = subprocess.run(
+                [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--no-build-isolation',
+                 '--no-binary', 'patroni', '--dest', str(folder), 'patroni==' + release],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+            found = list(folder.glob('*.tar.gz'))
+            if not found:
+                raise LabError('no source distribution of Patroni {0}: {1}'.format(release, done.stdout[-1000:]))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_suffix('.part-{0}'.format(os.getpid()))
+            shutil.copyfile(str(found[0]), str(partial))
+            partial.rename(target)
+        finally:
+            remove_folder(folder)
+    return target
+
+
+def run(stock: bool = False) -> int:
+    """Run the tests of the installed release.
+
+    :param stock: run them with Patroni's own classes.
+    :returns: exit status of pytest.
+    :raises LabError: when the source distribution can't be had.
+    """
+    release = importlib.metadata.version('patroni')
+    folder = scratch_folder('upstream-')
+    try:
+        tests = folder / 'tests'
+        tests.mkdir()
+        with tarfile.open(str(fetch(release))) as archive:
+            for name in FILES:
+                member = archive.extractfile('patroni-{0}/tests/{1}'.format(release, name))
+                if member is None:
+                    raise LabError('{0} is not in the source distribution of Patroni {1}'.format(name, release))
+                (tests / name).write_bytes(member.read())
+        here = ROOT / 'tests' / 'upstream'
+        shutil.copyfile(str(here / 'standin.py'), str(tests / '__init__.py'))
+        if not stock:
+            shutil.copyfile(str(here / 'conftest.py'), str(folder / 'conftest.py'))
+        say("Patroni {0}'s own etcd tests, {1} classes".format(release, 'stock' if stock else "this project's"))
+        return subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'tests'],
+                              env=dict(os.environ, PATRONI_ETCD3_COMPAT='off' if stock else 'on'),
+                              cwd=str(folder)).returncode
+    finally:
+        remove_folder(folder)
+
+
+def main() -> None:
+    """Read the arguments, run the tests and pass the exit status on."""
+    parser = argparse.ArgumentParser(prog='python -m lab.upstream', description=__doc__)
+    parser.add_argument('--stock', action='store_true', help="with Patroni's own classes")
+    sys.exit(run(parser.parse_args().stock))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,68 @@
+"""The newest Patroni with PostgreSQL on a mixed etcd cluster."""
+import re
+import time
+
+from lab.environments import Environment
+from lab.etcd import EtcdCluster
+from lab.load import WriteLoad
+from lab.patroni import Monitor, PatroniCluster
+from lab.processes import wait_until
+
+
+def test_primary_and_replica_through_an_upgrade(newest: Environment) -> None:
+    """Patroni starts, patronictl lists, and the members of etcd are upgraded under a write load."""
+    with EtcdCluster(['3.2', '3.2', '3.4'], facade=True) as etcd, PatroniCluster(newest, etcd) as patroni:
+        primary = patroni.wait_primary()
+        patroni.wait_replicas()
+        listed = patroni.patronictl('list').stdout
+        assert re.search(r'Leader +\| running', listed), listed
+        assert re.search(r'Replica +\| (running|streaming)', listed), listed
+        assert 'patroni-etcd3-compat 0.1.0 serves section etcd3' in primary.log_text()
+        with Monitor(patroni) as monitor, WriteLoad(patroni) as load:
+            for number in (0, 1):
+                etcd.upgrade(number, '3.4')
+                time.sleep(5)  # two HA loops and more
+            patroni.edit_config(ttl=25)
+            time.sleep(5)
+        load.verify()
+        assert monitor.demotions == 0 and monitor.leader_changes == 0
+        assert [monitor.failed_loops(node) for node in patroni.nodes] == [0, 0]
+        assert load.longest_gap < 1  # seconds, what the project promises
+        assert not [r for r in etcd.requests() if b'request_txn' in r.body]
+        restarted = patroni.nodes[1]
+        restarted.restart()
+        patroni.wait_replicas()
+
+
+def test_reload_applies_the_prefix(newest: Environment) -> None:
+    """SIGHUP: a changed ``version_prefix`` is used, a wrong one is refused and changes nothing."""
+    with EtcdCluster(['3.3'], facade=True) as etcd, PatroniCluster(newest, etcd, nodes=1) as patroni:
+        node = patroni.wait_primary()
+        assert {r.path.split('/')[1] for r in etcd.requests() if r.path != '/version'} == {'v3beta'}
+
+        def reload(prefix: str) -> None:
+            node.config['etcd3']['version_prefix'] = prefix
+            node.reload()
+
+        reload('/v3alpha')
+        wait_until(lambda: etcd.requests()[-1].path.startswith('/v3alpha/'), 20, 'the changed prefix')
+        reload('/v3gamma')
+        wait_until(lambda: "version_prefix is '/v3gamma', allowed are: auto, /v3, /v3beta, /v3alpha" in node.log_text(),
+                   20, 'the error')
+        time.sleep(3)
+        assert etcd.requests()[-1].path.startswith('/v3alpha/')
+        assert node.failed_loops() == 0
+
+
+def test_stock_is_back_when_switched_off(newest: Environment) -> None:
+    """``PATRONI_ETCD3_COMPAT=off``, in the environment of a real Patroni."""
+    with EtcdCluster(['3.4']) as etcd, PatroniCluster(newest, etcd, nodes=1, env={'PATRONI_ETCD3_COMPAT': 'off'}) as p:
+        assert 'patroni-etcd3-compat' not in p.wait_primary().log_text()
+
+
+def test_by_name(newest: Environment) -> None:
+    """Section ``etcd3_compat`` for the daemon and patronictl."""
+    with EtcdCluster(['3.2', '3.4', '3.4']) as etcd, PatroniCluster(newest, etcd, nodes=1, section='etcd3_compat') as p:
+        assert 'patroni-etcd3-compat 0.1.0 serves section etcd3_compat' in p.wait_primary().log_text()
+        listed = p.patronictl('list')
+        assert 'Leader' in listed.stdout, listed.stdout
