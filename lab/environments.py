@@ -105,7 +105,7 @@ _copies: Dict[Path, Tuple[str, Path]] = {}
 
 
 def within_reach(folder: Path, user: Optional[pwd.struct_passwd], stamp: str = '') -> Path:
-    """Give a folder where another user can read it, such as what lies in a project folder below /root.
+    """Give a folder where another user can read it, such as one in a project folder that only root can enter.
 
     :param folder: the folder.
     :param user: passwd entry of the user, None for the current one.

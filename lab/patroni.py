@@ -76,6 +76,7 @@ class PatroniCluster:
                 if attempt == 3 or not taken or not isinstance(e, LabError):
                     raise
                 say('a port was taken, once more')
+                self._forget()
 
     def _bootstrap(self) -> None:
         self.nodes.clear()
@@ -87,6 +88,13 @@ class PatroniCluster:
         for node in self.nodes[1:]:
             node.start()
         self.wait_replicas()
+
+    def _forget(self) -> None:
+        """Delete everything about this cluster in etcd."""
+        i = next(i for i, member in enumerate(self.etcd.members) if member.running)
+        prefix = '/service/{0}'.format(self.scope)
+        self.etcd.call(i, 'kv/deleterange', {'key': b64(prefix + '/'), 'range_end': b64(prefix + '0')},
+                       self.etcd.token(i))
 
     def stop(self) -> None:
         """End all nodes, with their PostgreSQL, and remove their data."""

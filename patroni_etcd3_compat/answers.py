@@ -6,10 +6,27 @@ Patroni before 4.1.1 reads ``error`` only, so that is what everything becomes.
 """
 import json
 
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 #: gRPC codes, see google.golang.org/grpc/codes
 OK, CANCELED, UNKNOWN, NOT_FOUND, UNAVAILABLE = 0, 1, 2, 5, 14
+
+#: Errors that say that a request was refused, and not executed, for want of a good token (etcd's rpctypes/error.go).
+TOKEN_REFUSED = ('etcdserver: user name is empty', 'etcdserver: invalid auth token',
+                 'etcdserver: revision of auth store is old')
+AUTH_NOT_ENABLED = 'etcdserver: authentication is not enabled'
+
+#: What Patroni takes for granted in the answers to its calls: path to a value, and its type.
+_GRANTED: Dict[str, Tuple[Tuple[str, ...], type]] = {
+    '/kv/range': (('header', 'revision'), str),
+    '/kv/put': (('header', 'revision'), str),
+    '/kv/txn': (('header', 'revision'), str),
+    '/kv/deleterange': (('header', 'revision'), str),
+    '/lease/grant': (('ID',), str),
+    '/lease/keepalive': (('result',), dict),
+    '/cluster/member/list': (('members',), list),
+    '/auth/authenticate': (('token',), str),
+}
 
 _DECODER = json.JSONDecoder()
 
@@ -27,6 +44,8 @@ class Answer(NamedTuple):
     data: bytes
     #: gRPC code
     code: int = OK
+    #: text of the error
+    error: str = ''
 
 
 def prefix_not_served(status: int, body: bytes) -> bool:
@@ -43,20 +62,23 @@ def prefix_not_served(status: int, body: bytes) -> bool:
     return status == 404 and body.strip() == b'404 page not found'
 
 
-def read_answer(status: int, body: bytes) -> Answer:
+def read_answer(rpc: str, status: int, body: bytes) -> Answer:
     """Bring the answer to a single (not streamed) request to one shape.
 
+    :param rpc: path of the call below the prefix.
     :param status: HTTP status.
     :param body: the whole body.
 
     :returns: the answer; successes unchanged.
 
     :raises:
-        :exc:`UnreadableBody`: if the body can't be from etcd's gateway: no JSON object, cut off, a page of a proxy.
+        :exc:`UnreadableBody`: if it can't be from etcd's gateway: no JSON object, cut off, a page of a proxy, or
+            without what Patroni takes for granted in it.
     """
     document = _first_document(status, body)
     error = document.get('error') or document.get('Error')
     if status < 400 and not isinstance(error, dict):
+        _check_shape(rpc, document)
         return Answer(status, body)
 
     if isinstance(error, dict):  # an error of a streaming call, may come with status 200
@@ -68,7 +90,7 @@ def read_answer(status: int, body: bytes) -> Answer:
     text, code = str(text or document).strip(), _int(code) or UNKNOWN
     if text == 'not a primary lessor':  # a passing state that comes with code 2, see etcd-io/etcd#21671
         code = UNAVAILABLE
-    return Answer(status, json.dumps({'error': text, 'message': text, 'code': code}).encode(), code)
+    return Answer(status, json.dumps({'error': text, 'message': text, 'code': code}).encode(), code, text)
 
 
 def _first_document(status: int, body: bytes) -> Dict[str, Any]:
@@ -83,6 +105,54 @@ def _first_document(status: int, body: bytes) -> Dict[str, Any]:
     if not isinstance(document, dict):
         raise UnreadableBody('not a JSON object')
     return document
+
+
+def _check_shape(rpc: str, document: Dict[str, Any]) -> None:
+    if not document and rpc in ('/kv/put', '/kv/deleterange'):  # Patroni looks before it takes anything from these
+        return
+    path, kind = _GRANTED.get(rpc, ((), dict))
+    value: Any = document
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(value, kind):
+        raise UnreadableBody('{0} is not there'.format('.'.join(path)))
+    for name, part, part_kind in (('kvs', 'key', str), ('members', 'clientURLs', list)):
+        items = document.get(name, [])
+        if not isinstance(items, list) or not all(
+                isinstance(item, dict) and isinstance(item.get(part, part_kind()), part_kind) for item in items):
+            raise UnreadableBody('{0} is no list of objects with {1}'.format(name, part))
+
+
+def check_stream(chunks: Iterable[bytes], end_if_canceled: bool) -> Iterator[bytes]:
+    """Hand on the answer to a watch while each of its messages, a line each, is one that Patroni can read.
+
+    :param chunks: what comes in, cut anywhere.
+    :param end_if_canceled: take a message which says that etcd ended the watch for unreadable: no further one comes.
+
+    :raises:
+        :exc:`UnreadableBody`: at the first message that is not from etcd. Patroni would wait for the rest of it for
+            ever, with a view of the cluster that grows old.
+    """
+    rest = b''
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b'\n')
+        for line in lines:
+            if line.strip():
+                _check_message(_first_document(200, line), end_if_canceled)
+        yield chunk
+
+
+def _check_message(message: Dict[str, Any], end_if_canceled: bool) -> None:
+    result = message.get('result', {})
+    events = result.get('events', []) if isinstance(result, dict) else None
+    if not isinstance(events, list) or not isinstance(message.get('error', {}), dict):
+        raise UnreadableBody('not a message of a watch')
+    for event in events:
+        kv = event.get('kv') if isinstance(event, dict) else None
+        if not isinstance(kv, dict) or not isinstance(kv.get('key'), str) or _int(kv.get('mod_revision')) is None:
+            raise UnreadableBody('an event without key or revision')
+    if end_if_canceled and result.get('canceled'):
+        raise UnreadableBody('the watch was canceled')
 
 
 def _int(value: Any) -> Optional[int]:

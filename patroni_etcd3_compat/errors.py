@@ -1,5 +1,8 @@
 """What can be wrong with one etcd member, and with a request."""
-from urllib3.exceptions import HTTPError
+from http.client import HTTPException
+from typing import Optional
+
+from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 
 
 class MemberError(HTTPError):
@@ -31,5 +34,29 @@ class UnexpectedAnswer(MemberError):
     """The answer is nothing that etcd's gateway sends."""
 
 
+class TakesNoToken(MemberError):
+    """Authentication is required, and the member's gateway has no way for a token."""
+
+
 class NestedTransaction(Exception):
     """A transaction inside a transaction was about to be sent, see :meth:`GatewayPool.urlopen`."""
+
+
+def no_http(error: BaseException) -> Optional[str]:
+    """Tell a URL behind which nobody speaks HTTP, or not with this scheme, from a member that is not there.
+
+    A port for gRPC alone (etcd's ``listen-client-http-urls`` splits it off) sends HTTP/2 frames or hangs up.
+
+    :param error: what came out of a request.
+
+    :returns: what is wrong with the URL, or ``None`` if that can't be told.
+    """
+    error = getattr(error, 'reason', None) or error  # of a MaxRetryError
+    if isinstance(error, SSLError):
+        return 'no TLS there: {0}'.format(error)
+    if isinstance(error, UnexpectedAnswer):
+        return str(error)
+    cause = error.args[1] if isinstance(error, ProtocolError) and len(error.args) > 1 else error
+    if isinstance(cause, (HTTPException, ConnectionResetError)):
+        return 'no HTTP/1.1 there (a port for gRPC alone?): {0!r}'.format(cause)
+    return None

@@ -8,16 +8,17 @@ import logging
 import time
 
 from threading import Lock
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import urllib3
 
 from urllib3.exceptions import HTTPError
 
-from .answers import CANCELED, prefix_not_served, read_answer, read_version, UnreadableBody
-from .errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction, UnexpectedAnswer
+from .answers import CANCELED, check_stream, prefix_not_served, read_answer, read_version, UnreadableBody
+from .errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction, no_http, UnexpectedAnswer
+from .member import Member
 from .timeouts import bounded, less, seconds
-from .versions import gateway_of, OLDEST, parse_version, PREFIXES, TOKEN_SINCE, Version, WATCH_SINCE
+from .versions import gateway_of, OLDEST, parse_version, PREFIXES, TOKEN_SINCE
 
 logger = logging.getLogger(__name__)
 
@@ -47,40 +48,6 @@ class Call(NamedTuple):
         return self._replace(kwargs=dict(self.kwargs, **kwargs))
 
 
-class Member:
-    """What is known about one etcd member."""
-
-    def __init__(self, url: str, prefix: Optional[str]) -> None:
-        self.url = url
-        #: prefix in use, ``None`` until it is decided
-        self.prefix = prefix
-        #: what :attr:`version_text` was when it was decided
-        self.decided_for: Optional[str] = None
-        #: version as the member reports it, ``None`` until it was asked or if it doesn't tell
-        self.version_text: Optional[str] = None
-        #: to be asked again before the next request
-        self.stale = True
-        #: when it was asked last, in seconds of the monotonic clock
-        self.asked = 0.0
-        #: held while it is being asked, so that one of several threads does it
-        self.asking = Lock()
-        #: the last request found every prefix unserved
-        self.gateway_off = False
-
-    @property
-    def version(self) -> Optional[Version]:
-        """The version as numbers, ``None`` if it isn't known."""
-        return parse_version(self.version_text)
-
-    def can(self, since: Version) -> bool:
-        """Tell whether the member has what came with release *since*; an unknown version is taken for a new one."""
-        version = self.version
-        return version is None or version >= since
-
-    def __str__(self) -> str:
-        return 'etcd member {0} (version {1})'.format(self.url, self.version_text or 'unknown')
-
-
 class GatewayPool:
     """Stands in for the urllib3 pool manager of Patroni's etcd client; safe to use from several threads.
 
@@ -90,6 +57,8 @@ class GatewayPool:
     """
 
     def __init__(self, pool: urllib3.PoolManager, prefix: Optional[str] = None) -> None:
+        #: end a watch when etcd says that it canceled it, for releases of Patroni that don't
+        self.ends_canceled_watches = False
         self._pool = pool
         self._explicit = prefix
         self._members: Dict[str, Member] = {}
@@ -109,19 +78,29 @@ class GatewayPool:
                 self._explicit = prefix
                 self._members = {}
 
-    def expire(self, url: str) -> None:
-        """Have the version of a member asked again before the next request to it.
+    def member(self, url: str) -> Member:
+        """What is known about a member.
 
         :param url: base URL of the member.
         """
-        self._member(url).stale = True
+        with self._lock:
+            return self._members.setdefault(url, Member(url, self._explicit))
 
-    def can_watch(self, url: str) -> bool:
-        """Tell whether a member streams watches, as far as its version is known.
+    def look_at(self, url: str, **kwargs: Any) -> None:
+        """Find out whether an advertised URL can be used. A member that just does not answer is not judged.
 
         :param url: base URL of the member.
+        :param kwargs: further arguments of :meth:`urllib3.PoolManager.urlopen`.
         """
-        return self._member(url).can(WATCH_SINCE)
+        member = self.member(url)
+        try:
+            self._ask(member, Call('GET', '', kwargs))
+        except (HTTPError, OSError) as e:
+            reason = no_http(e)
+            if reason:
+                member.refuse(reason)
+        else:
+            member.refuse(None)
 
     def remedy(self) -> Optional[str]:
         """Say which members have their gateway off and what to do about it; ``None`` if none has."""
@@ -160,17 +139,13 @@ class GatewayPool:
         if 'request_txn' in body or 'requestTxn' in body:  # keys and values are base64, they can't contain it
             raise NestedTransaction('a nested transaction would kill etcd members before 3.3, not sent')
 
-        member = self._member(scheme + '://' + authority)
+        member = self.member(scheme + '://' + authority)
         try:
             return self._request(member, Call(method, rpc, kwargs))
         except (HTTPError, OSError) as e:
             member.stale = True  # who knows what it is when it comes back
             member.gateway_off = isinstance(e, GatewayOff)
             raise
-
-    def _member(self, url: str) -> Member:
-        with self._lock:
-            return self._members.setdefault(url, Member(url, self._explicit))
 
     def _request(self, member: Member, call: Call) -> Any:
         version, ask, started = member.version_text, member.stale and not self._explicit, time.monotonic()
@@ -224,15 +199,16 @@ class GatewayPool:
 
         response = self._pool.urlopen(call.method, member.url + prefix + call.rpc, **call.kwargs)
         if call.rpc == _WATCH and response.status < 400:
-            return response
+            return self._checked(member, response)
         body = response.data
         if prefix_not_served(response.status, body):
             return None
         try:
-            answer = read_answer(response.status, body)
+            answer = read_answer(call.rpc, response.status, body)
         except UnreadableBody as e:
-            raise UnexpectedAnswer('{0} answered {1} with status {2} and a body that is not from etcd: {3!r} ({4})'
-                                   .format(member, prefix + call.rpc, response.status, body[:80], e)) from None
+            start = '' if call.rpc.startswith('/auth/') else repr(body[:80])  # there may be a token in it
+            raise UnexpectedAnswer('{0} answered {1} with status {2} and a body that is not from etcd ({4}): {3}'
+                                   .format(member, prefix + call.rpc, response.status, start, e)) from None
         if answer.code == CANCELED:
             # Nobody but the member itself cancels: its gateway is cut off from it. Patroni would take that for a
             # verdict on the request, and a leader for the loss of its lock.
@@ -240,6 +216,19 @@ class GatewayPool:
         if without_token and answer.status in (400, 401, 403):
             member.stale = True  # perhaps it is newer by now and does take one
         return answer
+
+    def _checked(self, member: Member, response: Any) -> Any:
+        """Have the stream end where it stops being one that Patroni can read."""
+        read_chunked = response.read_chunked
+
+        def checked(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+            try:
+                yield from check_stream(read_chunked(*args, **kwargs), self.ends_canceled_watches)
+            except UnreadableBody as e:
+                raise UnexpectedAnswer('{0} sent something else than a watch: {1}'.format(member, e)) from None
+
+        response.read_chunked = checked
+        return response
 
     def _learn(self, member: Member, call: Call, since: float) -> Call:
         """Ask a member for its version, within the time that the call has.
@@ -261,7 +250,10 @@ class GatewayPool:
     def _ask(self, member: Member, call: Call) -> None:
         headers = {k: v for k, v in call.headers.items() if k.lower() == 'user-agent'}
         response = self._pool.urlopen('GET', member.url + '/version', **call.but(body=None, headers=headers).kwargs)
-        text = read_version(response.status, response.data)[0]
+        body = response.data
+        if response.status == 400 and b'HTTPS server' in body:  # said by Go's server, in plain HTTP
+            raise UnexpectedAnswer('{0} speaks TLS'.format(member.url))
+        text = read_version(response.status, body)[0]
         version = parse_version(text)
         if version and not gateway_of(version):
             raise MemberTooOld('etcd member {0} has version {1}, lower than {2}'.format(

@@ -41,7 +41,7 @@ def test_only_one_kind_of_404_means_wrong_prefix(status: int, body: bytes, serve
 ])
 def test_errors_have_error_and_code(status: int, document: Dict[str, Any], expected: 'tuple[int, str, int]') -> None:
     """Patroni before 4.1.1 looks for ``error``, so it is there whatever etcd sent."""
-    answer = read_answer(status, json.dumps(document).encode())
+    answer = read_answer('', status, json.dumps(document).encode())
     ret = json.loads(answer.data)
     assert (answer.status, ret['error'], ret['code']) == expected
     assert ret['message'] == ret['error']
@@ -49,7 +49,7 @@ def test_errors_have_error_and_code(status: int, document: Dict[str, Any], expec
 
 def test_unknown_method_of_old_releases_is_an_answer() -> None:
     """The text "Not Found" of etcd 3.2 to 3.4 becomes what 3.5 says in JSON."""
-    answer = read_answer(404, b'Not Found\n')
+    answer = read_answer('', 404, b'Not Found\n')
     assert (answer.status, json.loads(answer.data)) == (404, {'error': 'Not Found', 'message': 'Not Found', 'code': 5})
 
 
@@ -57,7 +57,7 @@ def test_unknown_method_of_old_releases_is_an_answer() -> None:
     b'{"header":{"revision":"7"}}', b'{}', b' {"result":{"TTL":"30"}}\n', b'{"result":{}}\n{"x":1}'])
 def test_successes_are_left_alone(body: bytes) -> None:
     """Not a byte of a good answer changes."""
-    assert read_answer(200, body) == (200, body, 0)
+    assert read_answer('', 200, body) == (200, body, 0, '')
 
 
 @pytest.mark.parametrize('status', [200, 404, 502])
@@ -67,7 +67,7 @@ def test_successes_are_left_alone(body: bytes) -> None:
 def test_what_is_not_from_etcd_is_refused(status: int, body: bytes) -> None:
     """Cut off, not JSON, no object, no text: one clear error, never one of Python's own from further down."""
     with pytest.raises(UnreadableBody):
-        read_answer(status, body)
+        read_answer('', status, body)
 
 
 @pytest.mark.parametrize('status, body, expected', [

@@ -19,6 +19,7 @@ from patroni_etcd3_compat.versions import PREFIXES
 
 SERVED = {'3.0': ['/v3alpha'], '3.2': ['/v3alpha'], '3.3': ['/v3alpha', '/v3beta'], '3.4': ['/v3beta', '/v3'],
           '3.5': ['/v3beta', '/v3'], '3.6': ['/v3beta', '/v3'], 'off': []}
+GOOD: Tuple[int, Any] = (200, {'header': {'revision': '1'}, 'result': {'TTL': '30'}})
 LEASE_GONE = {'code': 5, 'message': 'etcdserver: requested lease not found'}
 
 
@@ -28,7 +29,7 @@ class FakeMember:
     def __init__(self, server: HTTPServer, version: str) -> None:
         self.url = server.url_for('')[:-1]
         self.requests: List[Tuple[str, Dict[str, str]]] = []
-        self.answer: Tuple[int, Any] = (200, {'header': {'revision': '1'}})
+        self.answer = GOOD
         self.become(version)
         server.expect_request('/version').respond_with_handler(self._version)
         for prefix in PREFIXES:
@@ -132,7 +133,7 @@ def test_an_old_prefix_that_still_works_is_left_at_the_next_look(pool: GatewayPo
     put(pool, member)
     member.become('3.4.23')
     put(pool, member)
-    pool.expire(member.url)  # as before each member list
+    pool.member(member.url).stale = True  # as before each member list
     member.paths()
     put(pool, member)
     assert member.paths() == ['/version', '/v3/kv/put']
@@ -162,7 +163,7 @@ def test_member_that_does_not_serve_what_its_version_does(pool: GatewayPool, mem
     member.become('3.4.23', served=served)
     put(pool, member)
     member.paths()
-    pool.expire(member.url)
+    pool.member(member.url).stale = True
     put(pool, member)
     assert member.paths() == ['/version', served[0] + '/kv/put']
 
@@ -209,7 +210,7 @@ def test_explicit_prefix_is_used_without_a_question(pool: GatewayPool, member: F
     """``version_prefix`` goes before the version."""
     pool.set_prefix('/v3beta')
     put(pool, member)
-    pool.expire(member.url)
+    pool.member(member.url).stale = True
     put(pool, member)
     assert member.paths() == ['/v3beta/kv/put', '/v3beta/kv/put']
 
@@ -300,7 +301,7 @@ def test_member_is_looked_at_again_after_it_failed(pool: GatewayPool, member: Fa
     member.answer = (200, b'')
     with pytest.raises(UnexpectedAnswer):
         put(pool, member)
-    member.answer = (200, {})
+    member.answer = GOOD
     member.become('3.4.23')
     member.paths()
     put(pool, member)

@@ -17,9 +17,10 @@ _left_out: List[str] = []
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
     """Put our classes into the test modules, and leave out what can't apply."""
-    from patroni_etcd3_compat import dcs
+    from patroni_etcd3_compat import client, dcs
 
-    ours: Dict[str, Any] = {'Etcd3': dcs.Etcd3, 'Etcd3Client': dcs.CompatClient, 'PatroniEtcd3Client': dcs.CompatClient}
+    ours: Dict[str, Any] = {'Etcd3': dcs.Etcd3, 'Etcd3Client': client.CompatClient,
+                            'PatroniEtcd3Client': client.CompatClient}
     for module in {item.getparent(pytest.Module) for item in items}:
         if module and module.name.endswith('test_etcd3.py'):
             for name, cls in ours.items():

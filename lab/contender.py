@@ -1,0 +1,93 @@
+"""One DCS client as a process: it does what Patroni's HA loop does with the DCS, and writes down how that went.
+
+Started by `lab.storm`. Runs with any Patroni release from 3.0 on.
+"""
+import inspect
+import json
+import logging
+import random
+import sys
+import time
+
+from typing import Any, Dict
+
+import etcd
+
+from patroni.dcs import AbstractDCS, get_dcs
+from patroni.exceptions import DCSError
+from patroni.utils import RetryFailedError
+
+LOOP_WAIT = 1.0
+"""Seconds from the start of one loop to that of the next."""
+
+SCOPE = 'storm'
+
+_EXPECTED = (DCSError, RetryFailedError, etcd.EtcdException)
+
+
+class Contender:
+    """A DCS with what one loop does with it.
+
+    :param options: ``name``, ``hosts``, ``seed`` and ``ttl`` (seconds).
+    """
+
+    def __init__(self, options: Dict[str, Any]) -> None:
+        self._name = options['name']
+        self._rng = random.Random(options['seed'])
+        self._dcs = get_dcs({'name': self._name, 'scope': SCOPE, 'namespace': 'service', 'ttl': options['ttl'],
+                             'loop_wait': LOOP_WAIT, 'retry_timeout': 3, 'etcd3': {'hosts': options['hosts']}})
+        self._count = 0
+
+    def loop(self, entry: Dict[str, Any]) -> None:
+        """Read, hold or take the leader key, write the member key and one more.
+
+        :param entry: what is to be written down about this loop, see `lab.judge.Entry`.
+        :raises DCSError, RetryFailedError, etcd.EtcdException: as Patroni's DCS class.
+        """
+        self._count += 1
+        cluster = self._dcs.get_cluster()
+        leader = cluster.leader.name if cluster.leader else None
+        good = True
+        if leader == self._name:
+            if self._rng.random() < 0.1:
+                entry['resigned'] = True  # whatever the answer, it may have been carried out
+                self._dcs._delete_leader(*self._leader_for(AbstractDCS._delete_leader, cluster))
+            else:
+                entry['held'] = good = bool(self._dcs._update_leader(
+                    *self._leader_for(AbstractDCS._update_leader, cluster)))
+        elif not leader:
+            entry['held'] = bool(self._dcs.attempt_to_acquire_leader())
+        entry['lease'], entry['told'] = str(self._dcs._lease), time.monotonic()
+        good = bool(self._dcs.touch_member({'state': 'running', 'count': self._count})) and good
+        value = '{0}-{1}'.format(self._name, self._count)
+        answer = self._dcs._client.put('/storm/' + self._name, value)  # no retry: sent once, or not known
+        entry['written'] = [value, int(answer['header']['revision'])]
+        entry['good'] = good
+
+    @staticmethod
+    def _leader_for(method: Any, cluster: Any) -> Any:
+        """Arguments of a method that takes the leader since Patroni 3.0.4 or later."""
+        return [cluster.leader] if 'leader' in inspect.signature(method).parameters else []
+
+
+def main(text: str) -> None:
+    """Go on until somebody ends the process.
+
+    :param text: options as JSON, see `Contender`, and ``journal``, the file to write to.
+    """
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(levelname)s %(name)s: %(message)s', stream=sys.stderr)
+    options = json.loads(text)
+    with open(options['journal'], 'w', buffering=1) as journal:
+        contender = Contender(options)
+        while True:
+            entry: Dict[str, Any] = {'started': time.monotonic()}
+            try:
+                contender.loop(entry)
+            except _EXPECTED as e:
+                entry['error'] = repr(e)
+            except Exception as e:
+                entry['unexpected'] = repr(e)
+                logging.exception('what no caller expects')
+            entry['ended'] = time.monotonic()
+            journal.write(json.dumps(entry) + '\n')
+            time.sleep(max(0.0, entry['started'] + LOOP_WAIT - time.monotonic()))

@@ -1,0 +1,195 @@
+"""What a storm must not bring about, looked for in what its clients wrote down and in the history of etcd."""
+import base64
+import collections
+import http.client
+import json
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from .etcd import EtcdCluster, b64
+from .facade import is_nested_txn, real_prefix
+from .processes import LabError
+
+LEADER_KEY = '/service/storm/leader'
+
+
+class Entry(NamedTuple):
+    """One loop of one client; times in seconds of the monotonic clock, which all processes share."""
+
+    started: float
+    ended: float
+    #: the whole loop went well
+    good: bool = False
+    #: the client was told that it has the leader key
+    held: bool = False
+    #: when it was told
+    told: float = 0
+    #: lease that it held it with
+    lease: str = ''
+    #: it tried to give the leader key away
+    resigned: bool = False
+    #: value that was acknowledged, and its revision
+    written: Optional[Sequence[Any]] = None
+    #: exception that Patroni expects of a DCS
+    error: str = ''
+    #: any other exception
+    unexpected: str = ''
+
+
+class Event(NamedTuple):
+    """One event of etcd's history."""
+
+    revision: int
+    key: str
+    #: ``None``: the key was removed
+    value: Optional[str]
+    #: revision at which this life of the key began
+    created: int
+    lease: str
+
+
+@dataclass
+class Figures:
+    """What came of a storm."""
+
+    problems: List[str] = field(default_factory=list)
+    loops: int = 0
+    failed: int = 0
+    writes: int = 0
+    generations: int = 0
+    requests: int = 0
+    #: seconds from the end of the last fault to the end of the last failed loop
+    recovery: float = 0
+
+    def __str__(self) -> str:
+        return ('{0.loops} loops, {0.failed} of them failed; {0.writes} writes acknowledged; {0.generations} '
+                'generations of the leader key; {0.requests} requests; good again after {0.recovery:.1f} s; '
+                '{1} promises broken'.format(self, len(self.problems)))
+
+
+def judge(journals: Mapping[str, Sequence[Entry]], etcd: EtcdCluster, ttl: float, calm_since: float, ended: float,
+          logs: Mapping[str, str]) -> Figures:
+    """Look for broken promises.
+
+    :param journals: what each client wrote down.
+    :param etcd: the cluster, up, its facades with all requests.
+    :param ttl: seconds that the leader key lives.
+    :param calm_since: when the last fault was over.
+    :param ended: when the clients were stopped.
+    :param logs: what each client logged, to be looked through for what it should not say.
+    """
+    events, figures = history(etcd), Figures()
+    for check in (_check_generations(events), _check_claims(journals, events, ttl), _check_writes(journals, events),
+                  _check_recovery(journals, ttl, calm_since, ended), _check_requests(etcd)):
+        figures.problems += check
+    for name, entries in journals.items():
+        figures.problems += ['{0}: unexpected {1}'.format(name, e.unexpected) for e in entries if e.unexpected]
+        figures.problems += ['{0} logged: {1}'.format(name, line) for line in logs[name].splitlines()
+                             if any(word in line for word in ('AttributeError(', 'KeyError(', 'TypeError('))][:3]
+    everything = [entry for entries in journals.values() for entry in entries]
+    failed = [entry for entry in everything if not entry.good]
+    figures.loops, figures.failed = len(everything), len(failed)
+    figures.writes = sum(entry.written is not None for entry in everything)
+    figures.generations = len({e.created for e in events if e.key == LEADER_KEY and e.value is not None})
+    figures.requests = len(etcd.requests())
+    figures.recovery = max([entry.ended - calm_since for entry in failed] + [0])
+    return figures
+
+
+def history(etcd: EtcdCluster) -> List[Event]:
+    """Read everything that ever happened in an etcd cluster, in its order.
+
+    :raises LabError: when it does not tell.
+    """
+    status, _ = etcd.call(0, 'kv/put', {'key': b64('/storm/end'), 'value': ''})
+    if status != 200:
+        raise LabError('the end of the history could not be marked: {0}'.format(status))
+    member = etcd.members[0]
+    connection = http.client.HTTPConnection(member.real_url.partition('//')[2], timeout=20)
+    events: List[Event] = []
+    try:
+        connection.request('POST', '/{0}/watch'.format(real_prefix(member.real_version)), json.dumps(
+            {'create_request': {'key': 'AA==', 'range_end': 'AA==', 'start_revision': 1}}))
+        for line in connection.getresponse():
+            for event in json.loads(line)['result'].get('events', ()):
+                events.append(_event(event))
+                if events[-1].key == '/storm/end':
+                    return events
+    except (OSError, ValueError, KeyError, http.client.HTTPException) as e:
+        raise LabError('the history could not be read: {0!r}'.format(e)) from e
+    finally:
+        connection.close()
+    raise LabError('the history broke off')
+
+
+def _event(event: Dict[str, Any]) -> Event:
+    kv = event['kv']
+    value = None if event.get('type') == 'DELETE' else base64.b64decode(kv.get('value', '')).decode()
+    return Event(int(kv['mod_revision']), base64.b64decode(kv['key']).decode(), value,
+                 int(kv.get('create_revision', 0)), str(kv.get('lease', '')))
+
+
+def _check_generations(events: Sequence[Event]) -> List[str]:
+    """From its creation to its end the leader key belongs to one client."""
+    holders: Dict[int, List[str]] = {}
+    for event in events:
+        if event.key == LEADER_KEY and event.value is not None:
+            holders.setdefault(event.created, []).append(event.value)
+    return ['the leader key of revision {0} had the holders {1}'.format(created, names)
+            for created, names in holders.items() if len(set(names)) > 1]
+
+
+def _check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event], ttl: float) -> List[str]:
+    """Who was told to be the leader was, and nobody else for as long as that held."""
+    problems = []
+    leases = {(event.value, event.lease) for event in events if event.key == LEADER_KEY}
+    claims: List[Tuple[float, str, Entry]] = []
+    for name, entries in journals.items():
+        for entry in entries:
+            told = entry.told or entry.ended
+            if entry.resigned or entry.held and told < entry.started + ttl:  # Patroni itself trusts it no longer
+                claims.append((told, name, entry))
+            if entry.held and (name, entry.lease) not in leases:
+                problems.append('{0} took itself for the leader with lease {1}, never on the key'.format(
+                    name, entry.lease))
+    claims.sort()
+    for (_, before, first), (told, after, second) in zip(claims, claims[1:]):
+        # The lease was renewed after the loop had started, and etcd never ends one early.
+        if before != after and first.held and second.held and told < first.started + ttl:
+            problems.append('{0} became the leader {1:.1f} s after {2} was told that it was for {3} s'.format(
+                after, told - first.started, before, ttl))
+    return problems
+
+
+def _check_writes(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event]) -> List[str]:
+    there = {(event.revision, event.value) for event in events}
+    return ['{0}: acknowledged write {1} of revision {2} is lost'.format(name, *entry.written)
+            for name, entries in journals.items() for entry in entries
+            if entry.written and (entry.written[1], entry.written[0]) not in there]
+
+
+def _check_recovery(journals: Mapping[str, Sequence[Entry]], ttl: float, calm_since: float, ended: float) -> List[str]:
+    problems = []
+    for name, entries in journals.items():
+        late = [entry for entry in entries if entry.ended > calm_since + ttl]
+        if not any(entry.good for entry in late):
+            problems.append('{0}: no good loop from {1} s after the last fault on'.format(name, ttl))
+        problems += ['{0}: {1:.1f} s after the last fault: {2}'.format(
+            name, entry.ended - calm_since, entry.error or entry.unexpected or 'not good')
+            for entry in late if not entry.good]
+    return problems
+
+
+def _check_requests(etcd: EtcdCluster) -> List[str]:
+    """No nested transaction; a write without a retry goes out once, but for the one answer that says "not executed"."""
+    problems: List[str] = []
+    sent: Dict[bytes, int] = collections.Counter()
+    own = b64('/storm').encode()  # six characters, so this is how every longer key begins as well
+    for request in etcd.requests():
+        if is_nested_txn(request.body) or b'request_txn' in request.body or b'requestTxn' in request.body:
+            problems.append('nested transaction to {0}: {1!r}'.format(request.member, request.body))
+        if request.rpc == 'kv/put' and request.status != 404 and own in request.body:
+            sent[request.body] += 1
+    return problems + ['{0} was sent {1} times'.format(body.decode(), times)
+                       for body, times in sent.items() if times > 1]

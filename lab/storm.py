@@ -1,0 +1,240 @@
+"""Random faults against clients that compete for one leader key: ``python -m lab.storm --seed N --seconds 600``.
+
+The clients are those of `lab.contender`, each in a process of its own; the etcd members are real ones behind facades.
+The seed determines the sequence of faults, whatever the clients do, as long as the same releases are at hand.
+"""
+import argparse
+import json
+import random
+import sys
+import time
+
+from pathlib import Path
+from types import TracebackType
+from typing import Iterator, List, NamedTuple, Optional, Sequence, Type
+
+from . import ROOT, say
+from .etcd import EtcdCluster
+from .facade import Fault
+from .judge import Entry, Figures, judge
+from .packages import etcd_binaries, line_of, version_key
+from .processes import Process, remove_folder, scratch_folder
+
+TTL = 10
+"""Seconds that the leader key lives unless its holder renews it."""
+
+CLIENTS = 6
+"""How many compete."""
+
+_MEMBERS = 3
+
+_GARBAGE = ((502, b'<html><body>Bad Gateway</body></html>'), (200, b'{"header":{"cluster_id":"1'), (200, b''),
+            (200, b'404'), (500, b'\x00\x00\x06\x04\x00'), (404, b'404 page not found\n'), (200, b'[]'))
+"""Never a well-formed success: that would not be garbage but a lie, and no client could know."""
+
+
+class Move(NamedTuple):
+    """One fault."""
+
+    kind: str
+    #: index of the etcd member, or of the client
+    number: int
+    #: release line that the member comes back with, if it does
+    line: str = ''
+    #: for how long, where it takes time
+    seconds: float = 0
+    #: what the facade does
+    fault: Optional[Fault] = None
+    #: seconds of calm afterwards
+    pause: float = 0
+
+    def __str__(self) -> str:
+        more = ['{0:g} s'.format(self.seconds)] if self.seconds else []
+        return ' '.join([self.kind, str(self.number), self.line] + more + [repr(self.fault) if self.fault else ''])
+
+
+def lines_at_hand() -> List[str]:
+    """List the release lines to move between, oldest first: the real ones, and 3.2, which a facade makes."""
+    real = {line_of(version) for version in etcd_binaries()}
+    return sorted(real | ({'3.2'} if '3.3' in real else set()), key=version_key)
+
+
+def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
+    """Make the endless sequence of faults of a seed. Nothing but the arguments plays a part.
+
+    Only what etcd permits: no member goes below the lowest of the cluster, and one is down at a time, but for the loss
+    of the quorum that is meant.
+
+    :param lines: release lines, oldest first.
+    """
+    rng = random.Random(seed)
+    members = [0] * _MEMBERS  # index of each member's line; all start with the oldest
+    kinds = ['upgrade', 'upgrade', 'upgrade', 'downgrade', 'downgrade', 'replace', 'restart', 'kill', 'kill', 'freeze',
+             'freeze', 'cut', 'cut', 'cut', 'garbage', 'garbage', 'garbage', 'quorum', 'client']
+    while True:
+        kind, i = rng.choice(kinds), rng.randrange(_MEMBERS)
+        calm, seconds = round(rng.uniform(0.2, 2), 1), round(rng.uniform(0.5, 6), 1)
+        line = members[i]
+        if kind == 'upgrade':
+            # The last old one goes on rarely: mixed clusters are what this is about.
+            last = line == min(members) and members.count(line) == 1
+            if line + 1 == len(lines) or last and rng.random() > 0.2:
+                continue
+            members[i] = rng.randrange(line + 1, len(lines))
+        elif kind == 'downgrade':
+            if line == min(members):
+                continue
+            members[i] = rng.randrange(min(members), line)
+        elif kind == 'replace':
+            members[i] = rng.randrange(min(members), len(lines))
+        if kind in ('upgrade', 'downgrade', 'replace'):
+            yield Move(kind, i, lines[members[i]], pause=calm)
+        elif kind == 'cut':
+            yield Move(kind, i, fault=rng.choice((
+                Fault(reset='before', times=rng.randint(1, 9)), Fault(reset='after', times=rng.randint(1, 9)),
+                Fault(cut_after=rng.randint(0, 40), times=rng.randint(1, 9)),
+                Fault(path='/watch', cut_after=rng.randint(0, 400), times=2))), seconds=seconds, pause=calm)
+        elif kind == 'garbage':
+            status, body = rng.choice(_GARBAGE)
+            yield Move(kind, i, fault=Fault(path=rng.choice(('', '/kv/', '/lease/', '/watch', '/version', '/member')),
+                                            status=status, body=body, times=rng.randint(1, 9)),
+                       seconds=seconds, pause=calm)
+        elif kind == 'client':
+            yield Move(kind, rng.randrange(CLIENTS), seconds=round(rng.uniform(1, TTL + 2), 1), pause=calm)
+        else:
+            yield Move(kind, i, seconds=seconds / 2 if kind == 'quorum' else seconds, pause=calm)
+
+
+class Contender:
+    """One client process, and what it wrote down.
+
+    :param name: name of the Patroni member.
+    :param hosts: ``host:port`` of the etcd members.
+    :param folder: where its files go.
+    :param seed: what decides when it gives the leader key away.
+    """
+
+    _START = 'import sys; sys.path.append({0!r}); from lab.contender import main; main(sys.argv[1])'
+
+    def __init__(self, name: str, hosts: Sequence[str], folder: Path, seed: int) -> None:
+        self.name = name
+        self.journal = folder / (name + '.journal')
+        self.log = folder / (name + '.log')
+        options = {'name': name, 'hosts': list(hosts), 'journal': str(self.journal), 'seed': seed, 'ttl': TTL}
+        # From another folder, with the project last on the path: what is tested is the installed package.
+        self.process = Process([sys.executable, '-c', self._START.format(str(ROOT)), json.dumps(options)], self.log,
+                               cwd=folder)
+
+    def entries(self) -> List[Entry]:
+        """What it wrote down so far, a line that is half written left out."""
+        if not self.journal.exists():
+            return []
+        lines = self.journal.read_text().splitlines(True)
+        return [Entry(**json.loads(line)) for line in lines if line.endswith('\n')]
+
+
+class Storm:
+    """An etcd cluster with its contenders, inside a ``with``.
+
+    :param seed: determines the faults.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._lines = lines_at_hand()
+        self.etcd = EtcdCluster([self._lines[0]] * _MEMBERS, facade=True)
+        self.contenders: List[Contender] = []
+        self._folder = scratch_folder('lab-storm-')
+        self.moves: List[Move] = []
+
+    def __enter__(self) -> 'Storm':
+        try:
+            self.etcd.start()
+            self.contenders = [Contender('c{0}'.format(i), self.etcd.hosts, self._folder, self.seed * CLIENTS + i)
+                               for i in range(CLIENTS)]
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        for contender in self.contenders:
+            contender.process.kill()
+        self.etcd.stop()
+        remove_folder(self._folder)
+
+    def run(self, seconds: float) -> Figures:
+        """Let faults happen for that long, and then look at what came of it.
+
+        :returns: the figures, with the broken promises.
+        :raises LabError: when an etcd member does not come back from a fault.
+        """
+        deadline = time.monotonic() + seconds
+        time.sleep(3)
+        for move in plan(self.seed, self._lines):
+            if time.monotonic() >= deadline:
+                break
+            say('storm {0}: {1}'.format(self.seed, move))
+            self.moves.append(move)
+            self._make(move)
+            time.sleep(move.pause)
+        calm_since = time.monotonic()
+        time.sleep(TTL + 4)
+        ended = time.monotonic()
+        for contender in self.contenders:
+            contender.process.kill()
+        return judge({contender.name: contender.entries() for contender in self.contenders}, self.etcd, TTL, calm_since,
+                     ended, {contender.name: contender.process.log_text() for contender in self.contenders})
+
+    def _make(self, move: Move) -> None:
+        member, contender = self.etcd.members[move.number % _MEMBERS], self.contenders[move.number]
+        if move.kind == 'client':
+            contender.process.freeze()
+            time.sleep(move.seconds)
+            contender.process.thaw()
+        elif move.kind == 'upgrade':
+            self.etcd.upgrade(move.number, move.line)
+        elif move.kind in ('downgrade', 'replace'):
+            self.etcd.replace(move.number, move.line)
+        elif move.kind == 'restart':
+            member.restart()
+        elif move.kind == 'freeze':
+            member.freeze()
+            time.sleep(move.seconds)
+            member.thaw()
+        elif move.kind in ('kill', 'quorum'):
+            victims = [member] + [other for other in self.etcd.members if other is not member][:move.kind == 'quorum']
+            for victim in victims:
+                victim.kill()
+            time.sleep(move.seconds)
+            for victim in victims:
+                victim.spawn()
+            for victim in victims:
+                victim.serve()
+        elif move.fault is not None and member.facade is not None:
+            member.facade.faults = [move.fault]
+            time.sleep(move.seconds)
+            member.facade.faults = []
+        self.etcd.wait_healthy(60)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one storm and print its figures.
+
+    :returns: 0 if every promise was kept.
+    """
+    parser = argparse.ArgumentParser(prog='python -m lab.storm', description=__doc__)
+    parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(10 ** 6))
+    parser.add_argument('--seconds', type=float, default=600)
+    options = parser.parse_args(argv)
+    with Storm(options.seed) as storm:
+        figures = storm.run(options.seconds)
+    print('seed {0}, {1} faults: {2}'.format(options.seed, len(storm.moves), figures))
+    for problem in figures.problems:
+        print('  broken: ' + problem)
+    return 1 if figures.problems else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Authentication at the place where all requests pass, the same under every release of Patroni.
+
+Patroni learned bit by bit which of its calls need a token and what to do when it is refused: the lease keepalive in
+3.2, the member list in 4.1.1. etcd wants it for both since CVE-2026-33413 (3.4.42, 3.5.28, 3.6.9). Here every request
+goes out with the token that is valid now. When it is refused for the token's sake, which etcd does before it executes
+anything, a new one is asked for at the same member and the request sent once more.
+"""
+import json
+import logging
+
+from threading import Lock
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from .answers import Answer, AUTH_NOT_ENABLED, TOKEN_REFUSED
+from .errors import TakesNoToken
+from .gateway import CANONICAL, GatewayPool
+from .versions import TOKEN_SINCE
+
+logger = logging.getLogger(__name__)
+
+_LOGIN = CANONICAL + '/auth/authenticate'
+
+
+class Secret(str):
+    """A text that does not show in logs; Patroni writes a token that was refused into its."""
+
+    def __str__(self) -> str:
+        return '***'
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return format('***', spec)
+
+
+class AuthPool:
+    """Sends requests through a gateway pool, with a token if there are credentials.
+
+    :param pool: the gateway pool.
+    :param credentials: gives user name and password as they are configured now.
+    """
+
+    def __init__(self, pool: GatewayPool, credentials: Callable[[], Tuple[Optional[str], Optional[str]]]) -> None:
+        self._pool = pool
+        self._credentials = credentials
+        self._lock = Lock()
+        self._warned: Optional[str] = None
+        #: the token in use
+        self.token: Optional[Secret] = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything but requests is the gateway pool's business."""
+        return getattr(self._pool, name)
+
+    def urlopen(self, method: str, url: str, **kwargs: Any) -> Any:
+        """Send a request, see :meth:`GatewayPool.urlopen`.
+
+        :raises:
+            :exc:`TakesNoToken`: if the member wants a token but is too old to be given one.
+        """
+        token = self.token
+        answer = self._send(method, url, token, kwargs)
+        if not isinstance(answer, Answer) or answer.error not in TOKEN_REFUSED or not all(self._credentials()):
+            return answer
+
+        scheme, _, rest = url.partition('://')
+        member = scheme + '://' + rest.partition('/')[0]
+        if not self._pool.member(member).can(TOKEN_SINCE):
+            if self._warned != member:
+                self._warned = member
+                logger.warning('etcd member %s takes no token (older than 3.3), it is used only if there is no other',
+                               member)
+            raise TakesNoToken('etcd member {0} wants a token, but is too old to be given one'.format(member))
+
+        refused = self._renew(member, token, kwargs)
+        return refused or self._send(method, url, self.token, kwargs)
+
+    def _send(self, method: str, url: str, token: Optional[str], kwargs: Dict[str, Any]) -> Any:
+        headers = {k: v for k, v in (kwargs.get('headers') or {}).items() if k != 'authorization'}
+        if token and not url.endswith(_LOGIN):
+            headers['authorization'] = str.__str__(token)
+        return self._pool.urlopen(method, url, **dict(kwargs, headers=headers))
+
+    def _renew(self, member: str, old: Optional[str], kwargs: Dict[str, Any]) -> Any:
+        """Get a token at *member* in the place of *old*.
+
+        :returns: ``None``, or the answer to the attempt if it failed.
+        """
+        with self._lock:
+            if self.token != old:  # another thread has been here
+                return None
+            name, password = self._credentials()
+            logger.info('Authenticating at etcd member %s', member)
+            answer = self._send('POST', member + _LOGIN, None,
+                                dict(kwargs, body=json.dumps({'name': name, 'password': password})))
+            if answer.status < 400:
+                self.token = Secret(json.loads(answer.data)['token'])
+            elif answer.error == AUTH_NOT_ENABLED:
+                self.token = None
+            else:
+                return answer
+            return None
