@@ -43,6 +43,7 @@ class EtcdCluster:
         self._extra_flags = list(extra_flags or ())
         self._folder: Optional[Path] = None
         self.auth: Optional[Tuple[str, str]] = None
+        self._has_users = False
         self.members: List[EtcdMember] = []
 
     def __enter__(self) -> 'EtcdCluster':
@@ -181,13 +182,17 @@ class EtcdCluster:
     def enable_auth(self, user: str, password: str) -> None:
         """Turn authentication on. The user gets the role root; so does a user root, whom etcd insists on.
 
+        Users stay when it is turned off, so the second time only turns it on.
+
         :raises LabError: when etcd refuses.
         """
         i = self._any_running()
-        self._must(i, 'auth/role/add', {'name': 'root'})
-        for name in sorted({'root', user}):
-            self._must(i, 'auth/user/add', {'name': name, 'password': password})
-            self._must(i, 'auth/user/grant', {'user': name, 'role': 'root'})
+        if not self._has_users:
+            self._must(i, 'auth/role/add', {'name': 'root'})
+            for name in sorted({'root', user}):
+                self._must(i, 'auth/user/add', {'name': name, 'password': password})
+                self._must(i, 'auth/user/grant', {'user': name, 'role': 'root'})
+            self._has_users = True
         self._must(i, 'auth/enable', {})
         self.auth = (user, password)
         self.wait_healthy()
@@ -262,5 +267,5 @@ class EtcdCluster:
             member.kill()  # SIGTERM would only make the last ones look for a successor
         for member in self.members:
             shutil.rmtree(str(member.folder / 'data'))
-        self.auth = None
+        self.auth, self._has_users = None, False
         self._bootstrap([release(version) for version in versions])

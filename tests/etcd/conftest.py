@@ -4,7 +4,7 @@ import itertools
 import logging
 import threading
 
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Union
 
 import pytest
 
@@ -19,19 +19,19 @@ _scopes = itertools.count(1)
 class Dcs:
     """A DCS as Patroni's HA loop uses it, the differences between Patroni's releases put right.
 
-    :param hosts: ``host:port`` of the etcd members.
+    :param hosts: ``host:port`` of the etcd members, a list or separated by commas.
     :param name: name of the Patroni member.
     :param scope: name of the Patroni cluster, a new one if left out.
     :param options: further options of the section, and of the configuration where they belong there (``ttl``...).
     """
 
-    def __init__(self, hosts: Sequence[str], name: str = 'a', scope: Optional[str] = None, section: str = 'etcd3',
+    def __init__(self, hosts: Union[Sequence[str], str], name: str = 'a', scope: Optional[str] = None, section: str = 'etcd3',
                  **options: Any) -> None:
         self.name, self.scope = name, scope or 'scope{0}'.format(next(_scopes))
         general = {key: options.pop(key, default) for key, default in (
             ('ttl', 20), ('loop_wait', 2), ('retry_timeout', 5), ('namespace', 'service'))}
         self.config: Dict[str, Any] = dict(general, name=name, scope=self.scope, **{
-            section: dict({'hosts': list(hosts)}, **options)})
+            section: dict({'hosts': hosts} if hosts else {}, **options)})
         self.dcs = get_dcs(self.config)
 
     @property

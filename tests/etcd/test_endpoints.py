@@ -1,0 +1,206 @@
+"""Ways to reach the members other than plain hosts, and advertised URLs that lead nowhere."""
+import logging
+import socket
+
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Tuple
+
+import pytest
+import trustme
+
+from patroni.dcs import etcd as patroni_etcd
+
+from lab import packages
+from lab.processes import free_port, wait_until
+
+MIXED = ['3.3', '3.4', '3.5']
+
+
+def advertise(member: Any, *urls: str, flags: Tuple[str, ...] = ()) -> None:
+    """Restart a member that listens on more URLs than the one it has, and advertises only those."""
+    member.flags = ['--listen-client-urls', ','.join((member.real_url,) + urls), '--advertise-client-urls',
+                    ','.join(urls), *flags]
+    member.restart()
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> List[str]:
+    """The warnings of this package."""
+    return [r.getMessage() for r in caplog.records
+            if r.name.startswith('patroni_etcd3_compat') and r.levelno >= logging.WARNING]
+
+
+def use_all(dcs: Any, loops: int = 2) -> None:
+    """HA loops through each of the members that the client would use."""
+    for url in list(dcs.client.machines_cache):
+        dcs.use(url)
+        for _ in range(loops):
+            assert dcs.loop()
+
+
+@pytest.mark.parametrize('split', [(0, 1, 2), (2,)], ids=['all', 'one'])
+def test_grpc_port_split_off(start: Callable[..., Any], connect: Callable[..., Any],
+                             caplog: pytest.LogCaptureFixture, split: Tuple[int, ...]) -> None:
+    """With the HTTP ports listed and no ``use_proxies``; one warning for each URL that speaks gRPC alone."""
+    if '3.5.30' not in packages.etcd_binaries():
+        pytest.fail('etcd 3.5.30, which can split its ports, is not at hand')
+    cluster = start(['3.5.30'] * 3)
+    bad = []
+    for number in split:
+        member = cluster.members[number]
+        bad.append('http://127.0.0.1:{0}'.format(free_port()))
+        member.flags = ['--listen-client-http-urls', member.real_url, '--listen-client-urls', bad[-1],
+                        '--advertise-client-urls', bad[-1]]
+        member.restart()
+    cluster.wait_healthy(30)
+    for number in range(5):  # the order of the members is random
+        caplog.clear()
+        dcs = connect(cluster.hosts, name='n%d' % number, scope='s%d' % number)
+        assert dcs.acquire() and dcs.loop()
+        assert sorted(dcs.client.machines_cache) == sorted(cluster.urls)
+        use_all(dcs)
+        dcs.client._machines_cache_updated = 0  # the member list is due
+        assert dcs.loop()
+        assert sorted(dcs.client.machines_cache) == sorted(cluster.urls)
+        found = warnings(caplog)
+        assert len(found) == len(bad)
+        for url in bad:
+            (text,) = [line for line in found if url + ',' in line]
+            assert 'can not be used: no HTTP/1.1 there (a port for gRPC alone?)' in text
+
+
+def test_ports_split_under_a_running_client(start: Callable[..., Any], connect: Callable[..., Any],
+                                            caplog: pytest.LogCaptureFixture) -> None:
+    """The next member list brings the new URL; it is found out beside the HA loop and left."""
+    cluster = start(['3.5.30'] * 3)
+    dcs = connect(cluster.hosts)
+    assert dcs.acquire() and dcs.loop()
+    member, bad = cluster.members[1], 'http://127.0.0.1:{0}'.format(free_port())
+    member.flags = ['--listen-client-http-urls', member.real_url, '--listen-client-urls', bad,
+                    '--advertise-client-urls', bad]
+    member.restart()
+    cluster.wait_healthy(30)
+    wait_until(dcs.loop, 10, 'the client to go on')
+    dcs.client._machines_cache_updated = 0
+    assert dcs.loop()
+    wait_until(lambda: bad not in dcs.client.machines_cache, 10, 'the URL to be left')
+    for _ in range(3):
+        assert dcs.loop()
+    assert len(warnings(caplog)) == 1
+
+
+def test_wrong_scheme_advertised(start: Callable[..., Any], connect: Callable[..., Any],
+                                 caplog: pytest.LogCaptureFixture) -> None:
+    """https advertised where http is spoken."""
+    cluster = start(MIXED)
+    member = cluster.members[1]
+    wrong = member.url.replace('http:', 'https:')
+    member.flags = ['--advertise-client-urls', wrong]
+    member.restart()
+    dcs = connect(cluster.hosts)
+    assert dcs.acquire() and dcs.loop()
+    assert sorted(dcs.client.machines_cache) == sorted(cluster.urls)
+    (text,) = warnings(caplog)
+    assert wrong in text and 'no TLS there' in text
+
+
+def test_loopback_advertised_by_another_machine(start: Callable[..., Any], connect: Callable[..., Any],
+                                                caplog: pytest.LogCaptureFixture,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members that were configured with loopback URLs, reached by name: the names are kept."""
+    resolve = patroni_etcd.DnsCachingResolver._do_resolve
+    monkeypatch.setattr(patroni_etcd.DnsCachingResolver, '_do_resolve', staticmethod(
+        lambda host, port: resolve('127.0.0.1' if host.endswith('.example') else host, port)))
+    cluster = start(MIXED)
+    names = ['etcd{0}.example:{1}'.format(i, host.split(':')[1]) for i, host in enumerate(cluster.hosts)]
+    dcs = connect(names)
+    assert dcs.acquire() and dcs.loop()
+    assert sorted(dcs.client.machines_cache) == sorted('http://' + name for name in names)
+    found = warnings(caplog)
+    assert len(found) == 3 and all('a loopback address, learned from http://etcd' in text for text in found)
+
+
+def test_member_that_is_down_is_not_judged(start: Callable[..., Any], connect: Callable[..., Any],
+                                           caplog: pytest.LogCaptureFixture) -> None:
+    """Not configured, advertised and dead at the start: it stays in the list and serves once it is up."""
+    cluster = start(['3.4', '3.4', '3.5'])
+    cluster.members[2].kill()
+    dcs = connect(cluster.hosts[:1])
+    assert dcs.acquire() and dcs.loop()
+    assert cluster.urls[2] in dcs.client.machines_cache and not warnings(caplog)
+    cluster.members[2].start()
+    use_all(dcs)
+
+
+@pytest.mark.parametrize('option', ['use_proxies', 'proxy', 'url', 'host', 'srv', 'hosts'])
+def test_ways_to_name_the_members(start: Callable[..., Any], connect: Callable[..., Any],
+                                  monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    """All that Patroni knows, in a mixed cluster."""
+    cluster = start(MIXED)
+    hosts: Any = None
+    options: Dict[str, Any] = {}
+    if option == 'use_proxies':
+        hosts, options = cluster.hosts, {'use_proxies': True}
+    elif option in ('proxy', 'url'):
+        options = {option: cluster.urls[0]}
+    elif option == 'host':
+        options = {'host': cluster.hosts[2]}
+    elif option == 'hosts':
+        hosts = ','.join(cluster.hosts)
+    else:
+        records = [('127.0.0.1', int(host.split(':')[1])) for host in cluster.hosts]
+        monkeypatch.setattr(patroni_etcd.AbstractEtcdClientWithFailover, 'get_srv_record', staticmethod(
+            lambda name: records if name == '_etcd-client._tcp.example.org' else []))
+        options = {'srv': 'example.org'}
+    dcs = connect(hosts, **options)
+    assert dcs.acquire()
+    use_all(dcs)
+    expected = cluster.urls[:1] if option == 'proxy' else cluster.urls
+    assert sorted(dcs.client.machines_cache) == sorted(expected)
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has the IPv6 loopback address."""
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(('::1', 0))
+        return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason='this machine has no IPv6 loopback address')
+def test_ipv6(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
+    """Hosts in brackets."""
+    cluster = start(MIXED)
+    urls = []
+    for member in cluster.members:
+        urls.append('http://[::1]:{0}'.format(free_port()))
+        advertise(member, urls[-1])
+    dcs = connect([url[len('http://'):] for url in urls])
+    assert dcs.acquire()
+    assert sorted(dcs.client.machines_cache) == sorted(urls)
+    use_all(dcs)
+
+
+def test_tls_with_client_certificates(start: Callable[..., Any], connect: Callable[..., Any], tmp_path: Path) -> None:
+    """Every member wants a certificate of the client; the authority is made here."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / 'ca.pem'))
+    for name in ('server', 'client'):
+        leaf = authority.issue_cert('127.0.0.1', 'localhost', common_name=name)
+        leaf.cert_chain_pems[0].write_to_path(str(tmp_path / (name + '.pem')))
+        leaf.private_key_pem.write_to_path(str(tmp_path / (name + '.key')))
+    cluster = start(MIXED)
+    urls = []
+    for member in cluster.members:
+        urls.append('https://127.0.0.1:{0}'.format(free_port()))
+        advertise(member, urls[-1], flags=(
+            '--cert-file', str(tmp_path / 'server.pem'), '--key-file', str(tmp_path / 'server.key'),
+            '--client-cert-auth', '--trusted-ca-file', str(tmp_path / 'ca.pem')))
+    dcs = connect([url[len('https://'):] for url in urls], protocol='https', cacert=str(tmp_path / 'ca.pem'),
+                  cert=str(tmp_path / 'client.pem'), key=str(tmp_path / 'client.key'))
+    assert dcs.acquire()
+    assert sorted(dcs.client.machines_cache) == sorted(urls)
+    use_all(dcs)
+    cluster.members[0].kill()
+    assert dcs.update_leader() and dcs.loop()
