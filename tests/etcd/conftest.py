@@ -22,11 +22,11 @@ class Dcs:
     :param hosts: ``host:port`` of the etcd members, a list or separated by commas.
     :param name: name of the Patroni member.
     :param scope: name of the Patroni cluster, a new one if left out.
-    :param options: further options of the section, and of the configuration where they belong there (``ttl``...).
+    :param options: further options of the section, and of the configuration where they belong there (``ttl``).
     """
 
-    def __init__(self, hosts: Union[Sequence[str], str], name: str = 'a', scope: Optional[str] = None, section: str = 'etcd3',
-                 **options: Any) -> None:
+    def __init__(self, hosts: Union[Sequence[str], str], name: str = 'a', scope: Optional[str] = None,
+                 section: str = 'etcd3', **options: Any) -> None:
         self.name, self.scope = name, scope or 'scope{0}'.format(next(_scopes))
         general = {key: options.pop(key, default) for key, default in (
             ('ttl', 20), ('loop_wait', 2), ('retry_timeout', 5), ('namespace', 'service'))}

@@ -2,7 +2,7 @@
 import logging
 import re
 
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Literal, Tuple
 
 import pytest
 
@@ -15,6 +15,7 @@ USER, PASSWORD = 'root', 'se3ret-pAssw0rd'
 CLUSTERS = [['3.4.23'], ['3.5.16'], ['3.5.30'], ['3.3', '3.4', '3.4']]
 CLUSTERS = [versions for versions in CLUSTERS
             if all(v in packages.etcd_binaries() or v.count('.') == 1 for v in versions)]
+WHEN: Tuple[Literal['setup'], Literal['call']] = ('setup', 'call')
 CREDENTIALS: Dict[str, Any] = {'username': USER, 'password': PASSWORD}
 
 
@@ -23,8 +24,8 @@ def _nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> Any:
     """Neither the password nor anything that looks like one of etcd's tokens, at DEBUG level neither."""
     caplog.set_level(logging.DEBUG)
     yield
-    text = '\n'.join(str(r.getMessage()) + str(r.exc_text or '') for when in ('setup', 'call')
-                     for r in caplog.get_records(when))  # type: ignore[arg-type]
+    text = '\n'.join(str(r.getMessage()) + str(r.exc_text or '') for when in WHEN
+                     for r in caplog.get_records(when))
     assert PASSWORD not in text and 'other-pAssw0rd' not in text
     assert not re.search(r'[A-Za-z]{16}\.\d+', text)  # a simple token
 

@@ -5,7 +5,7 @@ from typing import Any, Dict
 
 import pytest
 
-from patroni_etcd3_compat.answers import prefix_not_served, read_answer, read_version, UnreadableBody
+from patroni_etcd3_compat.answers import check_stream, prefix_not_served, read_answer, read_version, UnreadableBody
 
 LEASE = 'etcdserver: requested lease not found'
 
@@ -82,3 +82,54 @@ def test_what_is_not_from_etcd_is_refused(status: int, body: bytes) -> None:
 def test_version_is_read_or_absent(status: int, body: bytes, expected: object) -> None:
     """``/version`` of a strange endpoint is no error, the prefixes are tried then."""
     assert read_version(status, body) == expected
+
+
+@pytest.mark.parametrize('rpc, document', [
+    ('/kv/range', {}), ('/kv/range', {'header': {}}), ('/kv/range', {'header': {'revision': '1'}, 'kvs': [5]}),
+    ('/kv/range', {'header': {'revision': '1'}, 'kvs': {'key': 'a'}}), ('/kv/put', {'header': 5}), ('/lease/grant', {}),
+    ('/kv/txn', {}), ('/lease/grant', {'ID': None}), ('/lease/keepalive', {'result': 5}), ('/cluster/member/list', {}),
+    ('/cluster/member/list', {'members': [{'clientURLs': None}]}), ('/cluster/member/list', {'members': ['a']}),
+    ('/auth/authenticate', {})])
+def test_answer_without_what_patroni_takes_for_granted(rpc: str, document: Dict[str, Any]) -> None:
+    """A KeyError inside Patroni otherwise."""
+    with pytest.raises(UnreadableBody):
+        read_answer(rpc, 200, json.dumps(document).encode())
+
+
+@pytest.mark.parametrize('rpc, document', [
+    ('/kv/range', {'header': {'revision': '1'}}),
+    ('/kv/range', {'header': {'revision': '1'}, 'kvs': [{'key': 'YQ=='}]}),
+    ('/cluster/member/list', {'members': [{'ID': '1'}, {'clientURLs': ['http://a:1']}]}), ('/lease/revoke', {}),
+    ('/kv/deleterange', {})])
+def test_answer_that_has_it(rpc: str, document: Dict[str, Any]) -> None:
+    """A member that has not started yet has no client URLs."""
+    assert read_answer(rpc, 200, json.dumps(document).encode()).status == 200
+
+
+EVENT = b'{"result":{"header":{"revision":"3"},"events":[{"kv":{"key":"YQ==","mod_revision":"3"}}]}}\n'
+CANCELED = b'{"result":{"canceled":true}}\n'
+
+
+@pytest.mark.parametrize('cut', [1, 7, 40, len(EVENT), 1000])
+def test_watch_is_handed_on_byte_for_byte(cut: int) -> None:
+    """However it is cut."""
+    stream = EVENT * 3 + b'\n' + CANCELED + b'{"error":{"grpc_code":14,"message":"x"}}'
+    chunks = [stream[i:i + cut] for i in range(0, len(stream), cut)]
+    assert list(check_stream(chunks, False)) == chunks
+
+
+@pytest.mark.parametrize('line', [
+    b'garbage\n', b'5\n', b'{"result":5}\n', b'{"result":{"events":{}}}\n', b'{"result":{"events":[{"kv":{}}]}}\n',
+    b'{"result":{"events":[{"kv":{"key":"a","mod_revision":"x"}}]}}\n', b'{"error":"x"}\n'])
+def test_watch_ends_at_what_is_no_message(line: bytes) -> None:
+    """What came before it is handed on."""
+    stream = check_stream([EVENT, line, EVENT], False)
+    assert next(stream) == EVENT
+    with pytest.raises(UnreadableBody):
+        next(stream)
+
+
+def test_canceled_watch_ends_where_patroni_does_not_notice() -> None:
+    """Before Patroni 3.3."""
+    with pytest.raises(UnreadableBody):
+        list(check_stream([EVENT, CANCELED], True))

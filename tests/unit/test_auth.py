@@ -1,0 +1,124 @@
+"""The token: renewed when it was refused, sent with each call, shown nowhere."""
+import json
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import pytest
+
+from patroni_etcd3_compat.answers import Answer, TOKEN_REFUSED
+from patroni_etcd3_compat.auth import AuthPool, Secret
+from patroni_etcd3_compat.errors import TakesNoToken
+from patroni_etcd3_compat.member import Member
+
+URL = 'http://member:2379'
+
+
+class Gateway:
+    """Takes the token ``good`` and gives it to whoever knows the password."""
+
+    def __init__(self, version: str = '3.5.30', enabled: bool = True) -> None:
+        self.calls: List[Tuple[str, Optional[str]]] = []
+        self.known = Member(URL, None)
+        self.known.version_text = version
+        self.enabled = enabled
+        self.refusal = TOKEN_REFUSED[1]
+
+    def member(self, url: str) -> Member:
+        """What is known about the member."""
+        assert url == URL
+        return self.known
+
+    def urlopen(self, method: str, url: str, headers: Dict[str, str], body: str = '', **kwargs: Any) -> Answer:
+        """Answer a call."""
+        token = headers.get('authorization')
+        self.calls.append((url[len(URL):], token))
+        if url.endswith('/authenticate'):
+            if not self.enabled:
+                return Answer(400, b'', 9, 'etcdserver: authentication is not enabled')
+            if json.loads(body)['password'] != 'right':
+                return Answer(400, b'', 3, 'etcdserver: authentication failed, invalid user ID or password')
+            return Answer(200, b'{"token": "good"}')
+        return Answer(200, b'{}') if not self.enabled or token == 'good' else Answer(401, b'', 16, self.refusal)
+
+
+def pool(gateway: Gateway, password: Optional[str] = 'right') -> AuthPool:
+    """A pool in front of it."""
+    return AuthPool(gateway, lambda: ('name', password))  # type: ignore[arg-type]
+
+
+def put(auth: AuthPool) -> Answer:
+    """One call; Patroni's own idea of the token, made earlier, is in its headers."""
+    answer: Answer = auth.urlopen('POST', URL + '/v3/kv/put', headers={'authorization': 'old'}, body='{}')
+    return answer
+
+
+@pytest.mark.parametrize('refusal', TOKEN_REFUSED)
+def test_refused_token_is_renewed_and_the_call_sent_once_more(refusal: str) -> None:
+    """Once; the next call has the new token."""
+    gateway = Gateway()
+    gateway.refusal = refusal
+    auth = pool(gateway)
+    assert put(auth).status == 200 and put(auth).status == 200
+    assert gateway.calls == [('/v3/kv/put', None), ('/v3/auth/authenticate', None), ('/v3/kv/put', 'good'),
+                             ('/v3/kv/put', 'good')]
+
+
+def test_refused_again_is_handed_on() -> None:
+    """No endless loop."""
+    gateway = Gateway()
+    auth = pool(gateway)
+    refusal = Answer(401, b'', 16, TOKEN_REFUSED[1])
+    gateway.urlopen = lambda *args, **kwargs: (  # type: ignore[method-assign]
+        Answer(200, b'{"token": "good"}') if args[1].endswith('/authenticate') else refusal)
+    assert put(auth).error == TOKEN_REFUSED[1]
+
+
+def test_wrong_password_is_what_patroni_gets_to_see() -> None:
+    """The reason, in the place of the refusal."""
+    assert 'authentication failed' in put(pool(Gateway(), 'wrong')).error
+
+
+def test_no_password_no_attempt() -> None:
+    """The refusal is handed on."""
+    gateway = Gateway()
+    assert put(pool(gateway, None)).status == 401 and len(gateway.calls) == 1
+
+
+def test_other_errors_are_handed_on() -> None:
+    """Permission denied is an answer."""
+    gateway = Gateway()
+    gateway.refusal = 'etcdserver: permission denied'
+    assert put(pool(gateway)).status == 401 and len(gateway.calls) == 1
+
+
+def test_auth_turned_off_meanwhile() -> None:
+    """The token is dropped."""
+    gateway = Gateway(enabled=False)
+    auth = pool(gateway)
+    auth.token = Secret('stale')
+    gateway.enabled = True
+    enabled = iter([True, False, False])
+    urlopen = gateway.urlopen
+
+    def changing(*args: Any, **kwargs: Any) -> Answer:
+        gateway.enabled = next(enabled)
+        return urlopen(*args, **kwargs)
+
+    gateway.urlopen = changing  # type: ignore[method-assign]
+    assert put(auth).status == 200 and auth.token is None
+
+
+def test_member_that_takes_no_token() -> None:
+    """Counts as one that can't serve."""
+    gateway = Gateway('3.2.26')
+    with pytest.raises(TakesNoToken, match=URL):
+        put(pool(gateway))
+    assert len(gateway.calls) == 1
+
+
+def test_secret_shows_nowhere() -> None:
+    """Nor by accident."""
+    secret = Secret('abc')
+    assert [str(secret), repr(secret), '%s %r' % (secret, secret), '{0} {0!r}'.format(secret), f'{secret}'] == [
+        '***', '***', '*** ***', '*** ***', '***']
+    assert secret == 'abc' and secret.encode() == b'abc'

@@ -1,0 +1,43 @@
+"""Telling a URL that can't be used from a member that is not there."""
+from http.client import BadStatusLine, RemoteDisconnected
+
+import pytest
+import urllib3
+
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
+
+from patroni_etcd3_compat.client import is_loopback
+from patroni_etcd3_compat.errors import no_http, UnexpectedAnswer
+
+POOL = urllib3.HTTPConnectionPool('localhost')
+
+
+@pytest.mark.parametrize('error, text', [
+    (ProtocolError('Connection aborted.', BadStatusLine('\x00\x00\x06\x04')), 'no HTTP/1.1 there'),
+    (ProtocolError('Connection aborted.', ConnectionResetError(104, 'reset')), 'no HTTP/1.1 there'),
+    (ProtocolError('Connection aborted.', RemoteDisconnected('closed')), 'no HTTP/1.1 there'),
+    (SSLError('wrong version number'), 'no TLS there'),
+    (UnexpectedAnswer('http://a:1 speaks TLS'), 'speaks TLS'),
+])
+def test_wrong_url(error: Exception, text: str) -> None:
+    """Whether it comes bare or at the end of urllib3's retries."""
+    for e in (error, MaxRetryError(POOL, '/version', error)):
+        reason = no_http(e)
+        assert reason and text in reason
+
+
+@pytest.mark.parametrize('error', [
+    NewConnectionError(POOL, 'refused'),  # type: ignore[arg-type]
+    ReadTimeoutError(POOL, '/version', 'timed out'), OSError('no route to host')])
+def test_member_that_is_not_there(error: Exception) -> None:
+    """Says nothing about the URL."""
+    assert no_http(error) is None and no_http(MaxRetryError(POOL, '/version', error)) is None
+
+
+@pytest.mark.parametrize('url, expected', [
+    ('http://127.0.0.1:2379', True), ('http://127.1.2.3:2379', True), ('http://localhost:2379', True),
+    ('https://[::1]:2379', True), ('http://10.0.0.1:2379', False), ('http://etcd1:2379', False),
+    ('http://localhost.localdomain:2379', True), ('http://localhosts:2379', False), ('', False)])
+def test_is_loopback(url: str, expected: bool) -> None:
+    """By address or by the names that are always for it."""
+    assert is_loopback(url) is expected
