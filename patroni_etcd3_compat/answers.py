@@ -100,7 +100,7 @@ def _first_document(status: int, body: bytes) -> Dict[str, Any]:
         if status == 404 and text == 'Not Found':  # unknown method on etcd 3.2 to 3.4
             return {'error': text, 'code': NOT_FOUND}
         document, _ = _DECODER.raw_decode(text)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise UnreadableBody(str(e)) from None
     if not isinstance(document, dict):
         raise UnreadableBody('not a JSON object')

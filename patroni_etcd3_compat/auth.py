@@ -42,6 +42,7 @@ class AuthPool:
 
     def __init__(self, pool: GatewayPool, credentials: Callable[[], Tuple[Optional[str], Optional[str]]]) -> None:
         self._pool = pool
+        self.member = pool.member
         self._credentials = credentials
         self._lock = Lock()
         self._warned: Optional[str] = None

@@ -122,11 +122,12 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
     def _usable(self, urls: Any) -> List[str]:
         """Order the URLs to try: configured ones in the place of those refused, last those that take no token."""
-        good = [url for url in urls if not self.http.member(url).refused]
+        member = self.http.member
+        good = [url for url in urls if not member(url).refused]
         if len(good) < len(urls):
             good += [url for url in self._configured if url not in good]
         if self.username and self.password:
-            good.sort(key=lambda url: not self.http.member(url).can(TOKEN_SINCE))
+            good.sort(key=lambda url: not member(url).can(TOKEN_SINCE))
         return good or list(urls)
 
     @property
@@ -163,8 +164,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         :raises:
             :exc:`etcd.EtcdConnectionFailed`: if none is left; the text names those whose gateway is off.
         """
-        if self.http.member(self._base_uri).refused:
-            self.set_base_uri(self.machines_cache[0])
+        member = self.http.member(self._base_uri)
+        if self._machines_cache and (member.refused or self.password and not member.can(TOKEN_SINCE)):
+            self.set_base_uri(self.machines_cache[0])  # the watch has to leave this one as well
         try:
             return super().api_execute(*args, **kwargs)
         except etcd.EtcdConnectionFailed as e:

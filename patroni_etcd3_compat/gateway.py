@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from .answers import CANCELED, check_stream, prefix_not_served, read_answer, read_version, UnreadableBody
 from .errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction, no_http, UnexpectedAnswer
+from .exchange import exchange
 from .member import Member
 from .timeouts import bounded, less, seconds
 from .versions import gateway_of, OLDEST, parse_version, PREFIXES, TOKEN_SINCE
@@ -61,11 +62,12 @@ class GatewayPool:
         self.ends_canceled_watches = False
         self._pool = pool
         self._explicit = prefix
+        self._pools: Dict[str, Any] = {}
         self._members: Dict[str, Member] = {}
         self._lock = Lock()
 
     def __getattr__(self, name: str) -> Any:
-        """Everything but requests is the pool manager's own business (``clear``, ``connection_pool_kw``)."""
+        """All else is the pool manager's own business (``connection_pool_kw``)."""
         return getattr(self._pool, name)
 
     def set_prefix(self, prefix: Optional[str]) -> None:
@@ -83,8 +85,11 @@ class GatewayPool:
 
         :param url: base URL of the member.
         """
-        with self._lock:
-            return self._members.setdefault(url, Member(url, self._explicit))
+        member = self._members.get(url)
+        if not member:
+            with self._lock:
+                member = self._members.setdefault(url, Member(url, self._explicit))
+        return member
 
     def look_at(self, url: str, **kwargs: Any) -> None:
         """Find out whether an advertised URL can be used. A member that just does not answer is not judged.
@@ -197,18 +202,22 @@ class GatewayPool:
         if without_token:
             call = call.but(headers={k: v for k, v in call.headers.items() if k != 'authorization'})
 
-        response = self._pool.urlopen(call.method, member.url + prefix + call.rpc, **call.kwargs)
+        response: Any = None
+        if call.rpc != _WATCH:
+            response = exchange(self._pool_of(member), call.method, prefix + call.rpc, **call.kwargs)
+        if response is None:
+            response = self._pool.urlopen(call.method, member.url + prefix + call.rpc, **call.kwargs)
         if call.rpc == _WATCH and response.status < 400:
             return self._checked(member, response)
-        body = response.data
-        if prefix_not_served(response.status, body):
+        status, body = response.status, response.data
+        if prefix_not_served(status, body):
             return None
         try:
-            answer = read_answer(call.rpc, response.status, body)
+            answer = read_answer(call.rpc, status, body)
         except UnreadableBody as e:
             start = '' if call.rpc.startswith('/auth/') else repr(body[:80])  # there may be a token in it
             raise UnexpectedAnswer('{0} answered {1} with status {2} and a body that is not from etcd ({4}): {3}'
-                                   .format(member, prefix + call.rpc, response.status, start, e)) from None
+                                   .format(member, prefix + call.rpc, status, start, e)) from None
         if answer.code == CANCELED:
             # Nobody but the member itself cancels: its gateway is cut off from it. Patroni would take that for a
             # verdict on the request, and a leader for the loss of its lock.
@@ -216,6 +225,17 @@ class GatewayPool:
         if without_token and answer.status in (400, 401, 403):
             member.stale = True  # perhaps it is newer by now and does take one
         return answer
+
+    def _pool_of(self, member: Member) -> Any:
+        pool = self._pools.get(member.url)
+        if not pool:
+            pool = self._pools[member.url] = self._pool.connection_from_url(member.url)
+        return pool
+
+    def clear(self) -> None:
+        """Close all idle connections."""
+        self._pools.clear()
+        self._pool.clear()
 
     def _checked(self, member: Member, response: Any) -> Any:
         """Have the stream end where it stops being one that Patroni can read."""
