@@ -45,7 +45,6 @@ class AuthPool:
         self.member = pool.member
         self._credentials = credentials
         self._lock = Lock()
-        self._warned: Optional[str] = None
         #: the token in use
         self.token: Optional[Secret] = None
 
@@ -65,15 +64,15 @@ class AuthPool:
             return answer
 
         scheme, _, rest = url.partition('://')
-        member = scheme + '://' + rest.partition('/')[0]
-        if not self._pool.member(member).can(TOKEN_SINCE):
-            if self._warned != member:
-                self._warned = member
-                logger.warning('etcd member %s takes no token (older than 3.3), it is used only if there is no other',
+        member = self.member(scheme + '://' + rest.partition('/')[0])
+        if not member.can(TOKEN_SINCE):
+            if not member.wants_token:
+                member.wants_token = True
+                logger.warning('%s takes no token (its gateway does from 3.3 on), it is used only if there is no other',
                                member)
-            raise TakesNoToken('etcd member {0} wants a token, but is too old to be given one'.format(member))
+            raise TakesNoToken('{0} wants a token, but is too old to be given one'.format(member))
 
-        refused = self._renew(member, token, kwargs)
+        refused = self._renew(member.url, token, kwargs)
         return refused or self._send(method, url, self.token, kwargs)
 
     def _send(self, method: str, url: str, token: Optional[str], kwargs: Dict[str, Any]) -> Any:

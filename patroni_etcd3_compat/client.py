@@ -15,7 +15,7 @@ from patroni.dcs import etcd3
 from .answers import Answer
 from .auth import AuthPool, Secret
 from .gateway import CANONICAL, GatewayPool
-from .versions import parse_version_prefix, TOKEN_SINCE, WATCH_SINCE
+from .versions import parse_version_prefix, WATCH_SINCE
 
 logger = logging.getLogger(__name__)
 
@@ -126,8 +126,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         good = [url for url in urls if not member(url).refused]
         if len(good) < len(urls):
             good += [url for url in self._configured if url not in good]
-        if self.username and self.password:
-            good.sort(key=lambda url: not member(url).can(TOKEN_SINCE))
+        good.sort(key=lambda url: member(url).wants_token)
         return good or list(urls)
 
     @property
@@ -165,7 +164,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             :exc:`etcd.EtcdConnectionFailed`: if none is left; the text names those whose gateway is off.
         """
         member = self.http.member(self._base_uri)
-        if self._machines_cache and (member.refused or self.password and not member.can(TOKEN_SINCE)):
+        if self._machines_cache and (member.refused or member.wants_token):
             self.set_base_uri(self.machines_cache[0])  # the watch has to leave this one as well
         try:
             return super().api_execute(*args, **kwargs)

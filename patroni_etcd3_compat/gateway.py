@@ -281,6 +281,7 @@ class GatewayPool:
         with self._lock:
             member.version_text = text or member.version_text
             member.stale, member.asked = False, time.monotonic()
+            member.wants_token = member.wants_token and not member.can(TOKEN_SINCE)
 
     def _remember(self, member: Member, prefix: str) -> None:
         """Note the prefix that works on a member, and log it once per change."""

@@ -28,6 +28,8 @@ class Member:
         self.asking = Lock()
         #: the last request found every prefix unserved
         self.gateway_off = False
+        #: it wanted a token, but is too old to be given one
+        self.wants_token = False
         #: why the URL, as the members advertise it, can't be used
         self.refused: Optional[str] = None
 
