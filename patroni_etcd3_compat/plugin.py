@@ -105,8 +105,11 @@ class ByNameLoader:
 
 
 def _patch_etcd3(module: 'ModuleType') -> None:
+    client = sys.modules.get('patroni_etcd3_compat.client')
+    if client and not hasattr(client, 'CompatClient'):
+        return  # it is being imported just now, and this is called again when that is done
     from . import dcs
-    if hasattr(dcs, 'Etcd3'):  # else dcs is being imported just now, and this is called for it later
+    if hasattr(dcs, 'Etcd3'):  # else the same holds for dcs
         names = sys.modules['patroni.dcs.etcd3'].__dict__
         stock = names.pop('Etcd3')
         names['ETCD3'] = dcs.Etcd3  # the first name that is "etcd3" but for case is taken
@@ -189,6 +192,7 @@ def _patch_ctl(module: 'Any') -> None:
 PATCHES: 'Dict[str, Callable[[ModuleType], None]]' = {
     'patroni.dcs': _patch_dcs,
     'patroni.dcs.etcd3': _patch_etcd3,
+    'patroni_etcd3_compat.client': _patch_etcd3,
     'patroni_etcd3_compat.dcs': _patch_etcd3,
     'patroni.dynamic_loader': _patch_dynamic_loader,
     'patroni.config': _patch_config,

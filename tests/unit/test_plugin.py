@@ -1,5 +1,6 @@
 """How Patroni finds the class. Each case is a Python of its own with the installed wheel, as it is for a user."""
 import os
+import pkgutil
 import subprocess
 import sys
 
@@ -46,7 +47,9 @@ def test_which_class_serves(sections: 'list[str]', env: Dict[str, str], expected
     assert ret.stderr.count(line) == ('compat' in expected)
 
 
-@pytest.mark.parametrize('first', ['patroni.dcs.etcd3', 'patroni.dcs.etcd3_compat', 'patroni_etcd3_compat.dcs'])
+@pytest.mark.parametrize('first', ['patroni.dcs.etcd3', 'patroni.dcs.etcd3_compat', 'patroni.ctl'] + [
+    'patroni_etcd3_compat.' + module.name
+    for module in pkgutil.iter_modules(patroni_etcd3_compat.__path__)])
 def test_order_of_imports_does_not_matter(first: str) -> None:
     """Whichever of the modules comes first."""
     ret = python('import {0}, patroni.dcs.etcd3 as m\n'
