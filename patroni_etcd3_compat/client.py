@@ -96,8 +96,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         return self._configured
 
     def _get_machines_list(self, machines_cache: Any) -> Any:
-        urls = super()._get_machines_list(machines_cache)
-        self._judge(urls, wait=not self._machines_cache)
+        urls = super()._get_machines_list(self._usable(machines_cache))
+        if not self._use_proxies:
+            self._judge(urls, wait=not self._machines_cache)
         return self._usable(urls)
 
     def _judge(self, urls: List[str], wait: bool) -> None:
@@ -143,7 +144,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         try:
             prefix = parse_version_prefix(config.get('version_prefix'))
         except ValueError as e:
-            logger.error('Configuration of etcd3 not applied: %s', e)
+            logger.error('Invalid configuration, going on with the version_prefix of before: %s', e)
         else:
             self.http.set_prefix(prefix)
 

@@ -71,14 +71,15 @@ class GatewayPool:
         return getattr(self._pool, name)
 
     def set_prefix(self, prefix: Optional[str]) -> None:
-        """Apply a changed ``version_prefix``; what was learned about the members is dropped.
+        """Apply a changed ``version_prefix``; what worked on the members so far is dropped.
 
         :param prefix: as for the constructor.
         """
         with self._lock:
             if prefix != self._explicit:
                 self._explicit = prefix
-                self._members = {}
+                for member in self._members.values():
+                    member.prefix, member.stale = prefix, True
 
     def member(self, url: str) -> Member:
         """What is known about a member.
@@ -99,7 +100,11 @@ class GatewayPool:
         """
         member = self.member(url)
         try:
-            self._ask(member, Call('GET', '', kwargs))
+            if self._explicit:  # there is no question for the version then
+                self._get(member, '/health', Call('GET', '', kwargs))
+                member.asked = time.monotonic()
+            else:
+                self._ask(member, Call('GET', '', kwargs))
         except (HTTPError, OSError) as e:
             reason = no_http(e)
             if reason:
@@ -140,7 +145,7 @@ class GatewayPool:
         if not (slash + path).startswith(CANONICAL + '/'):
             return self._pool.urlopen(method, url, **kwargs)
 
-        body = kwargs.get('body') or ''
+        body = str(kwargs.get('body') or '')
         if 'request_txn' in body or 'requestTxn' in body:  # keys and values are base64, they can't contain it
             raise NestedTransaction('a nested transaction would kill etcd members before 3.3, not sent')
 
@@ -221,7 +226,7 @@ class GatewayPool:
         if answer.code == CANCELED:
             # Nobody but the member itself cancels: its gateway is cut off from it. Patroni would take that for a
             # verdict on the request, and a leader for the loss of its lock.
-            raise MemberStopping('{0} gave up {1}: {2}'.format(member, prefix + call.rpc, answer.data.decode()))
+            raise MemberStopping('{0} gave up {1}: {2}'.format(member, prefix + call.rpc, answer.error))
         if without_token and answer.status in (400, 401, 403):
             member.stale = True  # perhaps it is newer by now and does take one
         return answer
@@ -267,13 +272,15 @@ class GatewayPool:
                 member.asking.release()
         return call.but(timeout=less(call.kwargs.get('timeout'), time.monotonic() - started))
 
-    def _ask(self, member: Member, call: Call) -> None:
+    def _get(self, member: Member, path: str, call: Call) -> Tuple[int, bytes]:
         headers = {k: v for k, v in call.headers.items() if k.lower() == 'user-agent'}
-        response = self._pool.urlopen('GET', member.url + '/version', **call.but(body=None, headers=headers).kwargs)
-        body = response.data
-        if response.status == 400 and b'HTTPS server' in body:  # said by Go's server, in plain HTTP
+        response = self._pool.urlopen('GET', member.url + path, **call.but(body=None, headers=headers).kwargs)
+        if response.status == 400 and b'HTTPS server' in response.data:  # said by Go's server, in plain HTTP
             raise UnexpectedAnswer('{0} speaks TLS'.format(member.url))
-        text = read_version(response.status, body)[0]
+        return response.status, response.data
+
+    def _ask(self, member: Member, call: Call) -> None:
+        text = read_version(*self._get(member, '/version', call))[0]
         version = parse_version(text)
         if version and not gateway_of(version):
             raise MemberTooOld('etcd member {0} has version {1}, lower than {2}'.format(
