@@ -70,6 +70,7 @@ class AuthPool:
                 member.wants_token = True
                 logger.warning('%s takes no token (its gateway does from 3.3 on), it is used only if there is no other',
                                member)
+            self._pool.last.unexecuted = True
             raise TakesNoToken('{0} wants a token, but is too old to be given one'.format(member))
 
         refused = self._renew(member.url, token, kwargs)

@@ -158,7 +158,8 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             logger.error('No etcd member can be used. %s', remedy)  # Patroni just says that it is waiting on etcd
             raise etcd.EtcdException('{0}. {1}'.format(e, remedy)) from e
 
-    def api_execute(self, *args: Any, **kwargs: Any) -> Any:
+    def api_execute(self, path: str, method: str, params: Optional[Dict[str, Any]] = None,
+                    timeout: Optional[float] = None) -> Any:
         """Run a request on one member after the other, see Patroni's own method.
 
         :raises:
@@ -167,13 +168,21 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         member = self.http.member(self._base_uri)
         if self._machines_cache and (member.refused or member.wants_token):
             self.set_base_uri(self.machines_cache[0])  # the watch has to leave this one as well
-        try:
-            return super().api_execute(*args, **kwargs)
-        except etcd.EtcdConnectionFailed as e:
-            remedy = self.http.remedy()
-            if not remedy:
-                raise
-            raise etcd.EtcdConnectionFailed('{0}. {1}'.format(e, remedy)) from e
+        others = len(self.machines_cache) - 1
+        while True:
+            try:
+                return super().api_execute(path, method, params, timeout)
+            except etcd.EtcdConnectionFailed as e:
+                remedy = self.http.remedy()
+                if not remedy:
+                    raise
+                raise etcd.EtcdConnectionFailed('{0}. {1}'.format(e, remedy)) from e
+            except etcd.EtcdException:
+                # Patroni gives a call up that it makes without a retry, since it may have been executed, and turns to
+                # the next member for the one after. When nobody can have executed it, the next may have this one.
+                if others <= 0 or not self.http.last.unexecuted:
+                    raise
+                others -= 1
 
     def put(self, key: str, value: str, lease: Optional[str] = None, *args: Any, **kwargs: Any) -> Any:
         """Write a key, see Patroni's own method; :attr:`holding` is no key to be simply written."""

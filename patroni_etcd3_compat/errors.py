@@ -2,7 +2,7 @@
 from http.client import HTTPException
 from typing import Optional
 
-from urllib3.exceptions import HTTPError, ProtocolError, SSLError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
 
 
 class MemberError(HTTPError):
@@ -60,3 +60,12 @@ def no_http(error: BaseException) -> Optional[str]:
     if isinstance(cause, (HTTPException, ConnectionResetError)):
         return 'no HTTP/1.1 there (a port for gRPC alone?): {0!r}'.format(cause)
     return None
+
+
+def unexecuted(error: BaseException) -> bool:
+    """Tell whether a request that failed so can't have been executed by anybody.
+
+    :param error: what came out of it.
+    """
+    error = getattr(error, 'reason', None) or error  # of a MaxRetryError
+    return isinstance(error, (NewConnectionError, GatewayOff, MemberTooOld, TakesNoToken))

@@ -54,10 +54,11 @@ def exchange(pool: urllib3.HTTPConnectionPool, method: str, path: str, body: Any
         return None
 
     done = False
+    clock = timeout.clone()
+    clock.start_connect()
+    limit = clock.read_timeout
     try:
-        clock = timeout.clone()
-        clock.start_connect()
-        connection.sock.settimeout(clock.read_timeout)
+        connection.sock.settimeout(limit)
         data = body.encode() if isinstance(body, str) else body
         parts: List[bytes] = []
         connection.send = parts.append  # http.client sends head and body each by itself; together they are one packet
@@ -70,7 +71,7 @@ def exchange(pool: urllib3.HTTPConnectionPool, method: str, path: str, body: Any
             ret = Response(response.status, response.read())
         done = True
     except socket.timeout as e:
-        raise ReadTimeoutError(pool, path, 'Read timed out. (read timeout={0})'.format(clock.read_timeout)) from e
+        raise ReadTimeoutError(pool, path, 'Read timed out. (read timeout={0})'.format(limit)) from e
     except (OSError, HTTPException) as e:
         raise ProtocolError('Connection aborted.', e) from e
     finally:

@@ -7,7 +7,7 @@ takes every path under :data:`CANONICAL` and replaces that prefix with the one o
 import logging
 import time
 
-from threading import Lock
+from threading import local, Lock
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import urllib3
@@ -15,7 +15,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from .answers import CANCELED, check_stream, prefix_not_served, read_answer, read_version, UnreadableBody
-from .errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction, no_http, UnexpectedAnswer
+from .errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction, no_http, unexecuted, UnexpectedAnswer
 from .exchange import exchange
 from .member import Member
 from .timeouts import bounded, less, seconds
@@ -62,6 +62,8 @@ class GatewayPool:
         self.ends_canceled_watches = False
         self._pool = pool
         self._explicit = prefix
+        #: ``unexecuted`` tells whether the last request of this thread failed before anybody could execute it
+        self.last = local()
         self._pools: Dict[str, Any] = {}
         self._members: Dict[str, Member] = {}
         self._lock = Lock()
@@ -150,11 +152,13 @@ class GatewayPool:
             raise NestedTransaction('a nested transaction would kill etcd members before 3.3, not sent')
 
         member = self.member(scheme + '://' + authority)
+        self.last.unexecuted = False
         try:
             return self._request(member, Call(method, rpc, kwargs))
         except (HTTPError, OSError) as e:
             member.stale = True  # who knows what it is when it comes back
             member.gateway_off = isinstance(e, GatewayOff)
+            self.last.unexecuted = unexecuted(e)
             raise
 
     def _request(self, member: Member, call: Call) -> Any:

@@ -7,7 +7,7 @@ import urllib3
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
 
 from patroni_etcd3_compat.client import is_loopback
-from patroni_etcd3_compat.errors import no_http, UnexpectedAnswer
+from patroni_etcd3_compat.errors import GatewayOff, MemberStopping, no_http, unexecuted, UnexpectedAnswer
 
 POOL = urllib3.HTTPConnectionPool('localhost')
 
@@ -32,6 +32,16 @@ def test_wrong_url(error: Exception, text: str) -> None:
 def test_member_that_is_not_there(error: Exception) -> None:
     """Says nothing about the URL."""
     assert no_http(error) is None and no_http(MaxRetryError(POOL, '/version', error)) is None
+
+
+@pytest.mark.parametrize('error, expected', [
+    (NewConnectionError(POOL, 'refused'), True),  # type: ignore[arg-type]
+    (GatewayOff('etcd member'), True), (MemberStopping('etcd member'), False), (UnexpectedAnswer('etcd member'), False),
+    (ReadTimeoutError(POOL, '/version', 'timed out'), False), (ProtocolError('Connection aborted.'), False),
+    (OSError('broken pipe'), False)])
+def test_what_nobody_can_have_executed(error: Exception, expected: bool) -> None:
+    """Only that may go to another member without Patroni asking for it."""
+    assert unexecuted(error) is expected and unexecuted(MaxRetryError(POOL, '/v3/kv/put', error)) is expected
 
 
 @pytest.mark.parametrize('url, expected', [

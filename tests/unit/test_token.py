@@ -1,5 +1,6 @@
 """The token: renewed when it was refused, sent with each call, shown nowhere."""
 import json
+import threading
 
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -21,6 +22,7 @@ class Gateway:
         self.known = Member(URL, None)
         self.known.version_text = version
         self.enabled = enabled
+        self.last = threading.local()
         self.refusal = TOKEN_REFUSED[1]
 
     def member(self, url: str) -> Member:

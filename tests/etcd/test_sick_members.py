@@ -1,0 +1,77 @@
+"""Members that hang, refuse, reset or answer rubbish cost no more than Patroni's own time-outs, and no loop fails."""
+import time
+
+from typing import Any, Callable, List
+
+import pytest
+
+from lab.facade import Fault
+
+FAULTS: List[Any] = [
+    Fault(path='/v3', times=1000, status=502, headers={'Content-Type': 'text/html'}, body=b'<html>Bad Gateway</html>'),
+    Fault(path='/v3', times=1000, status=200, headers={'Content-Type': 'application/json'}, body=b'{"header":'),
+    Fault(path='/v3', times=1000, status=200, headers={}, body=b'404'),
+    Fault(path='/v3', times=1000, reset='before'),
+    Fault(path='/v3', times=1000, cut_after=5),
+]
+
+
+@pytest.mark.parametrize('versions', [['3.2', '3.2', '3.4'], ['3.3', '3.4', '3.5']], ids='+'.join)
+def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], versions: List[str]) -> None:
+    """SIGSTOP of the member in use: one of Patroni's time-outs per member, none of our own on top of it."""
+    cluster = start(versions)
+    dcs = connect(cluster.hosts)
+    assert dcs.acquire()
+    per_member = dcs.config['retry_timeout'] / 3  # seconds
+
+    def hold(number: int) -> None:
+        _, status = cluster.call((number + 1) % 3, '/maintenance/status', {})
+        leads = status['leader'] == cluster.call(number, '/maintenance/status', {})[1]['header']['member_id']
+        cluster.members[number].freeze()
+        started = time.monotonic()
+        assert dcs.update_leader(dcs.dcs.cluster)
+        # the call and the member list after it, as with stock; while the members elect a leader nobody serves
+        assert time.monotonic() - started < (6 if leads else 3) * per_member
+
+    for number, member in enumerate(cluster.members):
+        dcs.use(member.url)
+        assert dcs.loop()
+        try:
+            hold(number)
+            dcs.touch(frozen=member.name)
+            assert dcs.loop()
+        finally:
+            member.thaw()
+        cluster.wait_healthy(30)
+        # known to have failed, it is asked for its version first: also no longer than the call itself may take
+        dcs.client.set_base_uri(member.url)
+        try:
+            hold(number)
+        finally:
+            member.thaw()
+        cluster.wait_healthy(30)
+        assert dcs.loop() or dcs.loop()
+
+
+@pytest.mark.parametrize('fault', FAULTS, ids=['html', 'cut', 'number', 'reset', 'half'])
+def test_rubbish(start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture,
+                 fault: Fault) -> None:
+    """The next member serves; what is logged is an error of urllib3 or one that names the member."""
+    cluster = start(['3.4', '3.4', '3.5'], facade=True)
+    dcs = connect(cluster.hosts)
+    assert dcs.acquire()
+    for member in cluster.members:
+        dcs.use(member.url)
+        assert dcs.loop()
+        member.facade.faults.append(fault)
+        caplog.clear()
+        assert dcs.update_leader()
+        dcs.touch(sick=member.name)
+        assert dcs.loop() and dcs.loop()
+        assert dcs.client._base_uri != member.url
+        for text in ('AttributeError', 'KeyError', 'TypeError', 'IndexError', 'BUG'):
+            assert text not in caplog.text
+        if fault.status and fault.status < 500 or fault.body:
+            assert 'UnexpectedAnswer(etcd member {0} (version {1}) answered /v3/'.format(
+                member.url, member.version) in caplog.text
+        member.facade.faults.clear()
