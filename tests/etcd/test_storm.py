@@ -1,0 +1,62 @@
+"""Random faults on real etcd members under clients that compete for one leader key.
+
+``STORM_SEED=number`` replays a run.
+"""
+import itertools
+import json
+import os
+import random
+
+from typing import Any, Callable
+
+from lab import say
+from lab.etcd import b64, request
+from lab.judge import Entry, judge, LEADER_KEY
+from lab.storm import plan, Storm
+
+SECONDS = 60
+
+
+def test_storm() -> None:
+    """Whatever happens to the members: one holder per generation of the leader key, nothing acknowledged is lost,
+    no nested transaction is sent, and every client is good again within one ttl after the last fault.
+    """
+    seed = int(os.environ.get('STORM_SEED') or random.SystemRandom().randrange(10 ** 6))
+    say('storm seed {0}'.format(seed))
+    with Storm(seed) as storm:
+        figures = storm.run(SECONDS)
+    say('storm seed {0}, {1} faults: {2}'.format(seed, len(storm.moves), figures))
+    assert figures.problems == []
+    assert figures.writes > SECONDS and storm.moves  # it was a storm, and the clients were there
+
+
+def test_the_seed_replays_the_faults() -> None:
+    """The sequence follows from the seed, and keeps to what etcd permits."""
+    lines = ['3.2', '3.3', '3.4', '3.5']
+    first, again, other = (list(itertools.islice(plan(seed, lines), 200)) for seed in (7, 7, 8))
+    assert first == again != other
+    members = ['3.2'] * 3
+    for move in first:
+        if move.line:
+            assert move.line >= min(members)
+            assert move.kind != 'upgrade' or move.line > members[move.number]
+            members[move.number] = move.line
+
+
+def test_the_judge_sees_what_is_broken(start: Callable[..., Any]) -> None:
+    """Every promise broken once, so that none of them is kept merely because nobody looks."""
+    cluster = start(['3.4'], facade=True)
+    for name in 'ab':
+        assert cluster.call(0, 'kv/put', {'key': b64(LEADER_KEY), 'value': b64(name)})[0] == 200
+    nested = {'success': [{'request_txn': {'success': [{'request_range': {'key': b64('x')}}]}}]}
+    own = {'key': b64('/storm/a'), 'value': b64('a-1')}
+    for rpc, body in (('txn', nested), ('put', own), ('put', own)):
+        assert request(cluster.urls[0], 'POST', '/v3/kv/' + rpc, json.dumps(body).encode())[0] == 200
+    journals = {'a': [Entry(started=1, ended=2, told=2, held=True, lease='7', written=['a-1', 999], good=True)],
+                'b': [Entry(started=3, ended=4, told=4, held=True, lease='8', unexpected='KeyError')]}
+    figures = judge(journals, cluster, 10, 5, 30, {'a': '', 'b': "ERROR: failed: TypeError('x')"})
+    for words in ("had the holders ['a', 'b']", 'a took itself for the leader with lease 7',
+                  'b became the leader 3.0 s', 'acknowledged write a-1 of revision 999 is lost', 'a: no good loop',
+                  'nested transaction to etcd0', 'was sent 2 times', 'b: unexpected KeyError',
+                  "b logged: ERROR: failed: TypeError('x')"):
+        assert len([problem for problem in figures.problems if words in problem]) == 1, (words, figures.problems)
