@@ -15,7 +15,7 @@ test: lint test-unit test-etcd test-patroni test-oldest test-upstream  ## what m
 
 lint: $(VENV)/installed  ## flake8, and mypy in strict mode
 	$(BIN)/flake8
-	$(BIN)/mypy patroni_etcd3_compat lab tests/unit && $(BIN)/mypy tests/etcd && $(BIN)/mypy tests/patroni
+	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit && $(BIN)/mypy tests/etcd && $(BIN)/mypy tests/patroni
 
 # pytest is run as a program: as a module it would take the package from the source tree, not the installed wheel.
 test-unit: $(VENV)/installed  ## no servers
@@ -36,6 +36,12 @@ test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, 
 matrix: $(VENV)/installed  ## the same as test-oldest for every release line of Patroni (about 20 minutes)
 	$(BIN)/python -m lab.matrix
 
+bench: $(VENV)/installed  ## what a call costs: stock, this package and bare HTTP clients (about 5 minutes)
+	$(BIN)/python -m bench
+
+bench-scale: $(VENV)/installed  ## 500 clients on one mixed cluster, then an upgrade under them (about 5 minutes)
+	$(BIN)/python -m bench.scale
+
 $(VENV)/bin/python:
 	PYTHON='$(PYTHON)' sh lab/bootstrap.sh $(VENV)
 
@@ -49,4 +55,4 @@ $(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test lint test-unit test-etcd test-patroni test-oldest test-upstream matrix clean
+.PHONY: help demo test lint test-unit test-etcd test-patroni test-oldest test-upstream matrix bench bench-scale clean

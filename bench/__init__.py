@@ -1,0 +1,54 @@
+"""What the DCS calls cost, stock Patroni beside this package, on real servers. Asserts nothing and is not installed.
+
+``python -m bench`` compares single calls, starts and failovers; ``python -m bench.scale`` runs hundreds of clients.
+"""
+import math
+import threading
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Callable, Dict, Mapping, Sequence, TypeVar
+
+T = TypeVar('T')
+
+FOLDER = Path(__file__).resolve().parent
+"""Where the results go."""
+
+PATRONI = '4.1.5'
+"""The release that both sides run."""
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Give the value that the given share of `values` does not exceed.
+
+    :param share: between 0 and 1; 0.5 for the median.
+    :raises ValueError: when there are no values.
+    """
+    if not values:
+        raise ValueError('no values')
+    return sorted(values)[max(math.ceil(len(values) * share) - 1, 0)]
+
+
+def median(values: Sequence[float]) -> float:
+    """Give the middle of `values`, see `quantile`."""
+    return quantile(values, 0.5)
+
+
+def at_once(jobs: Mapping[str, Callable[[], T]]) -> Dict[str, T]:
+    """Run some functions at the same time and give their results.
+
+    In threads that nobody waits for when this one is interrupted: the servers they use end with Python.
+
+    :raises Exception: that of the first job in the mapping that failed.
+    """
+    futures: 'Dict[str, Future[T]]' = {name: Future() for name in jobs}
+
+    def work(name: str) -> None:
+        try:
+            futures[name].set_result(jobs[name]())
+        except BaseException as e:
+            futures[name].set_exception(e)
+
+    for name in jobs:
+        threading.Thread(target=work, args=(name,), daemon=True).start()
+    return {name: future.result() for name, future in futures.items()}

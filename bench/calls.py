@@ -1,0 +1,167 @@
+"""Single calls, starts and the loss of an etcd member: stock and this package in turn, on the same etcd cluster."""
+import time
+
+from pathlib import Path
+from typing import Any, Dict, List
+
+import yaml
+
+from lab import say
+from lab.environments import Environment, clean_environ
+from lab.etcd import EtcdCluster
+from lab.processes import LabError
+
+from . import median, quantile
+from .side import Side
+
+CALLS = ('get_cluster', 'range', 'put', 'keepalive', 'update_leader', 'update_leader + status', 'touch_member')
+"""What is measured; all but the first are requests and have a bare counterpart."""
+
+SIDES = ('stock', 'this', 'http.client', 'urllib3')
+"""Who makes the calls."""
+
+_ROUND = 20
+_LEAD_IN = 5
+
+
+def raft_leader(etcd: EtcdCluster) -> int:
+    """Give the index of the member that leads.
+
+    :raises LabError: when none does.
+    """
+    for i in range(len(etcd.members)):
+        status, answer = etcd.call(i, 'maintenance/status', {})
+        if status == 200 and answer['leader'] == answer['header']['member_id']:
+            return i
+    raise LabError('no member of the etcd cluster leads')
+
+
+def side(name: str, scope: str, environments: Dict[str, Environment], etcd: EtcdCluster, member: int,
+         folder: Path) -> Side:
+    """Start a measuring process.
+
+    :param name: one of `SIDES`.
+    :param scope: name of its Patroni cluster.
+    :param member: index of the etcd member to use.
+    :param folder: where its log goes.
+    """
+    return Side(environments.get(name, environments['stock']), 'worker.py', folder / (name + '.log'),
+                library='patroni' if name in environments else name, url=etcd.urls[member], hosts=etcd.hosts,
+                scope=scope)
+
+
+def measure_calls(sides: Dict[str, Side], samples: int) -> Dict[str, Dict[str, Dict[str, float]]]:
+    """Measure each call on each side, in rounds that take turns.
+
+    :param samples: how many of each, after a warm-up.
+    :returns: by call and side ``p50``, ``p99`` and ``cpu`` (mean), milliseconds, and ``samples``.
+    """
+    # Every call in every round: so nobody's lease runs out, and what else goes on in the machine hits all alike.
+    raw: Dict[str, Dict[str, Dict[str, List[float]]]] = {
+        call: {name: {'wall': [], 'cpu': []} for name in sides if call != 'get_cluster' or name in ('stock', 'this')}
+        for call in CALLS}
+    rounds = -(-samples // _ROUND)
+    for number in range(-1, rounds):  # the first one warms up
+        say('calls: {0}'.format('round {0} of {1}'.format(number + 1, rounds) if number >= 0 else 'warm-up'))
+        for call, chosen in raw.items():
+            names = list(chosen)
+            start = number % len(names)  # take turns in being next to the slow one, which leaves caches cold
+            for name in names[start:] + names[:start]:
+                sides[name].do('measure', call=call, times=_LEAD_IN)
+                answer = sides[name].do('measure', call=call, times=_ROUND)
+                if number >= 0:
+                    for kind, values in answer.items():
+                        chosen[name][kind] += values
+    return {call: {name: {'p50': median(data['wall']) * 1000, 'p99': quantile(data['wall'], 0.99) * 1000,
+                          'cpu': sum(data['cpu']) / len(data['cpu']) * 1000, 'samples': len(data['wall'])}
+                   for name, data in chosen.items()}
+            for call, chosen in raw.items()}
+
+
+def measure_starts(environments: Dict[str, Environment], etcd: EtcdCluster, member: int, folder: Path,
+                   runs: int) -> Dict[str, List[float]]:
+    """Measure the time from making the DCS object to the first key written, in a new process each time; seconds."""
+    say('start to first write: {0} runs a side'.format(runs))
+    times: Dict[str, List[float]] = {name: [] for name in environments}
+    for number in range(runs):
+        for name in environments:
+            with side(name, 'start-{0}-{1}'.format(name, number), environments, etcd, member, folder) as it:
+                times[name].append(it.do('first_write'))
+    return times
+
+
+def measure_patronictl(environments: Dict[str, Environment], etcd: EtcdCluster, scope: str, folder: Path,
+                       runs: int) -> Dict[str, List[float]]:
+    """Measure ``patronictl list`` as a whole process; seconds.
+
+    :raises LabError: when it fails.
+    """
+    say('patronictl list: {0} runs a side'.format(runs))
+    config = folder / 'patronictl.yml'
+    config.write_text(yaml.safe_dump({'scope': scope, 'namespace': 'service', 'name': 'a',
+                                      'etcd3': {'hosts': etcd.hosts}}))
+    times: Dict[str, List[float]] = {name: [] for name in environments}
+    for _ in range(runs):
+        for name, environment in environments.items():
+            before = time.perf_counter()
+            done = environment.run([str(environment.patronictl), '-c', str(config), 'list'], env=clean_environ(),
+                                   timeout=60)
+            times[name].append(time.perf_counter() - before)
+            if done.returncode:
+                raise LabError('patronictl list failed: {0}'.format(done.stdout[-1000:]))
+    return times
+
+
+def measure_member_loss(sides: Dict[str, Side], etcd: EtcdCluster, runs: int) -> Dict[str, Dict[str, List[float]]]:
+    """Measure the time from the loss of the member in use to the leader key held through another one; seconds.
+
+    Both sides use the same member, which does not lead, so that no election of etcd is in the figures.
+
+    :returns: by what happened to the member (``killed``, ``frozen``) and side.
+    """
+    results: Dict[str, Dict[str, List[float]]] = {}
+    for what, times in (('killed', runs), ('frozen', max(runs // 2, 1))):
+        say('etcd member {0}: {1} runs'.format(what, times))
+        results[what] = {name: [] for name in sides}
+        for _ in range(times):
+            i = (raft_leader(etcd) + 1) % len(etcd.members)
+            for it in sides.values():
+                it.do('use', url=etcd.urls[i])
+                it.do('until_good')
+            member = etcd.members[i]
+            try:
+                member.kill() if what == 'killed' else member.freeze()
+                for it in sides.values():
+                    it.ask('until_good')
+                for name, it in sides.items():
+                    results[what][name].append(it.answer())
+            finally:
+                member.start() if what == 'killed' else member.thaw()
+            etcd.wait_healthy()
+    return results
+
+
+def run(environments: Dict[str, Environment], folder: Path, samples: int, runs: int) -> Dict[str, Any]:
+    """Run everything of this module on a new etcd cluster of three 3.5.
+
+    :param environments: of ``stock`` and ``this``.
+    :param folder: for logs.
+    :param samples: how many calls of each kind and side.
+    :param runs: how many starts, lost members and so on.
+    """
+    with EtcdCluster(['3.5', '3.5', '3.5']) as etcd:
+        member = raft_leader(etcd)
+        results: Dict[str, Any] = {'etcd': etcd.members[member].version}
+        running: Dict[str, Side] = {}
+        try:
+            for name in SIDES:
+                running[name] = side(name, 'bench-' + name, environments, etcd, member, folder)
+            results['calls'] = measure_calls(running, samples)
+            results['patronictl_list'] = measure_patronictl(environments, etcd, 'bench-stock', folder, 2 * runs)
+            variants = {name: running[name] for name in environments}
+            results['member_loss'] = measure_member_loss(variants, etcd, runs)
+        finally:
+            for it in running.values():
+                it.__exit__(None, None, None)
+        results['start_to_first_write'] = measure_starts(environments, etcd, member, folder, 2 * runs)
+    return results

@@ -1,0 +1,149 @@
+"""The program that keeps many DCS clients going, each the leader of a Patroni cluster of its own.
+
+Run as a script by ``bench.side``, in an environment that knows nothing of this project but perhaps the wheel.
+"""
+import collections
+import ctypes
+import functools
+import json
+import logging
+import sys
+import threading
+import time
+
+from typing import Any, Callable, Dict, List
+
+_SIGKILL = 9
+_SLOTS = {'node{0}'.format(i): 50331648 for i in range(3)}
+
+
+class Notes:
+    """What all clients of this process have seen since it was asked for last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._times: Dict[str, List[float]] = collections.defaultdict(list)
+        self._failures: Dict[str, int] = collections.Counter()
+
+    def time(self, call: str, seconds: float) -> None:
+        """Note how long a call took, good or not."""
+        with self._lock:
+            self._times[call].append(seconds)
+
+    def failure(self, what: str) -> None:
+        """Count something that went wrong."""
+        with self._lock:
+            self._failures[what] += 1
+
+    def take(self) -> Dict[str, Any]:
+        """Give all notes and start anew."""
+        with self._lock:
+            taken = {'times': dict(self._times), 'failures': dict(self._failures)}
+            self._clear()
+        return taken
+
+
+class Counter(logging.Handler):
+    """Counts what Patroni logs as a failed request, which it may have repeated with success on another member."""
+
+    def __init__(self, notes: Notes) -> None:
+        super().__init__(logging.ERROR)
+        self._notes = notes
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See :meth:`logging.Handler.emit`."""
+        text = str(record.msg) or repr(record.exc_info and record.exc_info[1])
+        self._notes.failure('logged: ' + text[:60])
+
+
+class Client:
+    """One Patroni node's use of etcd: a thread with HA loops.
+
+    :param config: of the DCS.
+    :param delay: seconds until it starts, to spread the clients over the interval.
+    """
+
+    def __init__(self, config: Dict[str, Any], delay: float, notes: Notes) -> None:
+        self._config, self._delay, self._notes = config, delay, notes
+        self._count = 0
+        self.started = False
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        before = time.perf_counter()
+        try:
+            result = function(*args)
+        except Exception as e:
+            result = None
+            print('{0}: {1!r}'.format(name, e), file=sys.stderr)
+        self._notes.time(name, time.perf_counter() - before)
+        if not result:
+            self._notes.failure(name)
+        return result
+
+    def _run(self) -> None:
+        from patroni.dcs import get_dcs
+        time.sleep(self._delay)
+        self._dcs: Any = self._call('start', get_dcs, self._config)
+        # Patroni does not look at the result of this one.
+        self._dcs._write_status = functools.partial(self._call, 'write status', self._dcs._write_status)
+        self._call('acquire', self._dcs.attempt_to_acquire_leader)
+        self.started = True
+        due = time.monotonic()
+        while True:
+            self._loop()
+            due += self._config['loop_wait']
+            time.sleep(max(due - time.monotonic(), 0))
+
+    def _loop(self) -> None:
+        self._count += 1
+        cluster = self._call('get_cluster', self._dcs.get_cluster)
+        if not cluster:
+            return
+        if not cluster.leader or cluster.leader.name != self._config['name']:
+            self._notes.failure('leader key not seen')
+            self._call('acquire', self._dcs.attempt_to_acquire_leader)
+            return
+        self._call('update_leader', self._dcs.update_leader, cluster, 50331648 + self._count, _SLOTS)
+        self._call('touch_member', self._dcs.touch_member, {'state': 'running', 'role': 'primary',
+                                                            'xlog_location': self._count})
+
+
+def usage() -> Dict[str, float]:
+    """Give memory (kB), threads, open files and CPU (seconds) of this process."""
+    import os
+    with open('/proc/self/status') as status:
+        fields = dict(line.split(':', 1) for line in status)
+    return {'kB': int(fields['VmRSS'].split()[0]), 'threads': int(fields['Threads']),
+            'files': len(os.listdir('/proc/self/fd')), 'cpu': time.process_time()}
+
+
+def main() -> None:
+    """Read the configuration and then command after command from stdin, answer on stdout."""
+    ctypes.CDLL(None).prctl(1, _SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: do not outlive the parent
+    config = json.loads(sys.stdin.readline())
+    notes = Notes()
+    logging.getLogger().addHandler(Counter(notes))
+    import patroni.dcs.etcd3  # noqa: F401  so that the imports are not taken for the clients' memory
+    clients: List[Client] = []
+    for line in sys.stdin:
+        command = json.loads(line)['command']
+        answer: Any = None
+        if command == 'start':
+            clients += [Client(dict(config['dcs'], name='a', scope='scale-{0}'.format(i)),
+                               config['dcs']['loop_wait'] * (i - config['first']) / config['count'], notes)
+                        for i in range(config['first'], config['first'] + config['count'])]
+        elif command == 'started':
+            answer = sum(client.started for client in clients)
+        elif command == 'take':
+            answer = notes.take()
+        elif command == 'usage':
+            answer = usage()
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,217 @@
+"""``python -m bench.scale``: hundreds of Patronis on one mixed etcd cluster, and a rolling upgrade of it under them.
+
+Every client is the leader of a Patroni cluster of its own, with its watch and its HA loops (loop_wait 10, ttl 30).
+Stock Patroni first, then this package, each on a new cluster of 3.3, 3.4 and 3.5; then the requests of an HA loop,
+counted with real Patroni and PostgreSQL. About six minutes. Prints tables and writes ``scale.json``; asserts nothing.
+"""
+import argparse
+import base64
+import collections
+import json
+import os
+import sys
+import time
+
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+from prettytable import PrettyTable
+
+from lab import say
+from lab.environments import Environment, environment
+from lab.etcd import EtcdCluster, b64
+from lab.member import request
+from lab.processes import LabError, remove_folder, scratch_folder, wait_until
+
+from . import FOLDER, PATRONI, loops, quantile
+from .side import Side
+
+VERSIONS = ('3.3', '3.4', '3.5.16')
+UPGRADES = ((0, '3.4'), (1, '3.5.30'), (0, '3.5.30'), (2, '3.5.30'))
+"""Index and next version, one step after the other."""
+
+PROCESSES = 4
+_CALLS = ('get_cluster', 'update_leader', 'write status', 'touch_member')
+
+
+def _cpu(etcd: EtcdCluster) -> float:
+    """Give the CPU that the members have used, in seconds."""
+    ticks = 0
+    for member in etcd.members:
+        if member.process is not None:
+            fields = Path('/proc/{0}/stat'.format(member.process.pid)).read_text().rpartition(')')[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf('SC_CLK_TCK')
+
+
+def _metric(etcd: EtcdCluster, name: str) -> float:
+    """Sum a metric over its labels and all members."""
+    total = 0.0
+    for member in etcd.members:
+        text = str(request(member.real_url, 'GET', '/metrics')[1])
+        total += sum(float(line.rpartition(' ')[2]) for line in text.splitlines()
+                     if line.startswith((name + '{', name + ' ')))
+    return total
+
+
+def _leader_keys(etcd: EtcdCluster) -> Dict[str, str]:
+    """Give the revision at which each leader key was created."""
+    status, answer = etcd.call(0, 'kv/range', {'key': b64('/service/'), 'range_end': b64('/service0')})
+    if status != 200:
+        raise LabError('etcd answered {0} {1}'.format(status, answer))
+    keys = {base64.b64decode(entry['key']).decode(): entry['create_revision'] for entry in answer.get('kvs', ())}
+    return {key: revision for key, revision in keys.items() if key.endswith('/leader')}
+
+
+def _take(sides: List[Side]) -> Tuple[Dict[str, List[float]], Dict[str, int]]:
+    """Collect the notes of all processes: seconds by call, and what failed."""
+    times: Dict[str, List[float]] = collections.defaultdict(list)
+    failures: Dict[str, int] = collections.Counter()
+    for it in sides:
+        notes = it.do('take')
+        for call, values in notes['times'].items():
+            times[call] += values
+        for what, number in notes['failures'].items():
+            failures[what] += number
+    return times, dict(failures)
+
+
+def _figures(sides: List[Side], seconds: float) -> Dict[str, Any]:
+    times, failures = _take(sides)
+    return {'seconds': seconds, 'failures': failures,
+            'calls': {call: {'number': len(values), 'p50': quantile(values, 0.5) * 1000,
+                             'p99': quantile(values, 0.99) * 1000, 'max': max(values) * 1000}
+                      for call, values in times.items()}}
+
+
+def _steady(sides: List[Side], etcd: EtcdCluster, seconds: float) -> Dict[str, Any]:
+    """Let the clients run undisturbed; give the figures of the calls and what it costs."""
+    _take(sides)
+    requests, cpu, began = _metric(etcd, 'grpc_server_started_total'), _cpu(etcd), time.monotonic()
+    before = [it.do('usage')['cpu'] for it in sides]
+    time.sleep(seconds)
+    took = time.monotonic() - began
+    figures = _figures(sides, took)
+    figures['etcd requests/s'] = (_metric(etcd, 'grpc_server_started_total') - requests) / took
+    figures['etcd cpu'] = (_cpu(etcd) - cpu) / took
+    figures['client cpu'] = (sum(it.do('usage')['cpu'] for it in sides) - sum(before)) / took
+    figures['etcd files'] = _metric(etcd, 'process_open_fds')
+    figures['etcd MB'] = _metric(etcd, 'process_resident_memory_bytes') / 1e6
+    figures['etcd watches'] = _metric(etcd, 'etcd_debugging_mvcc_watcher_total')
+    return figures
+
+
+def _upgrade(sides: List[Side], etcd: EtcdCluster, pause: float) -> Dict[str, Any]:
+    """Upgrade all members under the clients; give the figures of the calls and the lost leader keys."""
+    before, began = _leader_keys(etcd), time.monotonic()
+    for i, version in UPGRADES:
+        say('  {0}: {1} -> {2}'.format(etcd.members[i].name, etcd.members[i].version, version))
+        etcd.upgrade(i, version)
+        time.sleep(pause)
+    figures = _figures(sides, time.monotonic() - began)
+    after = _leader_keys(etcd)
+    figures['leader keys'] = len(before)
+    figures['leader keys lost'] = sum(after.get(key) != revision for key, revision in before.items())
+    return figures
+
+
+def run(name: str, itself: Environment, clients: int, seconds: float, pause: float, folder: Path) -> Dict[str, Any]:
+    """Run one variant on an etcd cluster of its own.
+
+    :param name: what to call it.
+    :param clients: how many.
+    :param seconds: how long they run undisturbed.
+    :param pause: seconds after the upgrade of each member.
+    """
+    with EtcdCluster(VERSIONS) as etcd:
+        dcs = {'ttl': 30, 'loop_wait': 10, 'retry_timeout': 10, 'namespace': 'service', 'etcd3': {'hosts': etcd.hosts}}
+        sides: List[Side] = []
+        try:
+            for number in range(PROCESSES):
+                first, end = clients * number // PROCESSES, clients * (number + 1) // PROCESSES
+                sides.append(Side(itself, 'clients.py', folder / '{0}-{1}.log'.format(name, number), dcs=dcs,
+                                  first=first, count=end - first))
+            empty = [it.do('usage') for it in sides]
+            say('{0}: starting {1} clients'.format(name, clients))
+            for it in sides:
+                it.do('start')
+            wait_until(lambda: sum(it.do('started') for it in sides) == clients, 90, 'the clients to start', 1)
+            time.sleep(10)
+            starts = _figures(sides, 0)
+            say('{0}: {1:g} s undisturbed'.format(name, seconds))
+            results = {'steady': _steady(sides, etcd, seconds), 'start': starts}
+            full = [it.do('usage') for it in sides]
+            for kind in ('kB', 'threads', 'files'):
+                results['{0}/client'.format(kind)] = sum(
+                    after[kind] - before[kind] for before, after in zip(empty, full)) / clients
+            say('{0}: rolling upgrade'.format(name))
+            results['upgrade'] = _upgrade(sides, etcd, pause)
+            return results
+        finally:
+            for it in sides:
+                it.__exit__(None, None, None)
+
+
+def show(results: Dict[str, Any]) -> None:
+    """Print everything as a table."""
+    variants = [name for name in ('stock', 'this') if name in results]
+    table = PrettyTable(['{0} clients'.format(results['clients']), *variants])
+    table.align = 'r'
+    table.align[table.field_names[0]] = 'l'
+
+    def row(label: str, *path: str) -> None:
+        cells = []
+        for name in variants:
+            value = results[name]
+            for key in path:
+                value = value.get(key, 0)
+            cells.append('{0:.4g}'.format(value) if isinstance(value, (int, float)) else value)
+        table.add_row([label, *cells])
+
+    for key in ('etcd requests/s', 'etcd cpu', 'client cpu', 'etcd files', 'etcd MB', 'etcd watches'):
+        row(key, 'steady', key)
+    for key in ('kB/client', 'threads/client', 'files/client'):
+        row(key, key)
+    for phase in ('steady', 'upgrade'):
+        for call in _CALLS:
+            for kind in ('p50', 'p99', 'max'):
+                row('{0}: {1} {2}, ms'.format(phase, call, kind), phase, 'calls', call, kind)
+    for phase in ('start', 'steady', 'upgrade'):
+        for what in sorted({what for name in variants for what in results[name][phase]['failures']}):
+            row('{0}: {1}, failed'.format(phase, what), phase, 'failures', what)
+    row('leader keys', 'upgrade', 'leader keys')
+    row('leader keys lost in the upgrade', 'upgrade', 'leader keys lost')
+    for what in next(iter(results['loops'].values()), {}):
+        table.add_row(['requests per HA loop: ' + what,
+                       *['{0:.2f}'.format(results['loops'][name][what]) for name in variants]])
+    print(table)
+
+
+def main() -> None:
+    """Read the arguments, measure, show and write."""
+    parser = argparse.ArgumentParser(prog='python -m bench.scale', description=__doc__)
+    parser.add_argument('--clients', type=int, default=500, help='how many (%(default)s)')
+    parser.add_argument('--seconds', type=float, default=40, help='undisturbed time (%(default)s)')
+    parser.add_argument('--pause', type=float, default=12, help='seconds after each upgrade (%(default)s)')
+    parser.add_argument('--only', choices=('stock', 'this'), help='one variant')
+    arguments = parser.parse_args()
+
+    folder = scratch_folder('bench-')
+    try:
+        environments = {'stock': environment(PATRONI, plugin=False), 'this': environment(PATRONI)}
+        chosen = {name: it for name, it in environments.items() if arguments.only in (None, name)}
+        results: Dict[str, Any] = {'clients': arguments.clients, 'patroni': PATRONI,
+                                   'time': time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime())}
+        for name, itself in chosen.items():
+            results[name] = run(name, itself, arguments.clients, arguments.seconds, arguments.pause, folder)
+        results['loops'] = loops.run(chosen)
+    except LabError as e:
+        sys.exit('bench.scale: {0}'.format(e))
+    finally:
+        remove_folder(folder)
+    show(results)
+    (FOLDER / 'scale.json').write_text(json.dumps(results, indent=1, sort_keys=True) + '\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,184 @@
+"""The program that makes single DCS calls and measures them: through Patroni, or bare as the floor for that.
+
+Run as a script by ``bench.side``, in an environment that knows nothing of this project but perhaps the wheel.
+"""
+import base64
+import ctypes
+import http.client
+import json
+import sys
+import time
+
+from typing import Any, Callable, Dict
+
+_SIGKILL = 9
+_TTL = 30
+_VALUE = 'v' * 40
+_SLOTS = {'node{0}'.format(i): 50331648 for i in range(3)}
+
+
+def _b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _status(count: int) -> Dict[str, Any]:
+    return {'optime': 50331648 + count, 'slots': _SLOTS, 'retain_slots': ['node1']}
+
+
+class Bare:
+    """The requests that Patroni makes for each call, with nothing around them.
+
+    :param url: the etcd member, 3.4 or later.
+    :param scope: name of a Patroni cluster.
+    :param library: ``'http.client'`` or ``'urllib3'``.
+    """
+
+    def __init__(self, url: str, scope: str, library: str) -> None:
+        self._count = 0
+        if library == 'urllib3':
+            import urllib3
+            pool = urllib3.PoolManager()
+
+            def post(path: str, body: str) -> bytes:
+                response = pool.urlopen('POST', url + path, body=body, headers={'Content-Type': 'application/json'})
+                return bytes(response.data)
+        else:
+            connection = http.client.HTTPConnection(url.partition('//')[2], timeout=10)
+
+            def post(path: str, body: str) -> bytes:
+                connection.request('POST', path, body, {'Content-Type': 'application/json'})
+                return connection.getresponse().read()
+        self._post = post
+        self._lease = str(self._call('/lease/grant', {'TTL': _TTL})['ID'])
+        prefix = '/service/{0}/'.format(scope)
+        self.calls: Dict[str, Callable[[], Any]] = {
+            'range': lambda: self._call('/kv/range', {'key': _b64(prefix + 'bench'), 'serializable': True}),
+            'put': lambda: self._put(prefix + 'bench', _VALUE),
+            'keepalive': self._keepalive,
+            'update_leader': self._keepalive,
+            'update_leader + status': lambda: (self._keepalive(), self._put(
+                prefix + 'status', json.dumps(_status(self._next()), separators=(',', ':')))),
+            'touch_member': lambda: self._put(
+                prefix + 'members/a', json.dumps({'state': 'running', 'count': self._next()}), lease=self._lease)}
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _call(self, rpc: str, fields: Dict[str, Any]) -> Any:
+        answer = json.loads(self._post('/v3' + rpc, json.dumps(fields)))
+        if 'error' in answer or 'code' in answer:
+            raise RuntimeError(answer)
+        return answer
+
+    def _put(self, key: str, value: str, **more: str) -> Any:
+        return self._call('/kv/put', dict(more, key=_b64(key), value=_b64(value)))
+
+    def _keepalive(self) -> Any:
+        return self._call('/lease/keepalive', {'ID': self._lease})
+
+
+class Patroni:
+    """The same calls through Patroni's DCS; whose class that is depends on the environment.
+
+    :param url: the etcd member to use.
+    :param scope: name of a Patroni cluster.
+    :param hosts: ``host:port`` of all members.
+    """
+
+    def __init__(self, url: str, scope: str, hosts: Any) -> None:
+        from patroni.dcs import get_dcs
+        self._count = 0
+        started = time.perf_counter()
+        self.dcs: Any = get_dcs({'name': 'a', 'scope': scope, 'namespace': 'service', 'ttl': _TTL, 'loop_wait': 10,
+                                 'retry_timeout': 10, 'etcd3': {'hosts': hosts}})
+        self.touch()
+        #: seconds from the call of ``get_dcs`` to the first key written
+        self.first_write = time.perf_counter() - started
+        client, key = self.dcs._client, '/service/{0}/bench'.format(scope)
+        self.use(url)
+        if not self.dcs.attempt_to_acquire_leader():
+            raise RuntimeError('no leader lock')
+        self._cluster = self.dcs.get_cluster()
+
+        def update_leader(last_lsn: Any = None, slots: Any = None) -> bool:
+            return bool(self.dcs.update_leader(self._cluster, last_lsn, slots))
+
+        self.calls: Dict[str, Callable[[], Any]] = {
+            'get_cluster': self.dcs.get_cluster,
+            'range': lambda: client.range(key),
+            'put': lambda: client.put(key, _VALUE),
+            'keepalive': lambda: client.lease_keepalive(self.dcs._lease),
+            'update_leader': update_leader,
+            'update_leader + status': lambda: update_leader(self._next(), _SLOTS),
+            'touch_member': self.touch}
+
+    def _next(self) -> int:
+        self._count += 1
+        return 50331648 + self._count
+
+    def touch(self) -> bool:
+        """Write the member key, with something new in it."""
+        return bool(self.dcs.touch_member({'state': 'running', 'count': self._next()}))
+
+    def use(self, url: str) -> None:
+        """Make a member the one that is asked first."""
+        self.dcs._client.set_base_uri(url)
+        time.sleep(0.5)  # the watch moves there, too
+        self._cluster = self.dcs.get_cluster()
+
+    def until_good(self) -> float:
+        """Hold the leader key as the HA loop does, until that works; give the seconds it took."""
+        started = time.perf_counter()
+        while True:
+            try:
+                if self.calls['update_leader']():
+                    return time.perf_counter() - started
+            except Exception as e:
+                print('update_leader: {0!r}'.format(e), file=sys.stderr)
+            time.sleep(0.01)
+
+
+def measure(call: Callable[[], Any], times: int) -> Dict[str, Any]:
+    """Make a call some times; give wall clock and CPU of this thread, in seconds each.
+
+    :raises RuntimeError: when the call says that it failed.
+    """
+    wall, cpu = [], []
+    for _ in range(times):
+        wall_before, cpu_before = time.perf_counter(), time.thread_time()
+        good = call()
+        cpu_after, wall_after = time.thread_time(), time.perf_counter()
+        if not good:
+            raise RuntimeError('the call failed')
+        wall.append(wall_after - wall_before)
+        cpu.append(cpu_after - cpu_before)
+    return {'wall': wall, 'cpu': cpu}
+
+
+def main() -> None:
+    """Read the configuration and then command after command from stdin, answer on stdout."""
+    ctypes.CDLL(None).prctl(1, _SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: do not outlive the parent
+    config = json.loads(sys.stdin.readline())
+    subject: Any
+    if config['library'] == 'patroni':
+        subject = Patroni(config['url'], config['scope'], config['hosts'])
+    else:
+        subject = Bare(config['url'], config['scope'], config['library'])
+    for line in sys.stdin:
+        request = json.loads(line)
+        command = request['command']
+        answer: Any = None
+        if command == 'measure':
+            answer = measure(subject.calls[request['call']], request['times'])
+        elif command == 'first_write':
+            answer = subject.first_write
+        elif command == 'use':
+            subject.use(request['url'])
+        elif command == 'until_good':
+            answer = subject.until_good()
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == '__main__':
+    main()
