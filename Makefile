@@ -15,7 +15,7 @@ test: lint test-unit test-etcd test-patroni test-oldest test-upstream  ## what m
 
 lint: $(VENV)/installed  ## flake8, and mypy in strict mode
 	$(BIN)/flake8
-	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit && $(BIN)/mypy tests/etcd && $(BIN)/mypy tests/patroni
+	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit && $(BIN)/mypy tests/etcd && $(BIN)/mypy tests/patroni && $(BIN)/mypy tests/soak
 
 # pytest is run as a program: as a module it would take the package from the source tree, not the installed wheel.
 test-unit: $(VENV)/installed  ## no servers
@@ -36,6 +36,9 @@ test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, 
 matrix: $(VENV)/installed  ## the same as test-oldest for every release line of Patroni (about 20 minutes)
 	$(BIN)/python -m lab.matrix
 
+soak: $(VENV)/installed  ## every order of upgrade, rollback and loss of etcd members under a running Patroni (about an hour)
+	$(BIN)/pytest -q tests/soak
+
 bench: $(VENV)/installed  ## what a call costs: stock, this package and bare HTTP clients (about 5 minutes)
 	$(BIN)/python -m bench
 
@@ -55,4 +58,4 @@ $(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test lint test-unit test-etcd test-patroni test-oldest test-upstream matrix bench bench-scale clean
+.PHONY: help demo test lint test-unit test-etcd test-patroni test-oldest test-upstream matrix soak bench bench-scale clean

@@ -218,7 +218,7 @@ class Facade:
             if fault.reset == 'after':
                 return self._cut(request)
             status = response.status
-        except (ClientError, OSError):
+        except (ClientError, OSError, RuntimeError):  # the last: a request met close(), its session is closed
             return self._cut(request)  # the real member is gone
         finally:
             headers = {name.lower(): value for name, value in request.headers.items()}
@@ -277,7 +277,7 @@ class Facade:
             async for chunk in upstream.content.iter_any():
                 await response.write(chunk)
             await response.write_eof()
-        except (ClientError, OSError):
+        except (ClientError, OSError, RuntimeError):  # the last: a request met close(), its session is closed
             self._cut(request)
         finally:
             upstream.close()

@@ -75,7 +75,9 @@ def read_answer(rpc: str, status: int, body: bytes) -> Answer:
         :exc:`UnreadableBody`: if it can't be from etcd's gateway: no JSON object, cut off, a page of a proxy, or
             without what Patroni takes for granted in it.
     """
-    document = _first_document(status, body)
+    if 300 <= status < 400:
+        raise UnreadableBody('a redirect, which etcd never sends')
+    document = first_document(status, body)
     error = document.get('error') or document.get('Error')
     if status < 400 and not isinstance(error, dict):
         _check_shape(rpc, document)
@@ -93,8 +95,15 @@ def read_answer(rpc: str, status: int, body: bytes) -> Answer:
     return Answer(status, json.dumps({'error': text, 'message': text, 'code': code}).encode(), code, text)
 
 
-def _first_document(status: int, body: bytes) -> Dict[str, Any]:
-    """Read the JSON object at the start of *body*; a stream may put more than one there."""
+def first_document(status: int, body: bytes) -> Dict[str, Any]:
+    """Read the JSON object at the start of a body; a stream may put more than one there.
+
+    :param status: HTTP status.
+    :param body: the whole body.
+
+    :raises:
+        :exc:`UnreadableBody`: if there is none.
+    """
     try:
         text = body.decode('utf-8').strip()
         if status == 404 and text == 'Not Found':  # unknown method on etcd 3.2 to 3.4
@@ -116,6 +125,8 @@ def _check_shape(rpc: str, document: Dict[str, Any]) -> None:
         value = value.get(name) if isinstance(value, dict) else None
     if not isinstance(value, kind):
         raise UnreadableBody('{0} is not there'.format('.'.join(path)))
+    if isinstance(value, str) and path == ('token',) and not (value.isascii() and value.isprintable()):
+        raise UnreadableBody('the token is none that fits into a header')
     for name, part, part_kind in (('kvs', 'key', str), ('members', 'clientURLs', list)):
         items = document.get(name, [])
         if not isinstance(items, list) or not all(
@@ -124,7 +135,7 @@ def _check_shape(rpc: str, document: Dict[str, Any]) -> None:
 
 
 def check_stream(chunks: Iterable[bytes], end_if_canceled: bool) -> Iterator[bytes]:
-    """Hand on the answer to a watch while each of its messages, a line each, is one that Patroni can read.
+    """Hand on the answer to a watch while each of its messages is one that Patroni can read.
 
     :param chunks: what comes in, cut anywhere.
     :param end_if_canceled: take a message which says that etcd ended the watch for unreadable: no further one comes.
@@ -133,19 +144,30 @@ def check_stream(chunks: Iterable[bytes], end_if_canceled: bool) -> Iterator[byt
         :exc:`UnreadableBody`: at the first message that is not from etcd. Patroni would wait for the rest of it for
             ever, with a view of the cluster that grows old.
     """
-    rest = b''
+    rest = ''
     for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b'\n')
-        for line in lines:
-            if line.strip():
-                _check_message(_first_document(200, line), end_if_canceled)
+        try:
+            rest = (rest + chunk.decode('utf-8')).lstrip()
+            while rest.startswith('{'):
+                message, end = _DECODER.raw_decode(rest)
+                _check_message(message, end_if_canceled)
+                rest = rest[end:].lstrip()
+        except (UnicodeError, RecursionError) as e:
+            raise UnreadableBody(str(e)) from None
+        except json.JSONDecodeError as e:
+            if '\n' in rest:  # the messages are lines, so this one should be complete
+                raise UnreadableBody(str(e)) from None
+        if rest and not rest.startswith('{'):
+            raise UnreadableBody('not a JSON object')
         yield chunk
 
 
 def _check_message(message: Dict[str, Any], end_if_canceled: bool) -> None:
     result = message.get('result', {})
-    events = result.get('events', []) if isinstance(result, dict) else None
-    if not isinstance(events, list) or not isinstance(message.get('error', {}), dict):
+    if not isinstance(result, dict) or not isinstance(message.get('error', {}), dict):
+        raise UnreadableBody('not a message of a watch')
+    events = result.get('events', [])
+    if not isinstance(events, list) or not isinstance(result.get('header', {}), dict):
         raise UnreadableBody('not a message of a watch')
     for event in events:
         kv = event.get('kv') if isinstance(event, dict) else None
@@ -159,7 +181,7 @@ def _int(value: Any) -> Optional[int]:
     """Read a number that may come as text."""
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -173,7 +195,7 @@ def read_version(status: int, body: bytes) -> Tuple[Optional[str], Optional[str]
               absent.
     """
     try:
-        document = _first_document(status, body) if status == 200 else {}
+        document = first_document(status, body) if status == 200 else {}
     except UnreadableBody:
         document = {}
     member, cluster = document.get('etcdserver'), document.get('etcdcluster')

@@ -11,7 +11,7 @@ import logging
 from threading import Lock
 from typing import Any, Callable, Dict, Optional, Tuple
 
-from .answers import Answer, AUTH_NOT_ENABLED, TOKEN_REFUSED
+from .answers import Answer, AUTH_NOT_ENABLED, first_document, TOKEN_REFUSED
 from .errors import TakesNoToken
 from .gateway import CANONICAL, GatewayPool
 from .versions import TOKEN_SINCE
@@ -95,7 +95,7 @@ class AuthPool:
             answer = self._send('POST', member + _LOGIN, None,
                                 dict(kwargs, body=json.dumps({'name': name, 'password': password})))
             if answer.status < 400:
-                self.token = Secret(json.loads(answer.data)['token'])
+                self.token = Secret(first_document(answer.status, answer.data)['token'])
             elif answer.error == AUTH_NOT_ENABLED:
                 self.token = None
             else:

@@ -2,8 +2,7 @@
 
 A call to etcd on loopback takes half a millisecond, and urllib3's way around it another quarter: URL and pool key
 parsed, retries counted, a response object with all that it can do. None of that is needed to send a POST over an open
-connection and read a short answer. What is not that simple (connecting, TLS, redirects, broken connections) stays with
-urllib3.
+connection and read a short answer. What is not that simple (connecting, TLS, broken connections) stays with urllib3.
 """
 import socket
 
@@ -37,7 +36,7 @@ def exchange(pool: urllib3.HTTPConnectionPool, method: str, path: str, body: Any
     :param timeout: :class:`urllib3.util.Timeout`; nothing else is dealt with here.
     :param kwargs: further arguments of :meth:`urllib3.PoolManager.urlopen`, which play no part here.
 
-    :returns: the answer, or ``None`` if this is not the way: nothing was sent then, or the answer is a redirect.
+    :returns: the answer, or ``None`` if this is not the way and nothing was sent.
 
     :raises:
         :exc:`urllib3.exceptions.ReadTimeoutError`, :exc:`urllib3.exceptions.ProtocolError`: as urllib3 for a POST,
@@ -78,4 +77,4 @@ def exchange(pool: urllib3.HTTPConnectionPool, method: str, path: str, body: Any
         if not done:
             connection.close()
         pool._put_conn(connection)
-    return None if 300 <= ret.status < 400 else ret
+    return ret

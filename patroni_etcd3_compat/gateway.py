@@ -215,8 +215,9 @@ class GatewayPool:
         if call.rpc != _WATCH:
             response = exchange(self._pool_of(member), call.method, prefix + call.rpc, **call.kwargs)
         if response is None:
-            response = self._pool.urlopen(call.method, member.url + prefix + call.rpc, **call.kwargs)
-        if call.rpc == _WATCH and response.status < 400:
+            response = self._pool.urlopen(call.method, member.url + prefix + call.rpc,
+                                          **call.but(redirect=False).kwargs)
+        if call.rpc == _WATCH and response.status < 300:
             return self._checked(member, response)
         status, body = response.status, response.data
         if prefix_not_served(status, body):
@@ -278,7 +279,10 @@ class GatewayPool:
 
     def _get(self, member: Member, path: str, call: Call) -> Tuple[int, bytes]:
         headers = {k: v for k, v in call.headers.items() if k.lower() == 'user-agent'}
-        response = self._pool.urlopen('GET', member.url + path, **call.but(body=None, headers=headers).kwargs)
+        # A GET, unlike a POST, urllib3 would repeat after as many seconds as a proxy says with 503 and Retry-After.
+        retries = urllib3.Retry(call.kwargs.get('retries') or 0, respect_retry_after_header=False)
+        response = self._pool.urlopen('GET', member.url + path,
+                                      **call.but(body=None, headers=headers, retries=retries, redirect=False).kwargs)
         if response.status == 400 and b'HTTPS server' in response.data:  # said by Go's server, in plain HTTP
             raise UnexpectedAnswer('{0} speaks TLS'.format(member.url))
         return response.status, response.data

@@ -1,0 +1,117 @@
+"""Real Patroni and PostgreSQL under a write load while etcd changes. Takes about an hour: ``make soak``.
+
+What was seen is printed at the end of the run and kept in ``soak.json`` of the lab's cache, by test.
+"""
+import contextlib
+import json
+import time
+
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Sequence
+
+import pytest
+
+from lab import CACHE, say
+from lab.apt import locked
+from lab.environments import Environment, environment
+from lab.etcd import b64, EtcdCluster
+from lab.load import WriteLoad
+from lab.node import unprivileged_user
+from lab.patroni import Monitor, PatroniCluster
+
+SETTLE = 5
+"""Seconds in each state: two HA loops and more."""
+
+FILE = CACHE / 'soak.json'
+
+_session: Dict[str, Dict[str, Any]] = {}
+
+
+class Soak:
+    """A primary and a replica on an etcd cluster, under a write load, everything watched.
+
+    :param etcd: the etcd cluster.
+    :param patroni: the Patroni cluster.
+    :param monitor: the monitor, running.
+    :param load: the write load, running.
+    """
+
+    def __init__(self, etcd: EtcdCluster, patroni: PatroniCluster, monitor: Monitor, load: WriteLoad) -> None:
+        self.etcd, self.patroni, self.monitor, self.load = etcd, patroni, monitor, load
+
+    @staticmethod
+    def settle(seconds: float = SETTLE) -> None:
+        """Let a state last for that many seconds."""
+        time.sleep(seconds)
+
+    @property
+    def failed_loops(self) -> int:
+        """HA loops that failed because of the DCS, of all nodes, so far."""
+        return sum(self.monitor.failed_loops(node) for node in self.patroni.nodes)
+
+    def leader_lease(self) -> str:
+        """Give the lease that the leader key has in etcd now, '' if the key is not there."""
+        key = '/service/{0}/leader'.format(self.patroni.scope)
+        found = self.etcd.call(0, 'kv/range', {'key': b64(key)})[1].get('kvs')
+        return str(found[0]['lease']) if found else ''
+
+    def figures(self) -> Dict[str, Any]:
+        """What was seen so far; times in seconds."""
+        monitor = self.monitor
+        return {'longest_gap': round(self.load.longest_gap, 2), 'demotions': monitor.demotions,
+                'failed_loops': self.failed_loops, 'leader_changes': monitor.leader_changes,
+                'without_primary': round(monitor.seconds_without_primary, 1),
+                'without_leader_key': round(monitor.seconds_without_leader_key, 1), 'rows': self.load.acknowledged}
+
+    def nothing_noticed(self, without_leader_key: float = 0) -> None:
+        """Check what is promised: the primary stays, no HA loop fails, writes go on, the leader key is there.
+
+        :param without_leader_key: seconds that it may be gone, where the test itself removes it.
+        """
+        figures = self.figures()
+        assert figures['demotions'] == figures['failed_loops'] == figures['leader_changes'] == 0, figures
+        assert figures['longest_gap'] <= 1, figures
+        assert figures['without_leader_key'] <= without_leader_key, figures
+
+
+@pytest.fixture(scope='session')
+def newest() -> Environment:
+    """The newest Patroni with this package, where the user that runs it can reach it."""
+    return environment('4.1.5').for_user(unprivileged_user())
+
+
+@pytest.fixture
+def soak(newest: Environment, request: pytest.FixtureRequest) -> Callable[..., ContextManager[Soak]]:
+    """Start a `Soak`: ``with soak('what is done', versions) as run``. No acknowledged row may be lost in it."""
+
+    @contextlib.contextmanager
+    def start(what: str, versions: Sequence[str], facade: bool = False, **options: Any) -> Iterator[Soak]:
+        with EtcdCluster(versions, facade=facade) as etcd, PatroniCluster(newest, etcd, **options) as patroni:
+            with Monitor(patroni) as monitor, WriteLoad(patroni) as load:
+                run = Soak(etcd, patroni, monitor, load)
+                try:
+                    yield run
+                finally:
+                    load.stop()
+                    _session[request.node.nodeid] = dict(run.figures(), what=what)
+                    say('{0}: {1}'.format(what, run.figures()))
+            load.verify()
+
+    return start
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print one line per test, and keep them together with those of earlier runs."""
+    if not _session:
+        return
+    terminalreporter.section('what Patroni and its clients noticed')
+    rows: List[List[str]] = [['gap s', 'demoted', 'failed loops', 'no primary s', 'no leader key s', 'rows', '']]
+    rows += [[str(entry[name]) for name in ('longest_gap', 'demotions', 'failed_loops', 'without_primary',
+                                            'without_leader_key', 'rows', 'what')] for entry in _session.values()]
+    for row in rows:
+        terminalreporter.write_line('{0:>6} {1:>8} {2:>13} {3:>13} {4:>16} {5:>6}  {6}'.format(*row))
+    with locked():  # several parts may run side by side
+        known = json.loads(FILE.read_text()) if FILE.exists() else {}
+        known.update(_session)
+        partial = FILE.with_suffix('.part')
+        partial.write_text(json.dumps(known, indent=1))
+        partial.rename(FILE)

@@ -1,0 +1,135 @@
+"""etcd that goes back to an older release, one member or all."""
+import shutil
+
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from lab import CACHE
+from lab.apt import Apt, locked, run as run_program, unfinished
+from lab.etcd import EtcdCluster, EtcdMember, release
+
+STOCK = {'PATRONI_ETCD3_COMPAT': 'off'}
+
+TTL = 20
+
+
+@pytest.mark.parametrize('old, new', [('3.2', '3.4'), ('3.3', '3.4'), ('3.3', '3.5')])
+def test_one_member(soak: Callable[..., Any], old: str, new: str) -> None:
+    """Each member in turn upgraded and then back, empty, as what it was: nobody notices."""
+    with soak('one member {0} -> {1} and back, wiped, each in turn'.format(old, new), [old] * 3) as run:
+        for i in range(3):
+            run.etcd.upgrade(i, new)
+            run.settle()
+            run.etcd.replace(i, old)
+            run.settle()
+    run.nothing_noticed()
+
+
+# With the same release before and after, stock Patroni shows what can be had.
+ALL = [('stock', '3.4', '3.4'), ('compat', '3.4', '3.4'), ('compat', '3.4', '3.3'), ('compat', '3.4', '3.2'),
+       ('compat', '3.5', '3.3')]
+
+
+def recovers(run: Any) -> None:
+    """Within one ttl there is a primary that takes writes, and a replica, and no HA loop fails any more."""
+    run.settle(TTL)
+    run.patroni.wait_primary(1)
+    run.patroni.wait_replicas(10)
+    before, failed = run.load.acknowledged, run.failed_loops
+    run.settle(10)
+    assert run.load.acknowledged > before
+    assert run.failed_loops == failed
+
+
+@pytest.mark.parametrize('which, new, old', ALL)
+def test_all_members_wiped(soak: Callable[..., Any], which: str, new: str, old: str) -> None:
+    """The whole cluster comes back empty and older, without a restart of Patroni. Stock 4.1.5: only if not older."""
+    env = STOCK if which == 'stock' else {}
+    with soak('{0}: all members {1} -> wiped, {2}'.format(which, new, old), [new] * 3, facade=True, ttl=TTL,
+              env=env) as run:
+        run.etcd.wipe([old] * 3)
+        recovers(run)
+
+
+def etcdctl() -> Path:
+    """Give this machine's distribution's etcdctl, fetched when it is not in CACHE yet."""
+    target = CACHE / 'etcdctl'
+    with locked():
+        if not target.exists():
+            with unfinished(target) as part:
+                own = Apt(part, None, installed=False)
+                own('apt-get', 'update')
+                own.unpack(['etcd-client'], part / 'root')
+                (part / 'root' / 'usr' / 'bin').rename(target)
+    return target / 'etcdctl'
+
+
+def restore(etcd: EtcdCluster, line: str, put_back: Callable[[EtcdMember, Path], Any]) -> None:
+    """End all members and bring them back as another release.
+
+    :param put_back: makes the data directory of a member.
+    """
+    for member in etcd.members:
+        member.kill()
+    for member in etcd.members:
+        data = member.folder / 'data'
+        shutil.rmtree(str(data))
+        put_back(member, data)
+        member.release = release(line)
+        member.spawn()
+    for member in etcd.members:
+        member.serve()
+    etcd.wait_healthy()
+
+
+@pytest.mark.parametrize('which, old, new', [('stock', '3.4', '3.4'), ('compat', '3.4', '3.4'),
+                                             ('compat', '3.3', '3.4'), ('compat', '3.3', '3.5')])
+def test_all_members_from_a_snapshot(soak: Callable[..., Any], tmp_path: Path, which: str, old: str, new: str) -> None:
+    """Upgraded, and then all members restored from a snapshot of the older release, without a restart of Patroni."""
+    control, snapshot = etcdctl(), tmp_path / 'snapshot'
+    env = STOCK if which == 'stock' else {}
+    with soak('{0}: all members {1} -> {2} -> {1} from a snapshot'.format(which, old, new), [old] * 3, ttl=TTL,
+              env=env) as run:
+        members = run.etcd.members
+        peers = ','.join('{0.name}={0.peer_url}'.format(member) for member in members)
+
+        def put_back(member: EtcdMember, data: Path) -> None:
+            run_program([str(control), 'snapshot', 'restore', str(snapshot), '--name', member.name,
+                         '--initial-cluster', peers, '--initial-cluster-token', 'restored',
+                         '--initial-advertise-peer-urls', member.peer_url, '--data-dir', str(data)], tmp_path,
+                        ETCDCTL_API='3')
+
+        run_program([str(control), '--endpoints', members[0].real_url, 'snapshot', 'save', str(snapshot)], tmp_path,
+                    ETCDCTL_API='3')
+        for i in range(3):
+            run.etcd.upgrade(i, new)
+        run.settle()
+        restore(run.etcd, old, put_back)
+        recovers(run)
+
+
+@pytest.mark.parametrize('old, new', [('3.3', '3.4'), ('3.3', '3.5')])
+def test_all_members_from_a_copy(soak: Callable[..., Any], old: str, new: str) -> None:
+    """A copy of the data directories is no snapshot: the cluster keeps its name and goes back in time.
+
+    Patroni takes such members for stale ones, with the stock class too. Restarted, it starts.
+    """
+    with soak('all members {0} -> {1} -> {0} from a copy, Patroni restarted'.format(old, new), [old] * 3,
+              ttl=TTL) as run:
+        for member in run.etcd.members:
+            member.kill()
+        for member in run.etcd.members:
+            shutil.copytree(str(member.folder / 'data'), str(member.folder / 'copy'))
+            member.spawn()
+        for member in run.etcd.members:
+            member.serve()
+        run.etcd.wait_healthy()
+        for i in range(3):
+            run.etcd.upgrade(i, new)
+        run.settle()
+        restore(run.etcd, old, lambda member, data: shutil.move(str(member.folder / 'copy'), str(data)))
+        for node in run.patroni.nodes:
+            node.restart()
+        recovers(run)

@@ -1,0 +1,64 @@
+"""The same with Patroni's own class, for comparison: nothing is promised here but that the figures can tell."""
+from typing import Any, Callable, Dict, List, Tuple
+
+import pytest
+
+from lab.processes import LabError
+
+STOCK = {'PATRONI_ETCD3_COMPAT': 'off'}
+
+
+def upgrade(run: Any, *lines: str) -> None:
+    """Every member in place, in the order that they are configured in."""
+    for line in lines:
+        for i in range(3):
+            run.etcd.upgrade(i, line)
+            run.settle()
+
+
+def one_and_back(run: Any, new: str, old: str) -> None:
+    """Each member in turn upgraded and replaced by what it was."""
+    for i in range(3):
+        run.etcd.upgrade(i, new)
+        run.settle()
+        run.etcd.replace(i, old)
+        run.settle()
+
+
+def lose_quorum(run: Any, seconds: float) -> None:
+    """Two members killed for that many seconds."""
+    for member in run.etcd.members[:2]:
+        member.kill()
+    run.settle(seconds)
+    for member in run.etcd.members[:2]:
+        member.spawn()
+    for member in run.etcd.members[:2]:
+        member.serve()
+    run.etcd.wait_healthy()
+
+
+#: what is done, to which members, and whether the primary is known to be lost by it
+ACTS: Dict[str, Tuple[List[str], Callable[[Any], None], bool]] = {
+    'upgrade 3.2 -> 3.4 in place': (['3.2'] * 3, lambda run: upgrade(run, '3.4'), True),
+    'upgrade 3.3 -> 3.5 in place': (['3.3'] * 3, lambda run: upgrade(run, '3.5'), False),
+    'one member 3.2 -> 3.4 and back': (['3.2'] * 3, lambda run: one_and_back(run, '3.4', '3.2'), False),
+    'all members 3.4 -> wiped, 3.3': (['3.4'] * 3, lambda run: run.etcd.wipe(['3.3'] * 3), True),
+    '3.4, two members killed for 15 s': (['3.4'] * 3, lambda run: lose_quorum(run, 15), True)}
+
+
+@pytest.mark.parametrize('what', ACTS)
+def test_stock(soak: Callable[..., Any], what: str) -> None:
+    """Waits four minutes for a primary, and restarts Patroni if there is none by then."""
+    versions, act, loses = ACTS[what]
+    with soak('stock: ' + what, versions, env=STOCK) as run:
+        act(run)
+        run.settle(25)
+        try:
+            run.patroni.wait_primary(240)
+        except LabError:
+            for node in run.patroni.nodes:
+                node.restart()
+            run.patroni.wait_primary()
+        run.settle()
+    figures = run.figures()
+    assert not loses or figures['demotions'] or figures['longest_gap'] > 1, figures
