@@ -177,7 +177,7 @@ def test_somebody_else_took_the_key(start: Callable[..., Any], connect: Callable
     wait_until(lambda: dcs.leader() == 'b', 5, 'the other leader to be seen')
 
 
-@pytest.mark.parametrize('version', AT_HAND + ['3.2', '3.6'])
+@pytest.mark.parametrize('version', AT_HAND + ['3.0', '3.1', '3.2', '3.6', '3.7'])
 def test_all_calls_on_one_version(start: Callable[..., Any], connect: Callable[..., Any], version: str) -> None:
     """For every etcd version at hand: all that Patroni sends, and a watch that tells of changes."""
     cluster = start([version])
