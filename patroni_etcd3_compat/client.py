@@ -96,7 +96,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         return self._configured
 
     def _get_machines_list(self, machines_cache: Any) -> Any:
-        urls = super()._get_machines_list(self._usable(machines_cache))
+        # Patroni asks for the list right after a member failed, in random order: not that one first, it may hang
+        order = sorted(self._usable(machines_cache), key=lambda url: self.http.member(url).failed)
+        urls = super()._get_machines_list(order)
         if not self._use_proxies:
             self._judge(urls, wait=not self._machines_cache)
         return self._usable(urls)

@@ -156,7 +156,7 @@ class GatewayPool:
         try:
             return self._request(member, Call(method, rpc, kwargs))
         except (HTTPError, OSError) as e:
-            member.stale = True  # who knows what it is when it comes back
+            member.stale = member.failed = True  # who knows what it is when it comes back
             member.gateway_off = isinstance(e, GatewayOff)
             self.last.unexecuted = unexecuted(e)
             raise
@@ -175,6 +175,7 @@ class GatewayPool:
                 raise GatewayOff(str(member))
             prefix, answer = self._try_others(member, prefix, call)
 
+        member.failed = False
         if prefix != member.prefix or member.version_text != member.decided_for or member.gateway_off:
             self._remember(member, prefix)
         return answer

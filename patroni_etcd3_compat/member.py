@@ -26,6 +26,8 @@ class Member:
         self.asked = 0.0
         #: held while it is being asked, so that one of several threads does it
         self.asking = Lock()
+        #: the last request got no answer
+        self.failed = False
         #: the last request found every prefix unserved
         self.gateway_off = False
         #: it wanted a token, but is too old to be given one

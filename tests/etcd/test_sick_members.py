@@ -30,8 +30,8 @@ def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], v
         cluster.members[number].freeze()
         started = time.monotonic()
         assert dcs.update_leader(dcs.dcs.cluster)
-        # the call and the member list after it, as with stock; while the members elect a leader nobody serves
-        assert time.monotonic() - started < (6 if leads else 3) * per_member
+        # while the members elect another leader nobody serves
+        assert time.monotonic() - started < (4 if leads else 2) * per_member
 
     for number, member in enumerate(cluster.members):
         dcs.use(member.url)
