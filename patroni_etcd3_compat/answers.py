@@ -84,7 +84,8 @@ def read_answer(rpc: str, status: int, body: bytes) -> Answer:
         return Answer(status, body)
 
     if isinstance(error, dict):  # an error of a streaming call, may come with status 200
-        status = _int(error.get('http_code')) or max(status, 500)
+        said = _int(error.get('http_code')) or 0
+        status = said if 400 <= said < 600 else max(status, 500)
         code, text = error.get('grpc_code') or error.get('code'), error.get('message')
     else:
         code, text = document.get('code') or document.get('Code'), error or document.get('message')
@@ -164,7 +165,9 @@ def check_stream(chunks: Iterable[bytes], end_if_canceled: bool) -> Iterator[byt
 
 def _check_message(message: Dict[str, Any], end_if_canceled: bool) -> None:
     result = message.get('result', {})
-    if not isinstance(result, dict) or not isinstance(message.get('error', {}), dict):
+    error = message.get('error', {})
+    if not isinstance(result, dict) or not isinstance(error, dict) or any(
+            isinstance(error.get(name), (list, dict)) for name in ('message', 'code', 'grpc_code', 'http_code')):
         raise UnreadableBody('not a message of a watch')
     events = result.get('events', [])
     if not isinstance(events, list) or not isinstance(result.get('header', {}), dict):

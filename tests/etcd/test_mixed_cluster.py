@@ -29,7 +29,7 @@ def test_every_client_starts_and_writes(start: Callable[..., Any], connect: Call
         alone = connect([cluster.hosts[number % 3]], name='m%d' % number, scope=every.scope)
         for dcs in (every, alone):
             assert dcs.touch(number=number)
-            assert dcs.name in [member.name for member in dcs.dcs.get_cluster().members]
+            wait_until(lambda: dcs.name in [member.name for member in dcs.dcs.get_cluster().members], 5, 'its key')
             dcs.stop()
 
 
