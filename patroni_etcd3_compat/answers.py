@@ -14,6 +14,7 @@ OK, CANCELED, UNKNOWN, NOT_FOUND, UNAVAILABLE = 0, 1, 2, 5, 14
 #: Errors that say that a request was refused, and not executed, for want of a good token (etcd's rpctypes/error.go).
 TOKEN_REFUSED = ('etcdserver: user name is empty', 'etcdserver: invalid auth token',
                  'etcdserver: revision of auth store is old')
+_NO_LESSOR = 'not a primary lessor'
 AUTH_NOT_ENABLED = 'etcdserver: authentication is not enabled'
 
 #: What Patroni takes for granted in the answers to its calls: path to a value, and its type.
@@ -46,6 +47,15 @@ class Answer(NamedTuple):
     code: int = OK
     #: text of the error
     error: str = ''
+
+    @property
+    def cut_off(self) -> bool:
+        """The gateway has lost the member that it is a part of, as on its way down; not a verdict on the request.
+
+        Nobody else cancels. What is unavailable for other reasons (no leader, request timed out) etcd signs.
+        """
+        signed = self.error.startswith('etcdserver: ') or self.error == _NO_LESSOR
+        return self.code == CANCELED or self.code == UNAVAILABLE and bool(self.error) and not signed
 
 
 def prefix_not_served(status: int, body: bytes) -> bool:
@@ -91,7 +101,7 @@ def read_answer(rpc: str, status: int, body: bytes) -> Answer:
         code, text = document.get('code') or document.get('Code'), error or document.get('message')
 
     text, code = str(text or document).strip(), _int(code) or UNKNOWN
-    if text == 'not a primary lessor':  # a passing state that comes with code 2, see etcd-io/etcd#21671
+    if text == _NO_LESSOR:  # a passing state that comes with code 2, see etcd-io/etcd#21671
         code = UNAVAILABLE
     return Answer(status, json.dumps({'error': text, 'message': text, 'code': code}).encode(), code, text)
 

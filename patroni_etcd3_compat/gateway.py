@@ -14,7 +14,7 @@ import urllib3
 
 from urllib3.exceptions import HTTPError
 
-from .answers import CANCELED, check_stream, prefix_not_served, read_answer, read_version, UnreadableBody
+from .answers import check_stream, prefix_not_served, read_answer, read_version, UnreadableBody
 from .errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction, no_http, unexecuted, UnexpectedAnswer
 from .exchange import exchange
 from .member import Member
@@ -229,9 +229,9 @@ class GatewayPool:
             start = '' if call.rpc.startswith('/auth/') else repr(body[:80])  # there may be a token in it
             raise UnexpectedAnswer('{0} answered {1} with status {2} and a body that is not from etcd ({4}): {3}'
                                    .format(member, prefix + call.rpc, status, start, e)) from None
-        if answer.code == CANCELED:
-            # Nobody but the member itself cancels: its gateway is cut off from it. Patroni would take that for a
-            # verdict on the request, and a leader for the loss of its lock.
+        if answer.cut_off:
+            # Patroni would take that for a verdict on the request, and a leader for the loss of its lock, or (before
+            # 4.1.1) try the same member again until its time is over.
             raise MemberStopping('{0} gave up {1}: {2}'.format(member, prefix + call.rpc, answer.error))
         if without_token and answer.status in (400, 401, 403):
             member.stale = True  # perhaps it is newer by now and does take one

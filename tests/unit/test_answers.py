@@ -5,7 +5,8 @@ from typing import Any, Dict
 
 import pytest
 
-from patroni_etcd3_compat.answers import check_stream, prefix_not_served, read_answer, read_version, UnreadableBody
+from patroni_etcd3_compat.answers import (
+    Answer, check_stream, prefix_not_served, read_answer, read_version, UnreadableBody)
 
 LEASE = 'etcdserver: requested lease not found'
 
@@ -104,6 +105,24 @@ def test_answer_without_what_patroni_takes_for_granted(rpc: str, document: Dict[
 def test_answer_that_has_it(rpc: str, document: Dict[str, Any]) -> None:
     """A member that has not started yet has no client URLs."""
     assert read_answer(rpc, 200, json.dumps(document).encode()).status == 200
+
+
+@pytest.mark.parametrize('code, text, expected', [
+    (1, 'grpc: the client connection is closing', True),                                                     # 3.3.25
+    (1, 'context canceled', True),
+    (14, 'transport is closing', True),                                                                      # 3.3, 3.4
+    (14, 'connection error: desc = "transport: Error while dialing: dial tcp: connection refused"', True),   # 3.5.30
+    (14, 'etcdserver: request timed out', False),
+    (14, 'etcdserver: no leader', False),
+    (2, 'not a primary lessor', False),
+    (5, LEASE, False),
+    (2, 'transport is closing', False),
+    (14, '', False)])
+def test_gateway_that_lost_its_member(code: int, text: str, expected: bool) -> None:
+    """Recorded from members on their way down; what etcd itself says is an answer."""
+    body = json.dumps({'error': text, 'code': code} if text else {'code': code, 'error': ''}).encode()
+    answer = read_answer('/kv/put', 503, body)
+    assert (answer.cut_off if text else Answer(503, b'', code).cut_off) is expected
 
 
 EVENT = b'{"result":{"header":{"revision":"3"},"events":[{"kv":{"key":"YQ==","mod_revision":"3"}}]}}\n'
