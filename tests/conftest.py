@@ -1,4 +1,4 @@
-"""What all tests share: the project's root on the path, and what was under test in the output of the run.
+"""What all tests share: the project's root on the path, and what was under test in the closing lines of the run.
 
 The root comes last on the path, so that ``patroni_etcd3_compat`` is the installed wheel and not the source tree.
 """
@@ -6,15 +6,23 @@ import importlib.metadata
 import sys
 
 from pathlib import Path
-from typing import List
+from typing import Any
 
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 
-def pytest_report_header(config: pytest.Config) -> List[str]:
-    """Name the versions of everything under test."""
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Name the versions of everything under test, and the releases of etcd that no real binary was at hand for."""
     versions = ['{0} {1}'.format(name, importlib.metadata.version(name))
                 for name in ('patroni-etcd3-compat', 'patroni', 'urllib3', 'python-etcd')]
-    return ['under test: ' + ', '.join(versions)]
+    terminalreporter.write_line('under test: ' + ', '.join(versions))
+    if all(Path(argument.partition('::')[0]).match('tests/unit*') for argument in config.args):
+        return  # no servers
+    from lab import packages
+    terminalreporter.write_line('etcd at hand: ' + ', '.join(sorted(packages.etcd_binaries(), key=packages.version_key)))
+    missing = packages.missing()
+    if missing:
+        terminalreporter.write_line('no real etcd at hand for {0}: a facade in front of another release stood in where '
+                                    'a test wanted one (ETCD_BIN_DIR takes more)'.format(', '.join(missing)))
