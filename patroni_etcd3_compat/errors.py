@@ -42,12 +42,13 @@ class NestedTransaction(Exception):
     """A transaction inside a transaction was about to be sent, see :meth:`GatewayPool.urlopen`."""
 
 
-def no_http(error: BaseException) -> Optional[str]:
+def no_http(error: BaseException, url: str) -> Optional[str]:
     """Tell a URL behind which nobody speaks HTTP, or not with this scheme, from a member that is not there.
 
     A port for gRPC alone (etcd's ``listen-client-http-urls`` splits it off) sends HTTP/2 frames or hangs up.
 
     :param error: what came out of a request.
+    :param url: where it went.
 
     :returns: what is wrong with the URL, or ``None`` if that can't be told.
     """
@@ -58,7 +59,8 @@ def no_http(error: BaseException) -> Optional[str]:
         return str(error)
     cause = error.args[1] if isinstance(error, ProtocolError) and len(error.args) > 1 else error
     if isinstance(cause, (HTTPException, ConnectionResetError)):
-        return 'no HTTP/1.1 there (a port for gRPC alone?): {0!r}'.format(cause)
+        guess = 'a port without TLS' if url.startswith('https:') else 'a port for gRPC alone'
+        return 'no HTTP/1.1 there ({0}?): {1!r}'.format(guess, cause)
     return None
 
 

@@ -108,7 +108,7 @@ class GatewayPool:
             else:
                 self._ask(member, Call('GET', '', kwargs))
         except (HTTPError, OSError) as e:
-            reason = no_http(e)
+            reason = no_http(e, url)
             if reason:
                 member.refuse(reason)
         else:

@@ -22,7 +22,7 @@ POOL = urllib3.HTTPConnectionPool('localhost')
 def test_wrong_url(error: Exception, text: str) -> None:
     """Whether it comes bare or at the end of urllib3's retries."""
     for e in (error, MaxRetryError(POOL, '/version', error)):
-        reason = no_http(e)
+        reason = no_http(e, 'http://a:1')
         assert reason and text in reason
 
 
@@ -31,7 +31,14 @@ def test_wrong_url(error: Exception, text: str) -> None:
     ReadTimeoutError(POOL, '/version', 'timed out'), OSError('no route to host')])
 def test_member_that_is_not_there(error: Exception) -> None:
     """Says nothing about the URL."""
-    assert no_http(error) is None and no_http(MaxRetryError(POOL, '/version', error)) is None
+    for e in (error, MaxRetryError(POOL, '/version', error)):
+        assert no_http(e, 'http://a:1') is None
+
+
+def test_hanging_up_on_tls() -> None:
+    """A server without TLS may do that, too."""
+    reason = no_http(ProtocolError('Connection aborted.', ConnectionResetError(104, 'reset')), 'https://a:1')
+    assert reason and 'no HTTP/1.1 there (a port without TLS?)' in reason
 
 
 @pytest.mark.parametrize('error, expected', [
