@@ -18,12 +18,12 @@ _NO_LESSOR = 'not a primary lessor'
 AUTH_NOT_ENABLED = 'etcdserver: authentication is not enabled'
 
 #: What Patroni takes for granted in the answers to its calls: path to a value, and its type.
-_GRANTED: Dict[str, Tuple[Tuple[str, ...], type]] = {
-    '/kv/range': (('header', 'revision'), str),
-    '/kv/put': (('header', 'revision'), str),
-    '/kv/txn': (('header', 'revision'), str),
-    '/kv/deleterange': (('header', 'revision'), str),
-    '/lease/grant': (('ID',), str),
+_GRANTED: Dict[str, Tuple[Tuple[str, ...], Any]] = {
+    '/kv/range': (('header', 'revision'), (str, int)),  # 64 bit numbers are texts in JSON; Patroni takes either
+    '/kv/put': (('header', 'revision'), (str, int)),
+    '/kv/txn': (('header', 'revision'), (str, int)),
+    '/kv/deleterange': (('header', 'revision'), (str, int)),
+    '/lease/grant': (('ID',), (str, int)),
     '/lease/keepalive': (('result',), dict),
     '/cluster/member/list': (('members',), list),
     '/auth/authenticate': (('token',), str),

@@ -104,11 +104,15 @@ def test_whole_cluster_wiped_and_back_older(start: Callable[..., Any], connect: 
     cluster = start(['3.4', '3.4', '3.4'])
     dcs = connect(cluster.hosts)
     assert dcs.acquire() and dcs.loop()
+    used = dcs.client._base_uri
     cluster.wipe(['3.3', '3.3', '3.3'])
     dcs.dcs.get_cluster()
     wait_until(dcs.acquire, 10, 'the leader key in the new cluster')
     assert dcs.loop() and dcs.loop()
-    assert any('gateway prefix changed from /v3 to /v3beta' in line for line in ours(caplog))
+    dcs.use(used)
+    assert dcs.loop()
+    (line,) = [line for line in ours(caplog) if 'gateway prefix changed from /v3 to /v3beta' in line]
+    assert used in line
 
 
 def test_explicit_prefix_in_a_mixed_cluster(start: Callable[..., Any], connect: Callable[..., Any],

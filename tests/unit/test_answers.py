@@ -101,7 +101,7 @@ def test_answer_without_what_patroni_takes_for_granted(rpc: str, document: Dict[
     ('/kv/range', {'header': {'revision': '1'}}),
     ('/kv/range', {'header': {'revision': '1'}, 'kvs': [{'key': 'YQ=='}]}),
     ('/cluster/member/list', {'members': [{'ID': '1'}, {'clientURLs': ['http://a:1']}]}), ('/lease/revoke', {}),
-    ('/kv/deleterange', {})])
+    ('/kv/deleterange', {}), ('/kv/put', {'header': {'revision': 7}}), ('/lease/grant', {'ID': 7})])
 def test_answer_that_has_it(rpc: str, document: Dict[str, Any]) -> None:
     """A member that has not started yet has no client URLs."""
     assert read_answer(rpc, 200, json.dumps(document).encode()).status == 200
