@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from .answers import Answer, AUTH_NOT_ENABLED, first_document, TOKEN_REFUSED
 from .errors import TakesNoToken
-from .gateway import CANONICAL, GatewayPool
+from .gateway import CANONICAL, GatewayPool, split_url
 from .versions import TOKEN_SINCE
 
 logger = logging.getLogger(__name__)
@@ -63,8 +63,7 @@ class AuthPool:
         if not isinstance(answer, Answer) or answer.error not in TOKEN_REFUSED or not all(self._credentials()):
             return answer
 
-        scheme, _, rest = url.partition('://')
-        member = self.member(scheme + '://' + rest.partition('/')[0])
+        member = self.member(split_url(url)[0])
         if not member.can(TOKEN_SINCE):
             if not member.wants_token:
                 member.wants_token = True

@@ -170,7 +170,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         member = self.http.member(self._base_uri)
         if self._machines_cache and (member.refused or member.wants_token):
             self.set_base_uri(self.machines_cache[0])  # the watch has to leave this one as well
-        others = len(self.machines_cache) - 1
+        tried = 0
         while True:
             try:
                 return super().api_execute(path, method, params, timeout)
@@ -182,9 +182,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             except etcd.EtcdException:
                 # Patroni gives a call up that it makes without a retry, since it may have been executed, and turns to
                 # the next member for the one after. When nobody can have executed it, the next may have this one.
-                if others <= 0 or not self.http.last.unexecuted:
+                tried += 1
+                if tried >= len(self.machines_cache) or not self.http.last.unexecuted:
                     raise
-                others -= 1
 
     def put(self, key: str, value: str, lease: Optional[str] = None, *args: Any, **kwargs: Any) -> Any:
         """Write a key, see Patroni's own method; :attr:`holding` is no key to be simply written."""

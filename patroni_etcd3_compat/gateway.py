@@ -49,6 +49,18 @@ class Call(NamedTuple):
         return self._replace(kwargs=dict(self.kwargs, **kwargs))
 
 
+def split_url(url: str) -> Tuple[str, str]:
+    """Take the URL of a request apart.
+
+    :param url: URL as Patroni's client makes it.
+
+    :returns: base URL of the member, and path with the slash that it starts with.
+    """
+    scheme, _, rest = url.partition('://')
+    authority, slash, path = rest.partition('/')
+    return scheme + '://' + authority, slash + path
+
+
 class GatewayPool:
     """Stands in for the urllib3 pool manager of Patroni's etcd client; safe to use from several threads.
 
@@ -141,20 +153,18 @@ class GatewayPool:
                 change while a request is under way, so none is sent to any, whatever its version.
             :exc:`urllib3.exceptions.HTTPError`, :exc:`OSError`: as the pool manager.
         """
-        scheme, _, rest = url.partition('://')
-        authority, slash, path = rest.partition('/')
-        rpc = (slash + path)[len(CANONICAL):]
-        if not (slash + path).startswith(CANONICAL + '/'):
+        base, path = split_url(url)
+        if not path.startswith(CANONICAL + '/'):
             return self._pool.urlopen(method, url, **kwargs)
 
         body = str(kwargs.get('body') or '')
         if 'request_txn' in body or 'requestTxn' in body:  # keys and values are base64, they can't contain it
             raise NestedTransaction('a nested transaction would kill etcd members before 3.3, not sent')
 
-        member = self.member(scheme + '://' + authority)
+        member = self.member(base)
         self.last.unexecuted = False
         try:
-            return self._request(member, Call(method, rpc, kwargs))
+            return self._request(member, Call(method, path[len(CANONICAL):], kwargs))
         except (HTTPError, OSError) as e:
             member.stale = member.failed = True  # who knows what it is when it comes back
             member.gateway_off = isinstance(e, GatewayOff)
