@@ -14,6 +14,7 @@ from patroni.exceptions import PatroniFatalException
 
 from . import __version__
 from .client import CompatClient
+from .slots import MemberSlots, parse_member_slots
 from .versions import parse_version_prefix
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         section = type(self).__name__.lower()
         try:
             parse_version_prefix(config.get('version_prefix'))
+            member_slots = parse_member_slots(config.get('member_slots'))
         except ValueError as e:
             text = 'Invalid configuration in section {0}: {1}'.format(section, e)
             if config.get('patronictl'):
@@ -33,6 +35,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
             logger.fatal(text)
             sys.exit(1)
         logger.info('patroni-etcd3-compat %s serves section %s', __version__, section)
+        self._member_slots = None if config.get('patronictl') else MemberSlots(config.get('name', ''), member_slots)
         super().__init__(config, *args)  # AbstractMPP is the second argument since 3.3
 
     def get_etcd_client(self, config: Dict[str, Any], client_cls: Any) -> Any:
@@ -42,6 +45,29 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         :param client_cls: class that the stock DCS asks for.
         """
         return super().get_etcd_client(config, CompatClient)
+
+    def reload_config(self, config: Any) -> None:
+        """Apply a changed configuration.
+
+        :param config: the whole configuration.
+        """
+        super().reload_config(config)
+        if self._member_slots:
+            try:
+                self._member_slots.enabled = parse_member_slots(
+                    config.get(type(self).__name__.lower(), {}).get('member_slots'))
+            except ValueError as e:
+                logger.error('Invalid configuration, going on with the member_slots of before: %s', e)
+
+    def get_cluster(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the state of the cluster, with what ``slots`` adds to it.
+
+        :param args: ``force`` before Patroni 3.2.
+
+        :returns: :class:`~patroni.dcs.Cluster`.
+        """
+        cluster = super().get_cluster(*args, **kwargs)
+        return self._member_slots.view(cluster) if self._member_slots else cluster
 
     def _update_leader(self, *args: Any) -> Any:
         if args:

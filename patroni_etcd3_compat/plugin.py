@@ -9,8 +9,8 @@ in place, which does something when Patroni's modules come to be imported:
 ``patroni.dcs``             up to 3.2: section ``etcd3_compat`` joins the list of DCS modules
 ``patroni.dynamic_loader``  the same since 3.3
 ``patroni.dcs.etcd3_compat`` does not exist in Patroni: a module with our class, imported for that section
-``patroni.config``          ``PATRONI_ETCD3_VERSION_PREFIX`` and ``PATRONI_ETCD3_COMPAT_*`` reach their sections
-``patroni.validator``       ``--validate-config`` knows ``etcd3_compat`` and ``version_prefix``
+``patroni.config``          our options in the environment, and ``PATRONI_ETCD3_COMPAT_*``, reach their sections
+``patroni.validator``       ``--validate-config`` knows ``etcd3_compat`` and our options
 ``patroni.ctl``             ``--dcs-url`` of patronictl takes the place of a section ``etcd3_compat``
 =========================== =====================================================================================
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: Section that names our class, and with it the module and (by letters, see Patroni's ``iter_classes``) the class.
 SECTION = 'etcd3_compat'
+
+#: Options of our own, as the environment names them.
+_OPTIONS = ('VERSION_PREFIX', 'MEMBER_SLOTS')
 
 _OFF_SWITCH = 'PATRONI_ETCD3_COMPAT'
 _BY_NAME = 'patroni.dcs.' + SECTION
@@ -153,13 +156,14 @@ def _patch_config(module: 'Any') -> None:
         for name in list(os.environ):
             if name.startswith(by_name):
                 option, value = name[len(by_name):], os.environ.pop(name)
-                if option in ('USERNAME', 'PASSWORD', 'VERSION_PREFIX'):
+                if option in ('USERNAME', 'PASSWORD') + _OPTIONS:
                     own.setdefault(SECTION, {})[option.lower()] = value
                 else:
                     os.environ['PATRONI_{0}_{1}'.format(plain.upper(), option)] = value
-        prefix = os.environ.pop('PATRONI_ETCD3_VERSION_PREFIX', None)
-        if prefix:
-            own['etcd3'] = {'version_prefix': prefix}
+        for option in _OPTIONS:
+            value = os.environ.pop('PATRONI_ETCD3_' + option, '')
+            if value:
+                own.setdefault('etcd3', {})[option.lower()] = value
 
         ret: 'Dict[str, Any]' = stock()
         if plain in ret:
@@ -172,15 +176,20 @@ def _patch_config(module: 'Any') -> None:
 
 
 def _patch_validator(module: 'Any') -> None:
+    from .slots import parse_member_slots
     from .versions import parse_version_prefix
 
     def validate_version_prefix(value: 'Any') -> None:
         parse_version_prefix(value)
 
+    def validate_member_slots(value: 'Any') -> None:
+        parse_member_slots(value)
+
     case = next(case for key, case in module.schema.validator.items()
                 if isinstance(key, module.Or) and 'etcd3' in key.args)
     options = dict(case._schema['etcd3'])
     options[module.Optional('version_prefix')] = validate_version_prefix
+    options[module.Optional('member_slots')] = validate_member_slots
     case._schema['etcd3'] = case._schema[SECTION] = options
 
 

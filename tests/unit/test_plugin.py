@@ -102,14 +102,16 @@ def test_environment_reaches_its_section(monkeypatch: pytest.MonkeyPatch) -> Non
     """``PATRONI_ETCD3_VERSION_PREFIX`` as its neighbours, and all of them for the section by name."""
     from patroni.config import Config
     for name, value in {
-            'ETCD3_HOSTS': 'a:1,b:2', 'ETCD3_VERSION_PREFIX': '/v3beta', 'ETCD3_COMPAT': 'on',
+            'ETCD3_HOSTS': 'a:1,b:2', 'ETCD3_VERSION_PREFIX': '/v3beta', 'ETCD3_MEMBER_SLOTS': 'off',
+            'ETCD3_COMPAT': 'on',
             'ETCD3_COMPAT_HOSTS': "'c:3','d:4'", 'ETCD3_COMPAT_USERNAME': 'u', 'ETCD3_COMPAT_PASSWORD': 'p',
-            'ETCD3_COMPAT_USE_PROXIES': 'on', 'ETCD3_COMPAT_VERSION_PREFIX': 'auto'}.items():
+            'ETCD3_COMPAT_USE_PROXIES': 'on', 'ETCD3_COMPAT_VERSION_PREFIX': 'auto',
+            'ETCD3_COMPAT_MEMBER_SLOTS': 'on'}.items():
         monkeypatch.setenv('PATRONI_' + name, value)
     ret: Dict[str, Any] = Config._build_environment_configuration()
-    assert ret['etcd3'] == {'hosts': ['a:1', 'b:2'], 'version_prefix': '/v3beta'}
+    assert ret['etcd3'] == {'hosts': ['a:1', 'b:2'], 'version_prefix': '/v3beta', 'member_slots': 'off'}
     assert ret['etcd3_compat'] == {'hosts': ['c:3', 'd:4'], 'use_proxies': True, 'username': 'u', 'password': 'p',
-                                   'version_prefix': 'auto'}
+                                   'version_prefix': 'auto', 'member_slots': 'on'}
     assert sorted(ret) == ['etcd3', 'etcd3_compat']  # no user of the database made out of the password
 
 
@@ -126,6 +128,16 @@ def test_validator_knows_the_option(section: str, value: object, good: bool) -> 
         (error,) = mine
         assert error.startswith(section + '.version_prefix')
         assert 'version_prefix is {0!r}, allowed are: auto, /v3, /v3beta, /v3alpha'.format(value) in error
+
+
+@pytest.mark.parametrize('value, good', [('off', True), (False, True), (True, True), ('maybe', False)])
+def test_validator_knows_member_slots(value: object, good: bool) -> None:
+    """The same for ``member_slots``."""
+    from patroni.validator import schema
+    results = schema.validate({'etcd3': {'srv': 'example.org', 'member_slots': value}})
+    mine = [str(result) for result in results if not result.status and str(result).startswith('etcd3')]
+    assert bool(mine) is not good
+    assert good or 'member_slots is {0!r}, allowed are: on, off'.format(value) in mine[0]
 
 
 @pytest.mark.parametrize('section', ['etcd3', 'etcd3_compat'])

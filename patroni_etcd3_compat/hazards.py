@@ -1,0 +1,217 @@
+"""What is known about Patroni releases running side by side, as data: each hazard a row of :data:`HAZARDS`.
+
+No I/O here. The DCS class warns of what it finds in the table (``warning``), the command ``check``
+makes findings of it. Sources are Patroni's issues and release notes, and measurements of real releases side by side.
+"""
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from patroni.dcs import slot_name_from_member_name
+
+from .versions import parse_version, Version
+
+_RELEASES = 'https://github.com/patroni/patroni/blob/master/docs/releases.rst#version-'
+_ISSUE = 'https://github.com/patroni/patroni/issues/'
+
+
+class Releases(NamedTuple):
+    """A range of Patroni releases; ``None`` leaves a side open."""
+
+    #: the first one
+    since: Optional[Version] = None
+    #: the first one that is no longer in it
+    before: Optional[Version] = None
+
+    def __contains__(self, version: object) -> bool:
+        """Tell whether a version lies in the range."""
+        return isinstance(version, tuple) and (self.since is None or version >= self.since) \
+            and (self.before is None or version < self.before)
+
+    def __str__(self) -> str:
+        def text(version: Version) -> str:
+            return '.'.join(map(str, version))
+
+        if self.since and self.before:
+            return '{0} and later, before {1}'.format(text(self.since), text(self.before))
+        return 'before {0}'.format(text(self.before)) if self.before else \
+            '{0} and later'.format(text(self.since)) if self.since else 'any'
+
+
+class Hazard(NamedTuple):
+    """A row of the table."""
+
+    #: identifier, also that of the finding
+    id: str
+    #: 'info', 'warning' or 'critical'
+    severity: str
+    #: releases of the member that the hazard comes from
+    one: Releases
+    #: releases of another member that has to be there as well; ``None``: none has to
+    other: Optional[Releases]
+    #: ``one`` has to be the leader
+    leads: bool
+    #: tells by the dynamic configuration and the names of the members whether it applies
+    when: Callable[[Mapping[str, Any], List[str]], bool]
+    #: what follows from it
+    consequence: str
+    #: what to do
+    remedy: str
+    #: where it comes from
+    source: str
+
+
+class Hit(NamedTuple):
+    """A hazard that applies to a cluster."""
+
+    hazard: Hazard
+    #: names and versions of the members in range :attr:`Hazard.one`
+    one: Dict[str, str]
+    #: names and versions of those in range :attr:`Hazard.other`
+    other: Dict[str, str]
+
+
+def _always(config: Mapping[str, Any], names: List[str]) -> bool:
+    return True
+
+
+def _quorum(config: Mapping[str, Any], names: List[str]) -> bool:
+    return str(config.get('synchronous_mode')).lower() == 'quorum'
+
+
+def _failsafe(config: Mapping[str, Any], names: List[str]) -> bool:
+    return str(config.get('failsafe_mode')).lower() in ('true', 'on', 'yes', '1')
+
+
+def _member_slots(config: Mapping[str, Any], names: List[str]) -> bool:
+    return config.get('member_slots_ttl') not in (0, '0')
+
+
+def _small_times(config: Mapping[str, Any], names: List[str]) -> bool:
+    values = ((config.get(name), least) for name, least in (('ttl', 20), ('loop_wait', 1), ('retry_timeout', 3)))
+    return any(isinstance(value, int) and value < least for value, least in values)
+
+
+def _foreign_slots(config: Mapping[str, Any], names: List[str]) -> bool:
+    own = {slot_name_from_member_name(name) for name in names}
+    return any(physical and name not in own for name, physical in permanent_slots(config).items())
+
+
+#: The first row is the one that this package can do something about, see ``slots``.
+HAZARDS: Tuple[Hazard, ...] = (
+    Hazard(
+        'patroni-member-slots', 'critical', Releases(before=(4, 0, 0)), Releases((4, 0, 0), (4, 0, 3)), True,
+        _member_slots,
+        'the slots that these replicas keep for the other members do not move, because a leader before 4.0.0 does not '
+        'publish their positions; pg_wal on the replicas grows until the disk is full',
+        'upgrade these replicas to 4.0.3 or later, or the leader to 4.0.0 or later (in "patronictl pause"); until then '
+        'run them with this package or set member_slots_ttl: 0',
+        _ISSUE + '3171'),
+    Hazard(
+        'patroni-permanent-slots', 'critical', Releases(before=(3, 2, 0)), Releases((3, 2, 0)), True, _foreign_slots,
+        'a leader before 3.2.0 does not publish the position of permanent physical slots; those whose name is no '
+        "member's stay where they are on these replicas, and pg_wal there grows until the disk is full",
+        'upgrade the leader to 3.2.0 or later (in "patronictl pause"), or take those slots out of the configuration '
+        'until it is done',
+        _RELEASES + '320'),
+    Hazard(
+        'patroni-quorum-commit', 'critical', Releases(before=(4, 0, 0)), None, True, _quorum,
+        'a leader before 4.0.0 does not know synchronous_mode: quorum and leaves synchronous_standby_names empty: '
+        'replication is asynchronous, and a failover can lose commits',
+        'set synchronous_mode: on until every member runs 4.0.0 or later',
+        _RELEASES + '400'),
+    Hazard(
+        'patroni-before-3.1', 'warning', Releases(before=(3, 1, 0)), Releases((4, 0, 0)), False, _always,
+        'an upgrade from before 3.1.0 to 4.x is not reliable if the primary fails while both run',
+        'upgrade the older ones to 3.1.0 or later first (the last 3.x), all members, and then to 4.x',
+        _RELEASES + '400'),
+    Hazard(
+        'patroni-failsafe-mode', 'warning', Releases(before=(4, 0, 0)), Releases((4, 0, 0)), False, _failsafe,
+        'failsafe_mode wants all members at one version: before 4.0.0 the positions of cascading replicas do not reach '
+        'the primary while it is active, and restapi.allowlist can refuse its requests',
+        'finish the upgrade soon and do not restart etcd meanwhile',
+        _RELEASES + '400'),
+    Hazard(
+        'patroni-minimum-times', 'warning', Releases(before=(3, 2, 0)), Releases((3, 2, 0)), False, _small_times,
+        'ttl, loop_wait or retry_timeout is below the minimum (20, 1, 3) that Patroni enforces from 3.2.0 on, so the '
+        'members work with different values',
+        'set ttl, loop_wait and retry_timeout to the minimum or more before the upgrade goes on',
+        _RELEASES + '320'),
+    Hazard(
+        'patroni-quorum-bugs', 'warning', Releases((4, 0, 0), (4, 0, 6)), None, False, _quorum,
+        'synchronous_mode: quorum has bugs in these releases: a former leader that waits for a replica that is not '
+        'in sync (before 4.0.5), a switchover to a named candidate refused (before 4.0.6)',
+        'upgrade these members to 4.0.6 or later',
+        _RELEASES + '406'),
+    Hazard(
+        'patroni-slots-hold-xmin', 'info', Releases((3, 2, 0), (3, 3, 3)), None, False, _always,
+        'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and the '
+        'new primary can not clean up dead rows',
+        'upgrade these members to 3.3.3 or later',
+        _RELEASES + '333'),
+    Hazard(
+        'patroni-slots-hold-xmin', 'info', Releases((4, 0, 0), (4, 0, 2)), None, False, _always,
+        'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and the '
+        'new primary can not clean up dead rows',
+        'upgrade these members to 4.0.2 or later',
+        _RELEASES + '402'),
+    Hazard(
+        'patroni-role-primary', 'info', Releases(before=(4, 0, 0)), Releases((4, 0, 0)), False, _always,
+        'a leader before 4.0.0 calls its role "master" in the DCS, the REST API and for callbacks, from 4.0.0 on '
+        '"primary"; requests with role=master and patronictl --master are refused by the newer ones',
+        'let callbacks, monitoring and scripts take both until every member runs 4.0.0 or later',
+        _RELEASES + '400'),
+)
+
+
+def hazards(leader: Optional[str], versions: Mapping[str, Optional[str]], config: Mapping[str, Any]) -> List[Hit]:
+    """Find the hazards in a cluster. Members whose version is unknown play no part.
+
+    :param leader: name of the leader, ``None`` if there is none.
+    :param versions: version of Patroni by name of the member, as the members report it.
+    :param config: the dynamic configuration.
+
+    :returns: what applies, in the order of the table.
+    """
+    known = {name: version for name, version in ((name, parse_version(text)) for name, text in versions.items())
+             if version}
+
+    def texts(names: List[str]) -> Dict[str, str]:
+        return {name: str(versions[name]) for name in sorted(names)}
+
+    hits = []
+    for hazard in HAZARDS:
+        one = [name for name in known if known[name] in hazard.one and (name == leader or not hazard.leads)]
+        other = [name for name in known if hazard.other and known[name] in hazard.other and name not in one]
+        if one and (other or hazard.other is None) and hazard.when(config, list(versions)):
+            hits.append(Hit(hazard, texts(one), texts(other)))
+    return hits
+
+
+def permanent_slots(config: Mapping[str, Any]) -> Dict[str, bool]:
+    """The permanent slots: by name whether they are physical ones.
+
+    :param config: the dynamic configuration.
+    """
+    slots = next((config[key] for key in ('permanent_replication_slots', 'permanent_slots', 'slots')
+                  if config.get(key)), None)
+    return {name: not isinstance(value, dict) or value.get('type', 'logical') != 'logical'
+            or not (value.get('database') and value.get('plugin'))
+            for name, value in slots.items()} if isinstance(slots, dict) else {}
+
+
+def warning(hits: List[Hit]) -> str:
+    """Put the hazards of members that differ into the text of one warning.
+
+    :param hits: as :func:`hazards` gives them.
+
+    :returns: the text; empty if none of them comes from members that differ and is more than an information.
+    """
+    def members(versions: Mapping[str, str]) -> str:
+        return ', '.join('{0} ({1})'.format(*item) for item in versions.items())
+
+    parts = []
+    for hit in hits:
+        if hit.hazard.other and hit.hazard.severity != 'info':
+            parts.append('{0}{1} beside {2}: {3}. What to do: {4} ({5})'.format(
+                'leader ' if hit.hazard.leads else '', members(hit.one), members(hit.other), hit.hazard.consequence,
+                hit.hazard.remedy, hit.hazard.source))
+    return '; '.join(parts)

@@ -1,0 +1,159 @@
+"""Patroni members of different versions: the slot positions that an older leader does not publish, and a warning.
+
+A replica on Patroni 4.0.0 to 4.0.2 keeps a replication slot for every other member and moves it to the position that
+it finds in the key ``/status``. A leader before 4.0.0 does not write these there, so the slots stay, and WAL piles up
+(Patroni #3171, #3184). 4.0.3 takes the position that each member reports of itself; so does :class:`MemberSlots`. What
+it adds is in the view that one call of ``get_cluster`` returns and nowhere else: Patroni's own copy of the cluster,
+from which it writes to the DCS, is the stock one.
+"""
+import logging
+import time
+
+from threading import Lock
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+from patroni.dcs import Cluster, slot_name_from_member_name
+from patroni.utils import parse_bool
+from patroni.version import __version__ as patroni_version
+
+from .hazards import hazards, HAZARDS, permanent_slots, warning
+from .versions import parse_version
+
+logger = logging.getLogger(__name__)
+
+_HAZARD = HAZARDS[0]
+_DAY = 24 * 3600
+
+
+def parse_member_slots(value: Any) -> bool:
+    """Read the option ``member_slots``.
+
+    :param value: value from the configuration; ``None`` if it is not set, which means on.
+
+    :raises:
+        :exc:`ValueError`: if it is neither on nor off.
+    """
+    ret = True if value is None else parse_bool(value)
+    if ret is None:
+        raise ValueError('member_slots is {0!r}, allowed are: on, off'.format(value))
+    return bool(ret)
+
+
+def _config(cluster: Cluster) -> Dict[str, Any]:
+    config = cluster.config.data if cluster.config else None
+    return config if isinstance(config, dict) else {}
+
+
+class MemberSlots:
+    """Looks at each view of the cluster before the HA loop gets it.
+
+    :param name: name of this node.
+    :param enabled: value of ``member_slots``.
+    """
+
+    def __init__(self, name: str, enabled: bool) -> None:
+        self.enabled = enabled
+        self._name = name
+        self._affected = parse_version(patroni_version) in (_HAZARD.other or ())
+        self._lock = Lock()
+        self._for: Optional[Tuple[str, str]] = None
+        self._lost: Set[str] = set()
+        self._warned: Tuple[str, float] = ('', 0.0)
+        self._broken = False
+
+    def view(self, cluster: Cluster) -> Cluster:
+        """Give what the HA loop is to get in the place of *cluster*; on any doubt *cluster* itself.
+
+        :param cluster: the stock view.
+        """
+        try:
+            with self._lock:  # the REST API has threads of its own
+                self._warn(cluster)
+                return self._completed(cluster) if self._affected else cluster
+        except Exception:
+            if not self._broken:
+                logger.exception('Could not look at the versions of the members, going on without')
+            self._broken = True
+            return cluster
+
+    def _warn(self, cluster: Cluster) -> None:
+        """Warn of members whose versions do not go together: when that changes, and once a day."""
+        text = warning(hazards(cluster.leader.name if cluster.leader else None,
+                               {member.name: member.data.get('version') for member in cluster.members},
+                               _config(cluster)))
+        before, when = self._warned
+        if text != before or text and time.monotonic() - when >= _DAY:
+            if text:
+                logger.warning('Patroni members of different versions: %s', text)
+            elif cluster.is_unlocked():
+                return  # what depends on the leader is not over yet
+            else:
+                logger.info('The versions of the Patroni members go together again')
+            self._warned = text, time.monotonic()
+
+    def _completed(self, cluster: Cluster) -> Cluster:
+        if cluster.is_unlocked():
+            return cluster
+        leader = cluster.leader.member
+        version = parse_version(leader.data.get('version'))
+        applies = self.enabled and version is not None and version in _HAZARD.one and cluster.leader.name != self._name
+        now = (cluster.leader.name, leader.data['version']) if applies else None
+        if now != self._for:
+            if now:
+                logger.info('Leader %s runs Patroni %s, which does not publish the positions of member slots. Taking '
+                            'them from the members', *now)
+            else:
+                logger.info('No longer taking the positions of member slots from the members: leader %s runs Patroni '
+                            '%s', cluster.leader.name, leader.data.get('version') or 'of an unknown version')
+            self._for = now
+        if not applies:
+            return cluster
+
+        published = cluster.status.slots or {}
+        positions = {slot: lsn for slot, lsn in self._positions(cluster).items() if slot not in published}
+        status = cluster.status._replace(slots=dict(published, **positions))
+        view = _View(**dict(cluster._asdict(), status=status))
+        view.report = self._report_lost
+        return view
+
+    def _positions(self, cluster: Cluster) -> Dict[str, int]:
+        """Positions that the members report, by name of the slot."""
+        reported: Dict[str, List[Optional[int]]] = {}
+        for member in cluster.members:
+            if not member.nostream:
+                reported.setdefault(slot_name_from_member_name(member.name), []).append(member.lsn)
+        reported.pop(slot_name_from_member_name(self._name), None)
+        for slot, physical in permanent_slots(_config(cluster)).items():
+            if not physical:
+                reported.pop(slot, None)
+        # Several members may share a slot; it has to hold for the one that is behind, or does not tell.
+        return {slot: min(lsn or 0 for lsn in lsns) for slot, lsns in reported.items() if all(lsns)}
+
+    def _report_lost(self, lost: Set[str]) -> None:
+        with self._lock:
+            for slot in sorted(lost - self._lost):
+                logger.error("Replication slot '%s' is lost: PostgreSQL has removed WAL that it should have kept, it "
+                             "can not be moved any more. Drop it on this node, Patroni creates it anew: "
+                             "SELECT pg_catalog.pg_drop_replication_slot('%s')", slot, slot)
+            self._lost = lost
+
+
+class _View(Cluster):  # type: ignore[misc]
+    """The cluster with positions for more slots."""
+
+    report: Any
+
+    def get_replication_slots(self, postgresql: Any, *args: Any, **kwargs: Any) -> Any:
+        """Give the slots that this node should have; called by Patroni's SlotsHandler.
+
+        Patroni before 4.0.7 compares the position of a slot with its ``restart_lsn``, which is ``None`` for a lost one,
+        and the TypeError keeps all others from being moved as well. Without a position it leaves the slot alone.
+        """
+        slots = super().get_replication_slots(postgresql, *args, **kwargs)
+        known = postgresql.slots_handler._replication_slots
+        lost = {name for name, slot in slots.items() if slot['type'] == 'physical' and slot.get('lsn')
+                and name in known and known[name].get('restart_lsn', 0) is None}
+        for name in lost:
+            del slots[name]['lsn']
+        self.report(lost)
+        return slots
