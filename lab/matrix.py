@@ -16,9 +16,10 @@ from prettytable import PrettyTable
 from . import ROOT, say
 from .environments import clean_environ, Environment, environment
 
-#: The last release of each line, Debian's own (3.0.2 in 12, 4.0.7 in 13), and both lines of urllib3 at either end.
-RELEASES = ('3.0.2+1.26', '3.0.2+2', '3.0.4+2', '3.1.2+1.26', '3.2.2+2', '3.3.11+2', '4.0.7+2', '4.0.11+1.26',
-            '4.1.5+1.26', '4.1.5+2')
+#: The last release of each line, Debian's own (3.0.2 in 12, 4.0.7 in 13), the last one that needs member slots (4.0.2),
+#: and both lines of urllib3 at either end.
+RELEASES = ('3.0.2+1.26', '3.0.2+2', '3.0.4+2', '3.1.2+1.26', '3.2.2+2', '3.3.11+2', '4.0.2+2', '4.0.7+2',
+            '4.0.11+1.26', '4.1.5+1.26', '4.1.5+2')
 
 
 class Outcome(NamedTuple):
