@@ -11,11 +11,11 @@ help:  ## list the targets
 demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, stock Patroni failing, ours running
 	$(BIN)/python -m lab.demo
 
-test: lint test-unit test-etcd test-patroni test-oldest test-upstream  ## what must pass (about 10 minutes)
+test: lint test-unit test-etcd test-patroni test-oldest test-upstream test-upstream-patches  ## what must pass (about 10 minutes)
 
 lint: $(VENV)/installed  ## flake8, and mypy in strict mode
 	$(BIN)/flake8
-	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit && $(BIN)/mypy tests/etcd && $(BIN)/mypy tests/patroni && $(BIN)/mypy tests/soak
+	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit tests/upstream_patches && $(BIN)/mypy tests/etcd && $(BIN)/mypy tests/patroni && $(BIN)/mypy tests/soak
 
 # pytest is run as a program: as a module it would take the package from the source tree, not the installed wheel.
 test-unit: $(VENV)/installed  ## no servers
@@ -32,6 +32,9 @@ test-oldest: $(VENV)/installed  ## unit and etcd tests, and Patroni's own, under
 
 test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, newest release
 	$(BIN)/python -m lab.upstream
+
+test-upstream-patches: $(VENV)/installed  ## the patches for Patroni itself, on its own tests (20 seconds)
+	$(BIN)/pytest -q tests/upstream_patches
 
 matrix: $(VENV)/installed  ## the same as test-oldest for every release line of Patroni (about 20 minutes)
 	$(BIN)/python -m lab.matrix
@@ -58,4 +61,4 @@ $(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test lint test-unit test-etcd test-patroni test-oldest test-upstream matrix soak bench bench-scale clean
+.PHONY: help demo test lint test-unit test-etcd test-patroni test-oldest test-upstream test-upstream-patches matrix soak bench bench-scale clean

@@ -1,0 +1,196 @@
+"""The patches for upstream: ``python -m lab.upstream_patches`` applies them to Patroni's source and runs its tests.
+
+Each is taken alone, then all of them one after the other in the order of ``patches/upstream/series``. What the patches
+do on real etcd is measured by ``lab.upstream_measure``.
+"""
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Sequence, Tuple
+
+from prettytable import PrettyTable
+
+from . import ROOT, say
+from .processes import LabError, remove_folder, scratch_folder
+from .upstream import FILES, fetch
+
+RELEASE = '4.1.5'
+"""The release of Patroni that the patches are for."""
+
+FOLDER = ROOT / 'patches' / 'upstream'
+"""Where they are."""
+
+_FLAKE8 = ['-m', 'flake8', '--isolated', '--max-line-length', '120']  # what Patroni asks for
+
+
+def series() -> List[Path]:
+    """Give the patches in the order of the file ``series``."""
+    return [FOLDER / name for name in (FOLDER / 'series').read_text().split()]
+
+
+def changed_files(patch: Path) -> List[str]:
+    """Give the paths of the files that a patch changes."""
+    return re.findall(r'^\+\+\+ b/(\S+)$', patch.read_text(), re.M)
+
+
+def call(argv: Sequence[object], folder: Path) -> Tuple[int, str]:
+    """Run a program that neither git's nor Patroni's environment variables have a say in.
+
+    :returns: its exit status and its output.
+    """
+    environ = {name: value for name, value in os.environ.items()
+               if not name.startswith(('GIT_', 'PATRONI_', 'PYTHON'))}
+    environ.update(PATRONI_ETCD3_COMPAT='off', GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM='1')
+    done = subprocess.run([str(arg) for arg in argv], cwd=str(folder), env=environ, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    return done.returncode, done.stdout
+
+
+def must(argv: Sequence[object], folder: Path) -> str:
+    """Run a program that has to succeed, see `call`.
+
+    :raises LabError: with its output when it fails.
+    """
+    status, output = call(argv, folder)
+    if status:
+        raise LabError('{0} failed:\n{1}'.format(' '.join(map(str, argv)), output[-3000:]))
+    return output
+
+
+@contextlib.contextmanager
+def source() -> Iterator[Path]:
+    """Unpack Patroni's source distribution; it is gone after the ``with``.
+
+    :raises LabError: when it can't be had.
+    """
+    folder = scratch_folder('upstream-patches-')
+    try:
+        with tarfile.open(str(fetch(RELEASE))) as archive:
+            for member in archive.getmembers():
+                content = archive.extractfile(member) if member.isfile() else None
+                if content is not None:
+                    target = folder / member.name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(content.read())
+        yield folder / 'patroni-{0}'.format(RELEASE)
+    finally:
+        remove_folder(folder)
+
+
+def apply(folder: Path, patches: Sequence[Path]) -> List[str]:
+    """Apply patches with ``patch -p1 --fuzz=0``.
+
+    :param folder: the source.
+    :returns: what ``patch`` said of hunks that are not where the patch says.
+    :raises LabError: when one does not apply.
+    """
+    remarks: List[str] = []
+    for patch in patches:
+        output = must(['patch', '-p1', '--fuzz=0', '--no-backup-if-mismatch', '-i', patch], folder)
+        remarks += ['{0}: {1}'.format(patch.name, line) for line in output.splitlines() if line.startswith('Hunk')]
+    return remarks
+
+
+def git_am(folder: Path, patches: Sequence[Path]) -> List[str]:
+    """Make a git repository of the source and apply patches with ``git am``.
+
+    :param folder: the source.
+    :returns: the subjects in git's log, the oldest first.
+    :raises LabError: when one does not apply.
+    """
+    git = ['git', '-c', 'user.name=lab', '-c', 'user.email=lab@localhost', '-c', 'commit.gpgsign=false',
+           '-c', 'core.hooksPath=' + os.devnull]
+    must([*git, 'init', '-q'], folder)
+    must([*git, 'add', '-A'], folder)
+    must([*git, 'commit', '-q', '-m', 'Patroni ' + RELEASE], folder)
+    must([*git, 'am', '-q', *patches], folder)
+    must([*git, 'diff', '--quiet', 'HEAD'], folder)
+    return must([*git, 'log', '--reverse', '--format=%s', 'HEAD~{0}..'.format(len(patches))], folder).splitlines()
+
+
+def run_tests(folder: Path) -> Tuple[List[str], List[str]]:
+    """Run Patroni's own etcd tests, with the stand-in for what the source distribution lacks.
+
+    :param folder: the source.
+    :returns: names of the tests that passed and of those that failed.
+    :raises LabError: when pytest could not run them.
+    """
+    shutil.copyfile(str(ROOT / 'tests' / 'upstream' / 'standin.py'), str(folder / 'tests' / '__init__.py'))
+    status, output = call([sys.executable, '-m', 'pytest', '-q', '-rA', '-p', 'no:cacheprovider', '--tb=no',
+                           *('tests/' + name for name in FILES)], folder)
+    passed, failed = (re.findall(r'^{0} \S+::(\w+)'.format(word), output, re.M) for word in ('PASSED', 'FAILED'))
+    if status not in (0, 1) or not passed or bool(failed) != bool(status):
+        raise LabError('pytest ended with status {0}:\n{1}'.format(status, output[-3000:]))
+    return passed, failed
+
+
+def flake8(folder: Path, paths: Sequence[str]) -> str:
+    """Run flake8 with Patroni's line length.
+
+    :param folder: the source.
+    :param paths: files to check.
+    :returns: what it has to say, nothing if all is well.
+    """
+    return call([sys.executable, *_FLAKE8, *paths], folder)[1]
+
+
+class Outcome(NamedTuple):
+    """What came of some patches."""
+
+    name: str
+    remarks: List[str]      # of ``patch``: hunks at another place
+    subjects: List[str]     # in git's log after ``git am``
+    passed: List[str]       # tests on the patched source
+    failed: List[str]
+    without: List[str]      # patched tests that fail on the unpatched source
+    lint: str
+
+
+def check(name: str, patches: Sequence[Path]) -> Outcome:
+    """Apply patches to the source and run Patroni's tests with and without the change.
+
+    :param name: what to call them.
+    :param patches: files, in order.
+    :raises LabError: when one does not apply.
+    """
+    with source() as folder:
+        subjects = git_am(folder, patches)
+    with source() as folder, source() as original:
+        remarks = apply(folder, patches)
+        passed, failed = run_tests(folder)
+        lint = flake8(folder, sorted({path for patch in patches for path in changed_files(patch)}))
+        shutil.copytree(str(folder / 'tests'), str(original / 'patched-tests'))
+        shutil.rmtree(str(original / 'tests'))
+        (original / 'patched-tests').rename(original / 'tests')
+        return Outcome(name, remarks, subjects, passed, failed, run_tests(original)[1], lint)
+
+
+def check_all() -> List[Outcome]:
+    """Check each patch alone and then the series."""
+    patches = series()
+    return [check(patch.name, [patch]) for patch in patches] + [check('series', patches)]
+
+
+def main() -> None:
+    """Show what came of each patch and of the series, and exit with 1 unless all is well."""
+    table = PrettyTable(['Patroni ' + RELEASE, 'patch --fuzz=0', 'git am', 'tests', 'fail without it', 'flake8'])
+    table.align = 'l'
+    good = True
+    for outcome in check_all():
+        say(outcome.name)
+        table.add_row([outcome.name, '{0} hunks moved'.format(len(outcome.remarks)) if outcome.remarks else 'clean',
+                       'yes', '{0} passed, {1} failed'.format(len(outcome.passed), len(outcome.failed)),
+                       '\n'.join(outcome.without), outcome.lint or 'clean'])
+        good = good and bool(outcome.without) and not outcome.failed and not outcome.lint
+    print(table, flush=True)
+    sys.exit(not good)
+
+
+if __name__ == '__main__':
+    main()
