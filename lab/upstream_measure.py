@@ -1,4 +1,4 @@
-"""What the patches for upstream do on real etcd: ``python -m lab.upstream_measure [SCENARIO ...]``, about ten minutes.
+"""What the patches for upstream do on real etcd: ``python -m lab.upstream_measure [SCENARIO ...]``, half an hour.
 
 Each scenario runs Patroni's source as it is, with the one patch that is about it, and with the whole series. What runs
 is ``lab.upstream_trial``, a process for each run.
@@ -10,6 +10,7 @@ import functools
 import itertools
 import json
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -21,6 +22,9 @@ from . import say
 from .environments import Environment, clean_environ, environment
 from .etcd import EtcdCluster, b64
 from .facade import Fault, is_nested_txn
+from .load import WriteLoad
+from .node import unprivileged_user
+from .patroni import Monitor, PatroniCluster
 from .processes import LabError, remove_folder, scratch_folder
 from .upstream_patches import RELEASE, apply, series, source
 
@@ -82,15 +86,18 @@ class Variant(NamedTuple):
     name: str
     patches: List[str]          # numbers
     trial: Callable[[], Trial]  # starts a process with it
+    environment: Callable[[], Environment]
 
 
 Scenario = Callable[[Variant], Iterator[str]]
 
 
 def nested(etcd: EtcdCluster) -> str:
-    """Count the nested transactions that have come in, and name the status of the answers."""
-    answers = [entry.status for entry in etcd.requests() if entry.rpc == 'kv/txn' and is_nested_txn(entry.body)]
-    return '{0} nested transactions {1}'.format(len(answers), sorted(set(answers)) or '')
+    """Count the nested transactions that have come in, with the status of the answers, and the answers lost."""
+    txns = [entry for entry in etcd.requests() if entry.rpc == 'kv/txn']
+    answers = [entry.status for entry in txns if is_nested_txn(entry.body)]
+    return '{0} nested transactions {1}, {2} answers lost'.format(
+        len(answers), sorted(set(answers)), sum(entry.status == 0 for entry in txns))
 
 
 def nodelay(variant: Variant) -> Iterator[str]:
@@ -211,6 +218,39 @@ def upgrade(variant: Variant) -> Iterator[str]:
         yield '{0} of {1} loops failed; {2}'.format(loops.count(False), len(loops), nested(etcd))
 
 
+def whole(variant: Variant) -> Iterator[str]:
+    """The same upgrade under Patroni and PostgreSQL with a write load; once more with ttl edited at each step."""
+    env = variant.environment()
+    for ttls in (), (25, 30, 35, 40):
+        with EtcdCluster(['3.2'] * 3) as etcd, PatroniCluster(env, etcd) as patroni:
+            with Monitor(patroni) as monitor, WriteLoad(patroni) as load:
+                for step in range(4):
+                    if step:
+                        etcd.upgrade(step - 1, '3.4')
+                        time.sleep(5)
+                    with contextlib.suppress(LabError):  # there may be no primary to take it
+                        patroni.edit_config(**{'ttl': ttl for ttl in ttls[step:step + 1]})
+                    time.sleep(5)
+                load.stop()
+                yield '{0}demoted {1} times, {2} failed loops, longest write gap {3:.2f} s; {4}'.format(
+                    'ttl edited: ' if ttls else '', monitor.demotions,
+                    sum(monitor.failed_loops(node) for node in patroni.nodes), load.longest_gap, nested(etcd))
+
+
+def patched(env: Environment, tree: Path) -> Environment:
+    """Give a copy of an environment that has Patroni from a source tree.
+
+    :param env: environment with the same release.
+    :param tree: the source; the copy is put beside it.
+    """
+    copy = tree.parent / 'environment'
+    shutil.copytree(str(env.folder), str(copy), symlinks=True)
+    installed = next(copy.glob('lib/python*/site-packages/patroni'))
+    shutil.rmtree(str(installed))
+    shutil.copytree(str(tree / 'patroni'), str(installed))
+    return Environment(copy, str(tree)).for_user(unprivileged_user())
+
+
 def starts(variant: Variant, hosts: Sequence[str], count: int = 20) -> str:
     """Start a number of times and count what came of it."""
     outcomes: Dict[str, int] = collections.Counter()
@@ -231,7 +271,8 @@ def faults(etcd: EtcdCluster, i: int) -> List[Fault]:
 
 SCENARIOS: Dict[str, Tuple[Scenario, str]] = {
     'nodelay': (nodelay, '0001'), 'error': (error, '0002'), 'rollback': (rollback, '0003'), 'lease': (lease, '0004'),
-    'mixed': (mixed, '0005'), 'upgrade': (upgrade, '0005')}
+    'mixed': (mixed, '0005'), 'upgrade': (upgrade, '0005'),
+    'whole': (whole, '0005')}
 """What is measured, and the number of the patch that it is about."""
 
 
@@ -251,7 +292,8 @@ def main() -> None:
                 with source() as tree:
                     apply(tree, [patch for patch in series() if patch.name[:4] in wanted])
                     log = folder / '{0}-{1}.log'.format(name, title)
-                    variant = Variant(title, wanted, functools.partial(Trial, env, tree, log))
+                    variant = Variant(title, wanted, functools.partial(Trial, env, tree, log),
+                                      functools.partial(patched, env, tree))
                     for line in scenario(variant):
                         print('{0:8} {1:6} {2}'.format(name, title, line), flush=True)
     finally:
