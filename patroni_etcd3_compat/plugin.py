@@ -15,6 +15,7 @@ in place, which does something when Patroni's modules come to be imported:
 =========================== =====================================================================================
 
 The stock class itself stays what it is: its methods call ``super(Etcd3, self)`` through the name in their module.
+A Patroni that was patched with these classes (``patches/``) keeps section ``etcd3`` to itself, see :func:`_patched`.
 ``PATRONI_ETCD3_COMPAT=off`` in the environment keeps all of this out.
 """
 import os
@@ -27,9 +28,6 @@ if TYPE_CHECKING:  # pragma: no cover
 
 #: Section that names our class, and with it the module and (by letters, see Patroni's ``iter_classes``) the class.
 SECTION = 'etcd3_compat'
-
-#: Options of our own, as the environment names them.
-_OPTIONS = ('VERSION_PREFIX', 'MEMBER_SLOTS')
 
 _OFF_SWITCH = 'PATRONI_ETCD3_COMPAT'
 _BY_NAME = 'patroni.dcs.' + SECTION
@@ -107,7 +105,25 @@ class ByNameLoader:
         setattr(module, dcs.Etcd3_Compat.__name__, dcs.Etcd3_Compat)
 
 
+def _patched() -> 'Optional[str]':
+    """Give the version of the classes that this Patroni was patched with, ``None`` if it was not."""
+    try:
+        from patroni.etcd3_compat import __version__
+    except ImportError:
+        return None
+    return str(__version__)
+
+
 def _patch_etcd3(module: 'ModuleType') -> None:
+    version = _patched()
+    if version:
+        if module.__name__ == 'patroni.dcs.etcd3':  # once
+            import logging
+            from . import __version__
+            logging.getLogger(__name__).info(
+                'patroni-etcd3-compat %s stands back: section etcd3 is served by version %s, which is part of this '
+                'Patroni', __version__, version)
+        return
     client = sys.modules.get('patroni_etcd3_compat.client')
     if client and not hasattr(client, 'CompatClient'):
         return  # it is being imported just now, and this is called again when that is done
@@ -147,6 +163,7 @@ def _patch_dcs(module: 'Any') -> None:
 
 
 def _patch_config(module: 'Any') -> None:
+    from .options import OPTIONS
     stock = module.Config._build_environment_configuration
 
     def _build_environment_configuration() -> 'Dict[str, Any]':
@@ -156,14 +173,14 @@ def _patch_config(module: 'Any') -> None:
         for name in list(os.environ):
             if name.startswith(by_name):
                 option, value = name[len(by_name):], os.environ.pop(name)
-                if option in ('USERNAME', 'PASSWORD') + _OPTIONS:
+                if option in ('USERNAME', 'PASSWORD') or option.lower() in OPTIONS:
                     own.setdefault(SECTION, {})[option.lower()] = value
                 else:
                     os.environ['PATRONI_{0}_{1}'.format(plain.upper(), option)] = value
-        for option in _OPTIONS:
-            value = os.environ.pop('PATRONI_ETCD3_' + option, '')
+        for option in () if _patched() else OPTIONS:
+            value = os.environ.pop('PATRONI_ETCD3_' + option.upper(), '')
             if value:
-                own.setdefault('etcd3', {})[option.lower()] = value
+                own.setdefault('etcd3', {})[option] = value
 
         ret: 'Dict[str, Any]' = stock()
         if plain in ret:
@@ -176,21 +193,14 @@ def _patch_config(module: 'Any') -> None:
 
 
 def _patch_validator(module: 'Any') -> None:
-    from .slots import parse_member_slots
-    from .versions import parse_version_prefix
-
-    def validate_version_prefix(value: 'Any') -> None:
-        parse_version_prefix(value)
-
-    def validate_member_slots(value: 'Any') -> None:
-        parse_member_slots(value)
-
+    from .options import OPTIONS
     case = next(case for key, case in module.schema.validator.items()
                 if isinstance(key, module.Or) and 'etcd3' in key.args)
-    options = dict(case._schema['etcd3'])
-    options[module.Optional('version_prefix')] = validate_version_prefix
-    options[module.Optional('member_slots')] = validate_member_slots
-    case._schema['etcd3'] = case._schema[SECTION] = options
+    options = {key: check for key, check in case._schema['etcd3'].items() if getattr(key, 'name', key) not in OPTIONS}
+    options.update((module.Optional(name), check) for name, check in OPTIONS.items())
+    case._schema[SECTION] = options
+    if not _patched():
+        case._schema['etcd3'] = options
 
 
 def _patch_ctl(module: 'Any') -> None:

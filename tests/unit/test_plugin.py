@@ -158,3 +158,31 @@ def test_dcs_url_replaces_the_section_by_name(tmp_path: Path) -> None:
     ret = python('from patroni.ctl import load_config; config = load_config(%r, "etcd://there:2"); '
                  'print("etcd3_compat" in config, config["etcd"])' % str(config))
     assert ret.stdout == "False {'host': 'there:2'}\n", ret.stderr
+
+
+def test_stands_back_from_a_patched_patroni(tmp_path: Path) -> None:
+    """Where the classes are part of Patroni, section ``etcd3`` is left alone; the one by name is served as ever."""
+    package = tmp_path / 'etcd3_compat'
+    package.mkdir()
+    (package / '__init__.py').write_text('__version__ = "9.9.9"\n')
+    patched = 'import patroni; patroni.__path__.append({0!r})\n'.format(str(tmp_path))
+    line = ('patroni-etcd3-compat {0} stands back: section etcd3 is served by version 9.9.9, which is part of this '
+            'Patroni\n'.format(patroni_etcd3_compat.__version__))
+
+    ret = python(patched + WHICH % ['etcd3'])  # stock, since this patch has no class
+    assert ret.stdout.splitlines()[-1:] == ['patroni.dcs.etcd3 Etcd3 True'], ret.stderr
+    assert ret.stderr.count('patroni-etcd3-compat') == ret.stderr.count(line) == 1, ret.stderr
+    ret = python(patched + WHICH % ['etcd3_compat'])
+    assert ret.stdout.splitlines()[-1:] == ['patroni_etcd3_compat.dcs Etcd3_Compat True'], ret.stderr
+    assert ret.stderr.count('stands back') == ret.stderr.count(line) == 1
+    assert ret.stderr.count('serves section etcd3_compat') == 1
+
+    ret = python(patched + 'import os; from patroni.config import Config; from patroni.validator import schema\n'
+                 'print(dict(Config._build_environment_configuration()))\n'
+                 'print("PATRONI_ETCD3_VERSION_PREFIX" in os.environ)\n'
+                 'print([s for s in ("etcd3", "etcd3_compat") for r in schema.validate({s: {"srv": "a.b", '
+                 '"version_prefix": 3}}) if str(r).startswith(s + ".version_prefix") and not r.status])',
+                 PATRONI_ETCD3_VERSION_PREFIX='/v3', PATRONI_ETCD3_COMPAT_VERSION_PREFIX='/v3beta')
+    assert ret.stdout == "{'etcd3_compat': {'version_prefix': '/v3beta'}}\nTrue\n['etcd3_compat']\n", ret.stderr
+    (package / '__init__.py').unlink()  # what compiled Python may leave of a patch that was taken back
+    assert python(patched + WHICH % ['etcd3']).stdout.splitlines()[-1:] == ['patroni_etcd3_compat.dcs Etcd3 True']
