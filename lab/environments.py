@@ -1,7 +1,8 @@
 """Virtual environments with a given Patroni release, built once and kept in CACHE.
 
 Those with ``plugin=True`` also hold this project, from a wheel as a user would get it and never from the source tree;
-the others are stock. Whatever another user has to run is copied when that user can't get at it where it is.
+in those with ``patched=True`` Patroni was built with its patch from ``patches/`` instead; the others are stock. What
+another user has to run is copied when that user can't get at it where it is.
 """
 import contextlib
 import fcntl
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from . import CACHE, ROOT, say
+from .patching import committed, unpack
 from .processes import LabError, remove_folder, scratch_folder
 
 # In every environment: what builds packages that come as source (pkg_resources, which some import, is gone from later
@@ -218,8 +220,18 @@ def _wheel(folder: Path) -> Tuple[str, Path]:
     return stamp, next(target.glob('*.whl'))
 
 
+def _install_patched(folder: Path, patroni: str) -> None:
+    """Build Patroni anew, with its patch, and put it in the place of the stock one."""
+    say('building Patroni {0} with its patch'.format(patroni))
+    sources = scratch_folder('lab-patched-')
+    try:
+        _pip(folder, 'install', '--no-deps', '--no-build-isolation', '--force-reinstall', str(unpack(patroni, sources)))
+    finally:
+        remove_folder(sources)
+
+
 def environment(patroni: str = '4.1.5', urllib3: str = '2', plugin: bool = True,
-                python: Optional[str] = None) -> Environment:
+                python: Optional[str] = None, patched: bool = False) -> Environment:
     """Give a virtual environment with a Patroni release, built on first use (which takes a minute and the network).
 
     :param patroni: release, such as ``'3.0.2'``.
@@ -227,11 +239,12 @@ def environment(patroni: str = '4.1.5', urllib3: str = '2', plugin: bool = True,
     :param plugin: whether this project is installed in it, as its sources are now.
     :param python: the Python it is made with, None for that of PATRONI_PYTHON, or else this one unless the lab runs as
         root and other users can't execute it.
+    :param patched: whether Patroni comes with the patch for it, as that is now; this project is not installed then.
     :raises LabError: when it can't be built.
     """
     interpreter = _interpreter(python)
-    name = '{0}-urllib3-{1}-{2}-{3}'.format(patroni, urllib3, 'plugin' if plugin else 'stock',
-                                            str(interpreter).strip('/').replace('/', '-'))
+    kind = 'patched' if patched else 'plugin' if plugin else 'stock'
+    name = '{0}-urllib3-{1}-{2}-{3}'.format(patroni, urllib3, kind, str(interpreter).strip('/').replace('/', '-'))
     folder = CACHE / 'envs' / name
     marker = folder / 'lab-complete'  # written last; holds what is in the environment beyond its name
     with _locked():
@@ -239,7 +252,12 @@ def environment(patroni: str = '4.1.5', urllib3: str = '2', plugin: bool = True,
             _build(folder, patroni, urllib3, interpreter)
             marker.write_text('')
         holds = 'stock'
-        if plugin:
+        if patched:
+            holds = hashlib.sha256(committed(patroni).read_bytes()).hexdigest()[:16]
+            if marker.read_text() != holds:
+                marker.write_text('')
+                _install_patched(folder, patroni)
+        elif plugin:
             holds, wheel = _wheel(folder)
             if marker.read_text() != holds:
                 marker.write_text('')

@@ -12,8 +12,10 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import xml.etree.ElementTree
 
 from pathlib import Path
+from typing import Dict, Mapping, Optional, Sequence
 
 from . import CACHE, ROOT, say
 from .processes import LabError, remove_folder, scratch_folder
@@ -49,20 +51,25 @@ def fetch(release: str) -> Path:
     return target
 
 
-def run(stock: bool = False) -> int:
-    """Run the tests of the installed release.
+def run(release: str, stock: bool = False, python: Optional[Path] = None, environ: Optional[Mapping[str, str]] = None,
+        files: Sequence[str] = FILES, report: Optional[Path] = None) -> int:
+    """Run the tests of a release on the Patroni that is imported.
 
+    :param release: the release.
     :param stock: run them with Patroni's own classes.
+    :param python: Python to run them with, this one if left out.
+    :param environ: its environment variables, those of this process if left out.
+    :param files: what to run of Patroni's tests.
+    :param report: file for the outcomes, see :func:`outcomes`.
     :returns: exit status of pytest.
     :raises LabError: when the source distribution can't be had.
     """
-    release = importlib.metadata.version('patroni')
     folder = scratch_folder('upstream-')
     try:
         tests = folder / 'tests'
         tests.mkdir()
         with tarfile.open(str(fetch(release))) as archive:
-            for name in FILES:
+            for name in files:
                 member = archive.extractfile('patroni-{0}/tests/{1}'.format(release, name))
                 if member is None:
                     raise LabError('{0} is not in the source distribution of Patroni {1}'.format(name, release))
@@ -71,19 +78,30 @@ def run(stock: bool = False) -> int:
         shutil.copyfile(str(here / 'standin.py'), str(tests / '__init__.py'))
         if not stock:
             shutil.copyfile(str(here / 'conftest.py'), str(folder / 'conftest.py'))
-        say("Patroni {0}'s own etcd tests, {1} classes".format(release, 'stock' if stock else "this project's"))
-        return subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'tests'],
-                              env=dict(os.environ, PATRONI_ETCD3_COMPAT='off' if stock else 'on'),
+        say("Patroni {0}'s own tests, {1} classes".format(release, 'its own' if stock else "this project's"))
+        options = ['--junitxml={0}'.format(report)] if report else []
+        return subprocess.run([str(python or sys.executable), '-m', 'pytest', '-q', '-p', 'no:cacheprovider', *options,
+                               'tests'], env=dict(os.environ if environ is None else environ,
+                                                  PATRONI_ETCD3_COMPAT='off' if stock else 'on'),
                               cwd=str(folder)).returncode
     finally:
         remove_folder(folder)
+
+
+def outcomes(report: Path) -> Dict[str, str]:
+    """Read what :func:`run` has reported: name of each test, and ``passed``, ``failure``, ``error`` or ``skipped``."""
+    ret: Dict[str, str] = {}
+    for case in xml.etree.ElementTree.parse(str(report)).iter('testcase'):
+        outcome = [child.tag for child in case if child.tag in ('failure', 'error', 'skipped')]
+        ret['{0}.{1}'.format(case.get('classname'), case.get('name'))] = ' '.join(outcome) or 'passed'
+    return ret
 
 
 def main() -> None:
     """Read the arguments, run the tests and pass the exit status on."""
     parser = argparse.ArgumentParser(prog='python -m lab.upstream', description=__doc__)
     parser.add_argument('--stock', action='store_true', help="with Patroni's own classes")
-    sys.exit(run(parser.parse_args().stock))
+    sys.exit(run(importlib.metadata.version('patroni'), parser.parse_args().stock))
 
 
 if __name__ == '__main__':
