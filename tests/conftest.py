@@ -15,8 +15,10 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Name the versions of everything under test, and the releases of etcd that no real binary was at hand for."""
-    versions = ['{0} {1}'.format(name, importlib.metadata.version(name))
-                for name in ('patroni-etcd3-compat', 'patroni', 'urllib3', 'python-etcd')]
+    import patroni_etcd3_compat  # not earlier: the tests may want another one, see tests/patches/alias
+    versions = ['{0} {1}'.format(patroni_etcd3_compat.__name__, patroni_etcd3_compat.__version__)]
+    versions += ['{0} {1}'.format(name, importlib.metadata.version(name))
+                 for name in ('patroni', 'urllib3', 'python-etcd')]
     terminalreporter.write_line('under test: ' + ', '.join(versions))
     if all('unit' in Path(argument).parts for argument in config.args):
         return  # no servers

@@ -26,7 +26,7 @@ def advertise(member: Any, *urls: str, flags: Tuple[str, ...] = ()) -> None:
 def warnings(caplog: pytest.LogCaptureFixture) -> List[str]:
     """The warnings of this package."""
     return [r.getMessage() for r in caplog.records
-            if r.name.startswith('patroni_etcd3_compat') and r.levelno >= logging.WARNING]
+            if 'etcd3_compat' in r.name and r.levelno >= logging.WARNING]
 
 
 def use_all(dcs: Any, loops: int = 2) -> None:

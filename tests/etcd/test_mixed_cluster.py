@@ -16,7 +16,7 @@ MIXED = [['3.2', '3.2', '3.4'], ['3.2', '3.4', '3.4'], ['3.3', '3.3', '3.4'], ['
 
 def ours(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> List[str]:
     """What this package logged from *level* on."""
-    return [r.getMessage() for r in caplog.records if r.name.startswith('patroni_etcd3_compat') and r.levelno >= level]
+    return [r.getMessage() for r in caplog.records if 'etcd3_compat' in r.name and r.levelno >= level]
 
 
 @pytest.mark.parametrize('versions', MIXED, ids='+'.join)
