@@ -1,0 +1,75 @@
+"""The releases that a run looks at: the oldest, or with ``--all-releases`` every one that there is a patch for."""
+import os
+import shutil
+import subprocess
+
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import pytest
+
+from lab.environments import Environment, environment
+from lab.matrix import RELEASES as MATRIX
+from lab.patching import RELEASES
+from lab.processes import remove_folder, scratch_folder
+
+#: With ``--all-releases`` only.
+COSTLY = ('test_debian_packages.py', 'test_builds.py')
+
+_notes: List[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--all-releases``."""
+    parser.addoption('--all-releases', action='store_true', help='each release that there is a patch for')
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test that asks for `release` gets one after the other."""
+    if 'release' in metafunc.fixturenames:
+        every = metafunc.config.getoption('--all-releases', False)
+        metafunc.parametrize('release', RELEASES if every else RELEASES[:1], scope='session')
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    """Leave out what takes long, unless all is asked for."""
+    if not config.getoption('--all-releases', False):
+        dropped = [item for item in items if item.path.name in COSTLY]
+        items[:] = [item for item in items if item not in dropped]
+        _notes.append('only Patroni {0}, and without {1}: make test-patches runs all'.format(
+            RELEASES[0], ', '.join(COSTLY)))
+        config.hook.pytest_deselected(items=dropped)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what was left out, and what stood in for what is not here."""
+    for note in _notes:
+        terminalreporter.write_line(note)
+
+
+@pytest.fixture(scope='session')
+def python37() -> str:
+    """A Python 3.7 that runs, from LAB_PYTHON37 or PATH; empty if there is none."""
+    for name in (os.environ.get('LAB_PYTHON37', ''), 'python3.7'):
+        path = shutil.which(name)
+        if path and subprocess.run([path, '-c', ''], stderr=subprocess.DEVNULL).returncode == 0:
+            _notes.append('compiled by ' + path)
+            return path
+    _notes.append('no Python 3.7 at hand (LAB_PYTHON37), its grammar was checked by this one')
+    return ''
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that any user can enter."""
+    path = scratch_folder('test-')
+    path.chmod(0o755)
+    yield path
+    remove_folder(path)
+
+
+@pytest.fixture(scope='session')
+def patched(release: str) -> Environment:
+    """The release with its patch, and without this package; with the line of urllib3 that the matrix has first."""
+    urllib3 = next(name.partition('+')[2] for name in MATRIX if name.partition('+')[0] == release)
+    return environment(release, urllib3, patched=True)

@@ -1,0 +1,157 @@
+"""The patches in the repository: what the generator makes of the sources as they are, and fit for every tool."""
+import ast
+import io
+import re
+import subprocess
+
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+from lab import patching
+from lab.patching import apply, committed, EDITS, modules, NAME, PATCHES, RELEASES, SUB_PACKAGE, unpack
+from lab.processes import LabError
+
+SMALLEST = "from .exceptions import ConfigParseError\nlogger = logging.getLogger(__name__)\n"
+
+every_release = pytest.mark.parametrize('version', RELEASES)
+
+
+def state(tree: Path) -> Dict[str, bytes]:
+    """All files below a folder with their content."""
+    return {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob('*') if path.is_file()}
+
+
+def run(cwd: Path, command: str, stdin: str = '') -> None:
+    """Run a line of shell, which has to succeed."""
+    done = subprocess.run(['bash', '-c', 'set -eo pipefail; ' + command], cwd=str(cwd), input=stdin,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_committed_patches_are_up_to_date() -> None:
+    """``make patches`` was run after the last change of a module, and nobody edited a patch."""
+    assert [str(path.relative_to(PATCHES)) for path in patching.differing()] == []
+
+
+def test_nothing_but_the_generated_releases() -> None:
+    """No patch for a release that the generator no longer knows."""
+    assert {path.parent.name for path in PATCHES.glob('*/' + NAME)} == set(RELEASES)
+
+
+def test_the_date_is_that_of_the_last_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A patch stays as it is until something in it changes; then it carries the day of that."""
+    monkeypatch.setattr(patching, 'PATCHES', tmp_path)
+    (tmp_path / '3.0.2').mkdir()
+    for path, text in patching.differing().items():
+        if path.parent.name == '3.0.2':
+            path.write_text(re.sub('(?m)^Last-Update: .*', 'Last-Update: 2020-02-20', text))
+    assert not [path for path in patching.differing() if path.parent.name == '3.0.2']
+    monkeypatch.setattr(patching, 'version', lambda: '9.9.9')
+    (changed,) = [text for path, text in patching.differing().items() if path == tmp_path / '3.0.2' / NAME]
+    assert "+__version__ = '9.9.9'\n" in changed and 'Last-Update: 2020-02-20' not in changed
+
+
+def test_what_is_part_of_it() -> None:
+    """All modules that the classes import, with theirs; nothing about finding the classes or checking a cluster."""
+    names = {Path(path).stem for path in modules()}
+    assert {'__init__', 'dcs', 'client', 'gateway', 'exchange', 'options', 'versions'} <= names
+    assert not names & {'plugin', 'check'}
+    for path, text in modules().items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.level == 1 and (node.module or '__init__') in names, path
+
+
+def test_no_module_may_know_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A module that would not work under another name stops the generator, whichever module imports it."""
+    package = tmp_path / 'patroni_etcd3_compat'
+    package.mkdir()
+    monkeypatch.setattr(patching, '_PACKAGE', package)
+    (package / '__init__.py').write_text("__version__ = '1'\n")
+    (package / 'options.py').write_text('')
+    (package / 'dcs.py').write_text('def f():\n    from . import __version__, one\n')
+    (package / 'one.py').write_text('from .two import x\n')
+    (package / 'two.py').write_text('x = 1\n')
+    assert set(modules()) == {SUB_PACKAGE + '/{0}.py'.format(name)
+                              for name in ('__init__', 'dcs', 'options', 'one', 'two')}
+    (package / 'two.py').write_text('import patroni_etcd3_compat\n')
+    with pytest.raises(LabError, match='two.py'):
+        modules()
+
+
+@pytest.mark.parametrize('text, found', [('', 0), (SMALLEST + SMALLEST, 2)])
+def test_an_anchor_that_is_not_there_once(monkeypatch: pytest.MonkeyPatch, text: str, found: int) -> None:
+    """A release that looks different stops the generator, which names file, release and anchor."""
+    monkeypatch.setattr(patching, 'EDITS', EDITS[:1])
+
+    class Archive:
+        """Holds the same text for each name."""
+
+        def __enter__(self) -> 'Archive':
+            return self
+
+        def __exit__(self, *args: Any) -> None:
+            pass
+
+        def extractfile(self, name: str) -> Any:
+            """Give a file."""
+            return io.BytesIO(text.encode())
+
+    monkeypatch.setattr('tarfile.open', lambda name: Archive())
+    with pytest.raises(LabError, match=r'patroni/dcs/etcd3.py of Patroni 3.0.2: .*logger.* is found {0} times'.format(
+            found)):
+        patching.edited('3.0.2')
+
+
+@every_release
+def test_header(version: str) -> None:
+    """DEP-3: the fields that Debian wants, each once; ``series`` names the file."""
+    header, body = committed(version).read_text().split('\n---\n', 1)
+    fields = [line.partition(':')[0] for line in header.splitlines() if not line.startswith(' ')]
+    assert fields == ['Description', 'Author', 'Origin', 'Bug', 'Forwarded', 'Last-Update']
+    assert 'For Patroni {0}.'.format(version) in header
+    assert re.search(r'^Last-Update: \d{4}-\d\d-\d\d$', header, re.M)
+    assert not re.search(r'^ *$', header, re.M)  # an empty line would end it
+    targets = re.findall(r'^\+\+\+ (\S+)(.*)$', body, re.M)
+    assert all(path.startswith('b/patroni/') and not stamp for path, stamp in targets)
+    assert {path[2:] for path, _ in targets} == set(modules()) | {edit.path for edit in EDITS}
+    assert committed(version).with_name('series').read_text() == committed(version).name + '\n'
+
+
+@every_release
+def test_applies_and_comes_off(version: str, tmp_path: Path) -> None:
+    """Without fuzz and offset by ``patch``; the same by ``git apply`` and with -p0; ``patch -R`` restores all files."""
+    patch = committed(version)
+    tree = unpack(version, tmp_path, patched=False)
+    before = state(tree)
+    apply(patch, tree, '--dry-run')
+    assert state(tree) == before
+    apply(patch, tree)
+    after = state(tree)
+    assert {path for path in after if after[path] != before.get(path)} == \
+        set(modules()) | {edit.path for edit in EDITS}
+    apply(patch, tree, '-R')
+    assert state(tree) == before and not (tree / SUB_PACKAGE).exists()
+
+    run(tree, 'git apply --check -p1 {0} && git apply -p1 {0}'.format(patch))
+    assert state(tree) == after
+    run(tree, 'git apply -R -p1 {0}'.format(patch))
+    assert state(tree) == before
+
+    (line,) = re.findall(r'^    (sed .* patch -p0)$', (PATCHES / 'README.md').read_text(), re.M)
+    run(tree, line.replace('etcd3-compat.patch', str(patch)))
+    assert state(tree) == after
+
+
+@every_release
+def test_compiles_on_python_37(version: str, tmp_path: Path, python37: str) -> None:
+    """Patroni 3.x runs on that: everything that is new or changed compiles there (or has its grammar)."""
+    tree = unpack(version, tmp_path)
+    files = [str(tree / path) for path in sorted(set(modules()) | {edit.path for edit in EDITS})]
+    if python37:
+        run(tmp_path, ' '.join([python37, '-W', 'error', '-m', 'py_compile', *files]))
+    else:
+        for name in files:
+            ast.parse(Path(name).read_text(), feature_version=(3, 7))
