@@ -3,7 +3,7 @@
 ``python -m lab.upstream`` runs them in the Python that it is started with, ``--stock`` with Patroni's own classes.
 
 They come from the release's source distribution, which lacks ``tests/__init__.py``; ``tests/upstream`` of this project
-has a stand-in for that, and the list of those that can't apply.
+has a stand-in for that.
 """
 import argparse
 import importlib.metadata

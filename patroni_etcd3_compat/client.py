@@ -35,6 +35,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
     def __init__(self, config: Dict[str, Any], *args: Any, **kwargs: Any) -> None:
         self._explicit_prefix = parse_version_prefix(config.get('version_prefix'))
+        self._built_with: Optional[str] = CANONICAL
         #: path of the leader key while Patroni before 3.0.4 updates it, see :meth:`Etcd3._update_leader`
         self.holding: Optional[str] = None
         self.held = True
@@ -67,15 +68,21 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             self._pool.token = Secret(value) if value else None
 
     @property
-    def version_prefix(self) -> str:
+    def version_prefix(self) -> Optional[str]:
         """Paths are built with this one, whatever the member serves."""
-        return CANONICAL
+        return self._built_with
 
     @version_prefix.setter
-    def version_prefix(self, value: Any) -> None:
-        """The stock client decides here for all members at once, which can't be right for each."""
+    def version_prefix(self, value: Optional[str]) -> None:
+        # The stock client decides here for all members at once, which can't be right for each. It may do so after None
+        # was set: Patroni does not, but its own tests do, which have to pass where a patched Patroni is built.
+        if value is None or self._built_with != CANONICAL:
+            self._built_with = value
 
     def _ensure_version_prefix(self, base_uri: str, **kwargs: Any) -> None:
+        if self._built_with != CANONICAL:
+            super()._ensure_version_prefix(base_uri, **kwargs)
+            return
         # Called before each member list request. The version is asked by that request, within its time.
         self._cluster_version = _ANY_CLUSTER
         self.http.member(base_uri).stale = True
