@@ -11,11 +11,12 @@ help:  ## list the targets
 demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, stock Patroni failing, ours running
 	$(BIN)/python -m lab.demo
 
-test: lint test-unit test-etcd test-patroni test-oldest test-upstream test-upstream-patches  ## what must pass (about 10 minutes)
+test: lint test-unit test-etcd test-patroni test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 12 minutes)
 
 lint: $(VENV)/installed  ## flake8, and mypy in strict mode
 	$(BIN)/flake8
-	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit tests/upstream_patches && $(BIN)/mypy tests/etcd && $(BIN)/mypy tests/patroni && $(BIN)/mypy tests/soak
+	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit tests/upstream_patches
+	set -e; for kind in etcd patroni soak patches; do $(BIN)/mypy tests/$$kind; done
 
 # pytest is run as a program: as a module it would take the package from the source tree, not the installed wheel.
 test-unit: $(VENV)/installed  ## no servers
@@ -36,8 +37,19 @@ test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, 
 test-upstream-patches: $(VENV)/installed  ## the patches for Patroni itself, on its own tests (20 seconds)
 	$(BIN)/pytest -q tests/upstream_patches
 
-matrix: $(VENV)/installed  ## the same as test-oldest for every release line of Patroni (about 20 minutes)
+test-patched: $(VENV)/installed  ## patches/ is up to date and applies; the oldest of the patched Patronis at work
+	$(BIN)/pytest -q tests/patches
+
+test-patches: $(VENV)/installed  ## all about each patched Patroni, Debian's packages too (about 40 minutes)
+	$(BIN)/pytest -q tests/patches --all-releases
+	$(BIN)/python -m lab.matrix --patched
+
+patches: $(VENV)/installed  ## make patches/ anew from the package's modules
+	$(BIN)/python -m lab.patching
+
+matrix: $(VENV)/installed  ## the same as test-oldest for every release line of Patroni, and test-patches (about 80 minutes)
 	$(BIN)/python -m lab.matrix
+	$(MAKE) test-patches
 
 soak: $(VENV)/installed  ## every order of upgrade, rollback and loss of etcd members under a running Patroni (about an hour)
 	$(BIN)/pytest -q tests/soak
@@ -61,4 +73,5 @@ $(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test lint test-unit test-etcd test-patroni test-oldest test-upstream test-upstream-patches matrix soak bench bench-scale clean
+.PHONY: help demo test lint test-unit test-etcd test-patroni test-oldest test-upstream test-upstream-patches test-patched \
+	test-patches patches matrix soak bench bench-scale clean

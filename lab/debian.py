@@ -18,6 +18,26 @@ from .environments import clean_environ
 _LIBRARIES = ('libexpat1', 'libffi8', 'libpq5', 'libssl3', 'libssl3t64', 'libyaml-0-2', 'zlib1g')
 
 
+def fetch(suite: str) -> Path:
+    """Fetch Debian's package of Patroni.
+
+    :param suite: name of the Debian release.
+    :returns: the ``.deb`` file, kept in the cache.
+    :raises LabError: when it can't be had.
+    """
+    target = CACHE / 'debian' / (suite + '.deb')
+    with locked():
+        if not target.exists():
+            say("fetching Debian {0}'s package of Patroni".format(suite))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with unfinished(target) as part:
+                apt = Apt(part, mirror(part).format(suite=suite), installed=False)
+                apt('apt-get', 'update')
+                apt('apt-get', 'download', 'patroni')
+                next(part.glob('*.deb')).rename(target)
+    return target
+
+
 class DebianPatroni:
     """Patroni as Debian ships it.
 

@@ -1,7 +1,8 @@
 """The tests on real etcd under one Patroni release after the other: ``python -m lab.matrix [PATRONI[+URLLIB3] ...]``.
 
 Without arguments all of :data:`RELEASES`. For each: the unit tests, those on real etcd, and Patroni's own etcd tests of
-that release with the classes of this project.
+that release with the classes of this project. With ``--patched`` the same but for the unit tests, under each release
+with its patch from ``patches/`` in the place of the package.
 """
 import argparse
 import configparser
@@ -44,31 +45,44 @@ def install_test_tools(env: Environment) -> None:
         marker.write_text('\n'.join(wanted))
 
 
-def run(release: str) -> Outcome:
+def once_each() -> List[str]:
+    """Give :data:`RELEASES` with one line of urllib3 for each release of Patroni."""
+    return list({name.partition('+')[0]: name for name in reversed(RELEASES)}.values())[::-1]
+
+
+def run(release: str, patched: bool = False) -> Outcome:
     """Run everything under one release.
 
     :param release: release of Patroni and line of urllib3, ``'4.1.5+2'``; without the latter 2.
+    :param patched: with the patch in the place of the package, see ``tests/patches/alias``.
     :raises LabError: when the environment can't be built.
     """
     patroni, _, urllib3 = release.partition('+')
     started = time.monotonic()
-    env = environment(patroni, urllib3 or '2')
+    env = environment(patroni, urllib3 or '2', patched=patched)
     install_test_tools(env)
-    say('Patroni {0} with urllib3 {1}'.format(patroni, urllib3 or '2'))
+    say('Patroni {0} with urllib3 {1}{2}'.format(patroni, urllib3 or '2', ', patched' if patched else ''))
+    environ, folders = clean_environ(), ['tests/unit', 'tests/etcd']
+    if patched:
+        environ.update(PYTHONPATH=str(ROOT / 'tests' / 'patches' / 'alias'), PYTEST_ADDOPTS='-p patched_alias')
+        folders = ['tests/etcd']
     # pytest as a program, not as a module, which would find the package in the source tree before the installed one
-    tests = subprocess.run([str(env.python), str(env.bin / 'pytest'), '-q', '-p', 'no:cacheprovider', 'tests/unit',
-                            'tests/etcd'], cwd=str(ROOT), env=clean_environ()).returncode == 0
-    upstream = subprocess.run([str(env.python), '-m', 'lab.upstream'], cwd=str(ROOT),
-                              env=clean_environ()).returncode == 0
+    tests = subprocess.run([str(env.python), str(env.bin / 'pytest'), '-q', '-p', 'no:cacheprovider', *folders],
+                           cwd=str(ROOT), env=environ).returncode == 0
+    upstream = subprocess.run([str(env.python), '-m', 'lab.upstream'], cwd=str(ROOT), env=environ).returncode == 0
     return Outcome(patroni, urllib3 or '2', tests, upstream, time.monotonic() - started)
 
 
 def main() -> None:
     """Run the releases that were asked for, print the table, and exit with 1 if any failed."""
     parser = argparse.ArgumentParser(prog='python -m lab.matrix', description=__doc__)
-    parser.add_argument('release', nargs='*', default=list(RELEASES), help='such as 3.0.2+1.26')
-    outcomes: List[Outcome] = [run(release) for release in parser.parse_args().release]
-    table = PrettyTable(['Patroni', 'urllib3', 'unit and etcd tests', "Patroni's own etcd tests", 'seconds'])
+    parser.add_argument('release', nargs='*', help='such as 3.0.2+1.26')
+    parser.add_argument('--patched', action='store_true', help='with the patch in the place of the package')
+    args = parser.parse_args()
+    releases = args.release or (once_each() if args.patched else RELEASES)
+    outcomes: List[Outcome] = [run(release, args.patched) for release in releases]
+    table = PrettyTable(['Patroni', 'urllib3', 'etcd tests, patched' if args.patched else 'unit and etcd tests',
+                         "Patroni's own etcd tests", 'seconds'])
     for outcome in outcomes:
         table.add_row([outcome.release, outcome.urllib3, 'passed' if outcome.tests else 'FAILED',
                        'passed' if outcome.upstream else 'FAILED', round(outcome.seconds)])

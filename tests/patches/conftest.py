@@ -9,7 +9,7 @@ from typing import Any, Iterator, List
 import pytest
 
 from lab.environments import Environment, environment
-from lab.matrix import RELEASES as MATRIX
+from lab.matrix import once_each
 from lab.patching import RELEASES
 from lab.processes import remove_folder, scratch_folder
 
@@ -70,6 +70,5 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope='session')
 def patched(release: str) -> Environment:
-    """The release with its patch, and without this package; with the line of urllib3 that the matrix has first."""
-    urllib3 = next(name.partition('+')[2] for name in MATRIX if name.partition('+')[0] == release)
-    return environment(release, urllib3, patched=True)
+    """The release with its patch, and without this package."""
+    return environment(release, dict(name.split('+') for name in once_each())[release], patched=True)

@@ -1,0 +1,108 @@
+"""Debian's binary packages of Patroni, unpacked, patched, packed again, and run on a mixed etcd cluster; and quilt.
+
+Debian 13's Python wants a newer C library than Debian 12 has. Where it does not run, the files of its package are run
+by another Python, with the libraries that the lab has installed beside that release of Patroni.
+"""
+import re
+import shutil
+import subprocess
+
+from pathlib import Path
+from typing import Dict
+
+import pytest
+
+from lab import debian
+from lab.apt import Apt, mirror, os_release
+from lab.environments import Environment, environment, within_reach
+from lab.etcd import EtcdCluster
+from lab.node import unprivileged_user
+from lab.patching import apply, committed, RELEASES, unpack, version
+from lab.patroni import PatroniCluster
+
+PACKAGES = 'usr/lib/python3/dist-packages'
+
+
+def run(*argv: str) -> str:
+    """Run a program that has to succeed."""
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
+
+
+def state(tree: Path) -> Dict[str, bytes]:
+    """All files below a folder with their content."""
+    return {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob('*') if path.is_file()}
+
+
+def debians_python(suite: str, release: str, files: Path) -> str:
+    """The line of shell that runs a Python on the files of the package."""
+    distribution = debian.DebianPatroni(suite)
+    root = within_reach(distribution.root, unprivileged_user())
+    if not distribution.run('-c', '').returncode:
+        variables = {name: value.replace(str(distribution.root), str(root))
+                     for name, value in distribution.environ().items() if name.startswith(('PYTHON', 'LD_'))}
+        python = root / distribution.python.relative_to(distribution.root)
+    else:
+        variables, python = {}, environment(release, plugin=False).for_user(unprivileged_user()).python
+    variables['PYTHONPATH'] = str(files)
+    variables['PATRONI_ETCD3_COMPAT'] = 'off'  # other tests put the package into what stands for /usr/local
+    return 'exec env {0} {1} "$@"'.format(' '.join('{0}={1}'.format(*item) for item in variables.items()), python)
+
+
+@pytest.mark.parametrize('suite', ['bookworm', 'trixie'])
+def test_patched_package(suite: str, folder: Path) -> None:
+    """Applies without fuzz and offset, runs with PostgreSQL, and comes off without a trace."""
+    unpacked, patched = folder / 'unpacked', folder / 'patched'
+    run('dpkg-deb', '-R', str(debian.fetch(suite)), str(unpacked))
+    match = re.match(r'[\d.]+', run('dpkg-deb', '-f', str(debian.fetch(suite)), 'Version'))
+    release = match.group(0) if match else ''
+    assert release in RELEASES
+    before = state(unpacked)
+    apply(committed(release), unpacked / PACKAGES)
+    after = state(unpacked)
+    run('dpkg-deb', '--root-owner-group', '-b', str(unpacked), str(folder / 'patroni.deb'))
+    apply(committed(release), unpacked / PACKAGES, '-R')
+    assert state(unpacked) == before != after
+
+    run('dpkg-deb', '-x', str(folder / 'patroni.deb'), str(patched))
+    programs = folder / 'bin'
+    programs.mkdir()
+    for name in ('patroni', 'patronictl'):
+        shutil.copy(str(patched / 'usr' / 'bin' / name), str(programs))
+    (programs / 'python').write_text('#!/bin/sh\n{0}\n'.format(debians_python(suite, release, patched / PACKAGES)))
+    (programs / 'python').chmod(0o755)
+    env = Environment(folder, '')
+    assert env.run(['-c', 'import patroni.dcs.etcd3 as m; print(m.__file__, m.ETCD3.__module__)']).stdout == \
+        '{0}/patroni/dcs/etcd3.py patroni.etcd3_compat.dcs\n'.format(patched / PACKAGES)
+    with EtcdCluster(['3.2', '3.2', '3.4']) as etcd, PatroniCluster(env, etcd, nodes=1) as cluster:
+        node = cluster.wait_primary()
+        assert 'patroni-etcd3-compat {0} serves section etcd3\n'.format(version()) in node.log_text()
+        etcd.upgrade(0, '3.4')
+        assert 'Leader' in cluster.patronictl('list').stdout
+        assert node.failed_loops() == 0
+
+
+@pytest.fixture(scope='module')
+def quilt(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, str]:
+    """Environment variables with which quilt is found, the machine's own or that of its distribution."""
+    if shutil.which('quilt'):
+        return {}
+    folder = tmp_path_factory.mktemp('quilt')
+    apt = Apt(folder, mirror(folder).format(suite=os_release()['VERSION_CODENAME']), installed=False)
+    apt('apt-get', 'update')
+    apt.unpack(['quilt'], folder / 'root')
+    usr = folder / 'root' / 'usr'
+    return {'PATH': '{0}:/usr/bin:/bin'.format(usr / 'bin'), 'QUILT_DIR': str(usr / 'share' / 'quilt')}
+
+
+def test_quilt(release: str, quilt: Dict[str, str], tmp_path: Path) -> None:
+    """Takes ``series`` and the patch as they are, pushes and pops."""
+    tree = unpack(release, tmp_path, patched=False)
+    before = state(tree / 'patroni')
+    environ = dict(quilt, QUILT_PATCHES=str(committed(release).parent), QUILTRC='/dev/null')
+    environ.setdefault('PATH', '/usr/bin:/bin')
+    output = subprocess.run(['quilt', 'push', '-a', '--fuzz=0'], cwd=str(tree), env=environ, check=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True).stdout
+    assert 'Now at patch etcd3-compat.patch' in output and 'offset' not in output
+    assert len(state(tree / 'patroni')) > len(before)
+    subprocess.run(['quilt', 'pop', '-a'], cwd=str(tree), env=environ, check=True, stdout=subprocess.DEVNULL)
+    assert state(tree / 'patroni') == before
