@@ -66,6 +66,25 @@ print(m.ETCD3)
     assert 'circular import' in ret.stdout
 
 
+def test_list_of_a_frozen_patroni(patched: Environment) -> None:
+    """PyInstaller's list of all modules in the place of folders: the same kinds of DCS, ours is none."""
+    ret = python(patched, '''
+import pkgutil, sys
+import patroni.etcd3_compat
+from patroni.dcs import dcs_modules
+class Importer:
+    toc = {'patroni', 'patroni.dcs', 'patroni.dcs.etcd3', 'patroni.etcd3_compat'} | {
+        'patroni.etcd3_compat.' + module.name for module in pkgutil.iter_modules(patroni.etcd3_compat.__path__)}
+    @staticmethod
+    def find_spec(*args):
+        pass
+sys.frozen = True
+sys.meta_path.append(Importer)
+print(len(Importer.toc) > 9, dcs_modules())
+''')
+    assert ret.stdout == "True ['patroni.dcs.etcd3']\n", ret.stderr
+
+
 def test_without_python_etcd(patched: Environment) -> None:
     """A Patroni for another DCS does not need it: configuration and validator are imported there, too."""
     ret = python(patched, '''

@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 import sys
 
-from typing import List
+from typing import Any, List
 
 import pytest
 
@@ -35,7 +35,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say what was tested."""
     terminalreporter.write_line('in the place of {0}: {1} of {2}'.format(NAME, package.__name__, patroni.__file__))
     if strangers():
