@@ -1,4 +1,5 @@
-"""The patches for Patroni itself: ``python -m lab.patching`` writes them, with ``--check`` it only compares.
+"""The patches for Patroni itself: ``python -m lab.patching`` writes them, with ``--check`` it only compares, and with a
+release of Patroni it prints the patch for that one.
 
 A patch holds our modules as the sub-package ``patroni/etcd3_compat`` and the lines that plug them into that release.
 All of it is taken from this project's package and from the release's source distribution, nothing is typed twice.
@@ -224,7 +225,12 @@ def main() -> None:
     """Read the arguments and do what the module says."""
     parser = argparse.ArgumentParser(prog='python -m lab.patching', description=__doc__)
     parser.add_argument('--check', action='store_true', help='write nothing, exit with 1 when a patch is out of date')
-    check = parser.parse_args().check
+    parser.add_argument('release', nargs='?', help='print the patch for this release, and write nothing')
+    args = parser.parse_args()
+    check = args.check
+    if args.release:
+        print(generate(args.release, datetime.date.today().isoformat()), end='')
+        return
     files = differing()
     for path, text in files.items():
         if not check:

@@ -97,17 +97,20 @@ print('patroni.etcd3_compat.options' in sys.modules, 'patroni.dcs.etcd3' in sys.
 
 
 def test_environment_reaches_the_section(patched: Environment) -> None:
-    """``PATRONI_ETCD3_VERSION_PREFIX`` as its neighbours, and for this section alone."""
+    """``PATRONI_ETCD3_VERSION_PREFIX`` and the like as their neighbours, and for this section alone."""
     ret = python(patched, 'from patroni.config import Config; import os\n'
                  'print(sorted(Config._build_environment_configuration().items()))\n'
                  'print([name for name in os.environ if "PREFIX" in name])',
-                 PATRONI_ETCD3_HOST='a:1', PATRONI_ETCD3_VERSION_PREFIX='/v3beta', PATRONI_ETCD_VERSION_PREFIX='/v2')
-    assert ret.stdout.splitlines() == ["[('etcd3', {'host': 'a:1', 'version_prefix': '/v3beta'})]",
+                 PATRONI_ETCD3_HOST='a:1', PATRONI_ETCD3_VERSION_PREFIX='/v3beta', PATRONI_ETCD3_MEMBER_SLOTS='off',
+                 PATRONI_ETCD_VERSION_PREFIX='/v2')
+    assert ret.stdout.splitlines() == ["[('etcd3', {'host': 'a:1', 'version_prefix': '/v3beta', "
+                                       "'member_slots': 'off'})]",
                                        "['PATRONI_ETCD_VERSION_PREFIX']"], ret.stderr
 
 
 @pytest.mark.parametrize('options, complaint', [
-    ('', ''), ('version_prefix: /v3beta', ''),
+    ('', ''), ('version_prefix: /v3beta', ''), ('member_slots: off', ''),
+    ('member_slots: maybe', "member_slots is 'maybe', allowed are: on, off"),
     ('version_prefix: v3', "version_prefix is 'v3', allowed are: auto, /v3, /v3beta, /v3alpha")])
 def test_validate_config(patched: Environment, folder: Path, options: str, complaint: str) -> None:
     """``patroni --validate-config`` accepts and checks the option."""
