@@ -14,7 +14,7 @@ from typing import List, NamedTuple
 
 from prettytable import PrettyTable
 
-from . import ROOT, say
+from . import patching, ROOT, say
 from .environments import clean_environ, Environment, environment
 
 #: The last release of each line, Debian's own (3.0.2 in 12, 4.0.7 in 13), the last one that needs member slots (4.0.2),
@@ -45,9 +45,9 @@ def install_test_tools(env: Environment) -> None:
         marker.write_text('\n'.join(wanted))
 
 
-def once_each() -> List[str]:
-    """Give :data:`RELEASES` with one line of urllib3 for each release of Patroni."""
-    return list({name.partition('+')[0]: name for name in reversed(RELEASES)}.values())[::-1]
+def with_patch() -> List[str]:
+    """Give those of :data:`RELEASES` that there is a patch for, with one line of urllib3 each."""
+    return [next(name for name in RELEASES if name.partition('+')[0] == release) for release in patching.RELEASES]
 
 
 def run(release: str, patched: bool = False) -> Outcome:
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument('release', nargs='*', help='such as 3.0.2+1.26')
     parser.add_argument('--patched', action='store_true', help='with the patch in the place of the package')
     args = parser.parse_args()
-    releases = args.release or (once_each() if args.patched else RELEASES)
+    releases = args.release or (with_patch() if args.patched else RELEASES)
     outcomes: List[Outcome] = [run(release, args.patched) for release in releases]
     table = PrettyTable(['Patroni', 'urllib3', 'etcd tests, patched' if args.patched else 'unit and etcd tests',
                          "Patroni's own etcd tests", 'seconds'])

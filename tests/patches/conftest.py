@@ -9,7 +9,7 @@ from typing import Any, Iterator, List
 import pytest
 
 from lab.environments import Environment, environment
-from lab.matrix import once_each
+from lab.matrix import with_patch
 from lab.patching import RELEASES
 from lab.processes import remove_folder, scratch_folder
 
@@ -71,4 +71,4 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope='session')
 def patched(release: str) -> Environment:
     """The release with its patch, and without this package."""
-    return environment(release, dict(name.split('+') for name in once_each())[release], patched=True)
+    return environment(release, dict(name.split('+') for name in with_patch())[release], patched=True)
