@@ -122,7 +122,7 @@ def test_header(version: str) -> None:
 
 @every_release
 def test_applies_and_comes_off(version: str, tmp_path: Path) -> None:
-    """Without fuzz and offset by ``patch``; the same by ``git apply`` and with -p0; ``patch -R`` restores all files."""
+    """Without fuzz and offset by ``patch``; the same by ``git apply``; taken back, all files are what they were."""
     patch = committed(version)
     tree = unpack(version, tmp_path, patched=False)
     before = state(tree)
@@ -140,8 +140,21 @@ def test_applies_and_comes_off(version: str, tmp_path: Path) -> None:
     run(tree, 'git apply -R -p1 {0}'.format(patch))
     assert state(tree) == before
 
-    (line,) = re.findall(r'^    (sed .* patch -p0)$', (PATCHES / 'README.md').read_text(), re.M)
-    run(tree, line.replace('etcd3-compat.patch', str(patch)))
+
+@every_release
+def test_command_lines_of_the_readme(version: str, tmp_path: Path) -> None:
+    """With -p0, and on an installed Patroni: what they say has the same result as ``patch -p1``."""
+    readme = (PATCHES / 'README.md').read_text()
+    tree = unpack(version, tmp_path)
+    after = state(tree)
+    (line,) = re.findall(r'^    (sed .* patch -p0)$', readme, re.M)
+    apply(committed(version), tree, '-R')
+    run(tree, line.replace('etcd3-compat.patch', str(committed(version))))
+    assert state(tree) == after
+    (line,) = re.findall(r'^    RUN (cd .*)$', readme, re.M)
+    apply(committed(version), tree, '-R')
+    run(tmp_path, 'export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={0}; {1}'.format(
+        tree, line.replace('/tmp/etcd3-compat.patch', str(committed(version)))))
     assert state(tree) == after
 
 
