@@ -1,21 +1,18 @@
 """Debian's own Patroni in a folder: its packages unpacked as they lie on a Debian machine, to be run without root.
 
 The Python in there takes the folder for ``/``: packages in ``usr/lib/python3/dist-packages``, what pip installs in
-``usr/local/lib/python3.X/dist-packages``.
+``usr/local/lib/python3.X/dist-packages``. It has the C library of its own release, so Debian 13's runs on Debian 12.
 """
 import glob
 import re
 import subprocess
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 from . import CACHE, say
 from .apt import Apt, locked, mirror, unfinished
 from .environments import clean_environ
-
-#: Libraries that Python and its extension modules load, and that another distribution may have in another version.
-_LIBRARIES = ('libexpat1', 'libffi8', 'libpq5', 'libssl3', 'libssl3t64', 'libyaml-0-2', 'zlib1g')
 
 
 def fetch(suite: str) -> Path:
@@ -46,11 +43,16 @@ class DebianPatroni:
     """
 
     def __init__(self, suite: str = 'bookworm') -> None:
-        self.root = CACHE / 'debian' / suite
+        self.root = CACHE / 'debian' / (suite + '-root')
         with locked():
             if not self.root.exists():
                 self._fetch(suite)
         self.python = Path(sorted(glob.glob(str(self.root / 'usr/bin/python3.[0-9]*[0-9]')))[0])
+        libraries = [path for pattern in ('usr/lib/*-linux-*', 'lib/*-linux-*')
+                     for path in glob.glob(str(self.root / pattern))]
+        loader = next(path for folder in libraries for path in glob.glob(folder + '/ld-linux*.so.*'))
+        #: what its Python is run with
+        self.command = [loader, '--library-path', ':'.join(libraries), str(self.python)]
 
     def _fetch(self, suite: str) -> None:
         say("fetching Debian {0}'s Patroni".format(suite))
@@ -60,8 +62,7 @@ class DebianPatroni:
             apt('apt-get', 'update')
             plan = re.findall(r'^Inst (\S+)', apt('apt-get', 'install', '--simulate', '--no-install-recommends',
                                                   'patroni', 'python3-etcd'), re.M)
-            wanted = [name for name in plan
-                      if re.match(r'patroni$|(lib)?python3', name) or name in _LIBRARIES]
+            wanted = [name for name in plan if re.match(r'patroni$|python3|lib|zlib', name)]
             (part / 'root').mkdir()
             apt.unpack(wanted, part / 'root')
             (part / 'root').rename(self.root)
@@ -73,10 +74,7 @@ class DebianPatroni:
 
     def environ(self) -> Dict[str, str]:
         """Environment variables that make its Python take the folder for the machine."""
-        libraries: List[str] = [path for pattern in ('usr/lib/*-linux-*', 'lib/*-linux-*')
-                                for path in glob.glob(str(self.root / pattern))]
-        return dict(clean_environ(), PYTHONHOME=str(self.root / 'usr'), PYTHONDONTWRITEBYTECODE='1',
-                    LD_LIBRARY_PATH=':'.join(libraries))
+        return dict(clean_environ(), PYTHONHOME=str(self.root / 'usr'), PYTHONDONTWRITEBYTECODE='1')
 
     def run(self, *args: str, **environ: str) -> 'subprocess.CompletedProcess[str]':
         """Run its Python.
@@ -85,5 +83,5 @@ class DebianPatroni:
         :param environ: more environment variables.
         """
         options: Dict[str, Any] = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'universal_newlines': True}
-        return subprocess.run([str(self.python), *args], env=dict(self.environ(), **environ), timeout=60,
+        return subprocess.run([*self.command, *args], env=dict(self.environ(), **environ), timeout=60,
                               stdin=subprocess.DEVNULL, **options)

@@ -1,7 +1,4 @@
 """Debian's binary packages of Patroni, unpacked, patched, packed again, and run on a mixed etcd cluster; and quilt.
-
-Debian 13's Python wants a newer C library than Debian 12 has. Where it does not run, the files of its package are run
-by another Python, with the libraries that the lab has installed beside that release of Patroni.
 """
 import re
 import shutil
@@ -14,7 +11,7 @@ import pytest
 
 from lab import debian
 from lab.apt import Apt, mirror, os_release
-from lab.environments import Environment, environment, within_reach
+from lab.environments import Environment, within_reach
 from lab.etcd import EtcdCluster
 from lab.node import unprivileged_user
 from lab.patching import apply, committed, RELEASES, unpack, version
@@ -33,23 +30,22 @@ def state(tree: Path) -> Dict[str, bytes]:
     return {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob('*') if path.is_file()}
 
 
-def debians_python(suite: str, release: str, files: Path) -> str:
-    """The line of shell that runs a Python on the files of the package."""
+def make_python(suite: str, files: Path, program: Path) -> None:
+    """Make a program that runs Debian's Python with the files of the package in the place of those that it has."""
     distribution = debian.DebianPatroni(suite)
-    root = within_reach(distribution.root, unprivileged_user())
-    if not distribution.run('-c', '').returncode:
-        variables = {name: value.replace(str(distribution.root), str(root))
-                     for name, value in distribution.environ().items() if name.startswith(('PYTHON', 'LD_'))}
-        python = root / distribution.python.relative_to(distribution.root)
-    else:
-        variables, python = {}, environment(release, plugin=False).for_user(unprivileged_user()).python
+    variables = {name: value for name, value in distribution.environ().items() if name.startswith('PYTHON')}
     variables['PYTHONPATH'] = str(files)
     variables['PATRONI_ETCD3_COMPAT'] = 'off'  # other tests put the package into what stands for /usr/local
-    return 'exec env {0} {1} "$@"'.format(' '.join('{0}={1}'.format(*item) for item in variables.items()), python)
+    loader, *arguments = distribution.command
+    # Patroni starts another Python like itself (sys.executable), which follows from the name it is called by
+    text = '#!/bin/sh\nexec env {0} {1} --argv0 {2} {3} "$@"\n'.format(
+        ' '.join('{0}={1}'.format(*item) for item in variables.items()), loader, program, ' '.join(arguments))
+    program.write_text(text.replace(str(distribution.root), str(within_reach(distribution.root, unprivileged_user()))))
+    program.chmod(0o755)
 
 
-@pytest.mark.parametrize('suite', ['bookworm', 'trixie'])
-def test_patched_package(suite: str, folder: Path) -> None:
+@pytest.mark.parametrize('suite, minor', [('bookworm', 11), ('trixie', 13)])
+def test_patched_package(suite: str, minor: int, folder: Path) -> None:
     """Applies without fuzz and offset, runs with PostgreSQL, and comes off without a trace."""
     unpacked, patched = folder / 'unpacked', folder / 'patched'
     run('dpkg-deb', '-R', str(debian.fetch(suite)), str(unpacked))
@@ -68,11 +64,11 @@ def test_patched_package(suite: str, folder: Path) -> None:
     programs.mkdir()
     for name in ('patroni', 'patronictl'):
         shutil.copy(str(patched / 'usr' / 'bin' / name), str(programs))
-    (programs / 'python').write_text('#!/bin/sh\n{0}\n'.format(debians_python(suite, release, patched / PACKAGES)))
-    (programs / 'python').chmod(0o755)
+    make_python(suite, patched / PACKAGES, programs / 'python')
     env = Environment(folder, '')
-    assert env.run(['-c', 'import patroni.dcs.etcd3 as m; print(m.__file__, m.ETCD3.__module__)']).stdout == \
-        '{0}/patroni/dcs/etcd3.py patroni.etcd3_compat.dcs\n'.format(patched / PACKAGES)
+    ret = env.run(['-c', 'import patroni.dcs.etcd3 as m, sys; print(m.__file__, m.ETCD3.__module__, sys.version_info)'])
+    assert ret.stdout.startswith('{0}/patroni/dcs/etcd3.py patroni.etcd3_compat.dcs '
+                                 'sys.version_info(major=3, minor={1},'.format(patched / PACKAGES, minor)), ret.stdout
     with EtcdCluster(['3.2', '3.2', '3.4']) as etcd, PatroniCluster(env, etcd, nodes=1) as cluster:
         node = cluster.wait_primary()
         assert 'patroni-etcd3-compat {0} serves section etcd3\n'.format(version()) in node.log_text()
