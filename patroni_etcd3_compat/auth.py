@@ -18,7 +18,7 @@ from .versions import TOKEN_SINCE
 
 logger = logging.getLogger(__name__)
 
-_LOGIN = CANONICAL + '/auth/authenticate'
+_LOGIN = '/auth/authenticate'
 
 
 class Secret(str):
@@ -91,7 +91,7 @@ class AuthPool:
                 return None
             name, password = self._credentials()
             logger.info('Authenticating at etcd member %s', member)
-            answer = self._send('POST', member + _LOGIN, None,
+            answer = self._send('POST', member + CANONICAL + _LOGIN, None,
                                 dict(kwargs, body=json.dumps({'name': name, 'password': password})))
             if answer.status < 400:
                 self.token = Secret(first_document(answer.status, answer.data)['token'])

@@ -74,8 +74,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
     @version_prefix.setter
     def version_prefix(self, value: Optional[str]) -> None:
-        # The stock client decides here for all members at once, which can't be right for each. It may do so after None
-        # was set: Patroni does not, but its own tests do, which have to pass where a patched Patroni is built.
+        # The stock client decides here for all members at once, which can't be right for each. It may once None was
+        # set, which only Patroni's own tests do (they have to pass where a patched Patroni is built), and which does
+        # no harm: the pool replaces whichever prefix it is.
         if value is None or self._built_with != CANONICAL:
             self._built_with = value
 

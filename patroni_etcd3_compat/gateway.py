@@ -2,7 +2,7 @@
 
 Patroni's client keeps one urllib3 pool manager as ``self.http``, and all of its requests pass there: member list,
 authentication, key-value, lease and watch, after the member was picked. :class:`GatewayPool` stands in its place. It
-takes every path under :data:`CANONICAL` and replaces that prefix with the one of the member which the request goes to.
+takes every path under one of the prefixes and replaces that with the one of the member which the request goes to.
 """
 import logging
 import time
@@ -23,8 +23,8 @@ from .versions import gateway_of, OLDEST, parse_version, PREFIXES, TOKEN_SINCE
 
 logger = logging.getLogger(__name__)
 
-#: The prefix that requests to :class:`GatewayPool` are made with, whatever the member serves.
-CANONICAL = '/v3'
+#: The prefix to make requests to :class:`GatewayPool` with, whatever the member serves. The others do as well.
+CANONICAL = PREFIXES[0]
 
 _WATCH = '/watch'
 
@@ -140,7 +140,7 @@ class GatewayPool:
         ever repeated here.
 
         :param method: HTTP method.
-        :param url: URL of the request; a path below :data:`CANONICAL` is a gateway call, all else is passed through.
+        :param url: URL of the request; a path below one of the prefixes is a gateway call, all else passed through.
         :param kwargs: further arguments of :meth:`urllib3.PoolManager.urlopen`.
 
         :returns: the answer, its errors in one shape (see :mod:`.answers`); the unread response if it is a stream or
@@ -154,7 +154,8 @@ class GatewayPool:
             :exc:`urllib3.exceptions.HTTPError`, :exc:`OSError`: as the pool manager.
         """
         base, path = split_url(url)
-        if not path.startswith(CANONICAL + '/'):
+        asked = next((prefix for prefix in PREFIXES if path.startswith(prefix + '/')), None)
+        if not asked:
             return self._pool.urlopen(method, url, **kwargs)
 
         body = str(kwargs.get('body') or '')
@@ -164,7 +165,7 @@ class GatewayPool:
         member = self.member(base)
         self.last.unexecuted = False
         try:
-            return self._request(member, Call(method, path[len(CANONICAL):], kwargs))
+            return self._request(member, Call(method, path[len(asked):], kwargs))
         except (HTTPError, OSError) as e:
             member.stale = member.failed = True  # who knows what it is when it comes back
             member.gateway_off = isinstance(e, GatewayOff)

@@ -270,9 +270,18 @@ def test_nested_transaction_is_not_sent(pool: GatewayPool, member: FakeMember, n
     body = json.dumps({'compare': [{}], 'failure': [{name: {'compare': [{}]}}]})
     for version in ('3.2.26', '3.5.30'):
         member.become(version)
-        with pytest.raises(NestedTransaction):
-            pool.urlopen('POST', member.url + '/v3/kv/txn', body=body)
+        for prefix in PREFIXES:
+            with pytest.raises(NestedTransaction):
+                pool.urlopen('POST', member.url + prefix + '/kv/txn', body=body)
     assert member.paths() == []
+
+
+@pytest.mark.parametrize('asked', PREFIXES)
+def test_any_prefix_is_replaced(pool: GatewayPool, member: FakeMember, asked: str) -> None:
+    """Whoever builds the path, the member gets the one that it serves."""
+    member.become('3.3.25')
+    assert pool.urlopen('POST', member.url + asked + '/kv/put', body='{}').status == 200
+    assert member.paths() == ['/version', '/v3beta/kv/put']
 
 
 @pytest.mark.parametrize('body', [b'<html>Bad Gateway</html>', b'404', b'{"header":', b''])
