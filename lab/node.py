@@ -189,16 +189,19 @@ class PatroniNode:
         self.process = Process([environment.python, environment.patroni, self.config_file], self.folder / 'patroni.log',
                                env=variables, cwd=self.folder, user=self.user, death_signal=signal.SIGTERM)
 
-    def stop(self, timeout: float = 30) -> None:
+    def stop(self, timeout: float = 30, postgres: bool = True) -> None:
         """End Patroni with SIGTERM, and whatever Patroni does about it, PostgreSQL. Harmless when nothing runs.
 
         :param timeout: seconds that Patroni has, PostgreSQL gets half of it more.
+        :param postgres: False leaves PostgreSQL to Patroni, which in pause keeps it running; start it again then.
         """
         if self.process is not None and self.process.alive:
             self.process.signal(signal.SIGTERM)
             self.process.thaw()
             if not self.process.wait(timeout):
                 self.kill()
+        if not postgres:
+            return
         pid = self.postmaster_pid()
         if pid is not None:
             _send(signal.SIGINT, [pid])  # "fast shutdown"

@@ -108,19 +108,22 @@ class PatroniCluster:
             if self._folder is not None:
                 remove_folder(self._folder)
 
-    def add_node(self, environment: Optional[Environment] = None,
-                 hosts: Optional[Sequence[str]] = None) -> PatroniNode:
+    def add_node(self, environment: Optional[Environment] = None, hosts: Optional[Sequence[str]] = None,
+                 name: Optional[str] = None, settings: Optional[Mapping[str, Any]] = None) -> PatroniNode:
         """Make one more node. It is not started.
 
         :param environment: where its Patroni is installed, None for that of the first node.
         :param hosts: ``host:port`` of etcd members, None for those of the other nodes.
+        :param name: its name, None for ``node`` and a number.
+        :param settings: configuration for this node alone, on top of that for all.
         """
         if self._folder is None:
             self._folder = scratch_folder('lab-patroni-')
             self._folder.chmod(0o755)
-        node = PatroniNode('node{0}'.format(len(self.nodes) + 1), environment or self._environments[0],
+        node = PatroniNode(name or 'node{0}'.format(len(self.nodes) + 1), environment or self._environments[0],
                            hosts or self._hosts or self.etcd.hosts, self._folder, self.section, self._settings,
                            self._env)
+        merge(node.config, settings or {})
         self.nodes.append(node)
         return node
 

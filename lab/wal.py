@@ -1,0 +1,117 @@
+"""WAL on the nodes of a Patroni cluster: writing it round by round, what it takes up, and the slots that hold it.
+
+A round is 64 MB: four times one row and a switch to the next segment. What a checkpoint may remove, it removes: with
+`SETTINGS` a node keeps 128 MB because of ``wal_keep_size`` (Patroni takes no less), and more only because of a slot.
+"""
+import json
+import re
+import time
+
+from base64 import b64decode
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+import psycopg
+
+from .etcd import EtcdCluster, b64
+from .node import PatroniNode
+from .processes import LabError, wait_until
+
+ROUND = 64
+"""MB of WAL in a round."""
+
+SETTINGS: Mapping[str, Any] = {'postgresql': {'parameters': {
+    'wal_keep_size': '128MB', 'min_wal_size': '32MB', 'max_wal_size': '64MB', 'checkpoint_timeout': '30s'}}}
+"""Settings of the nodes under which it shows within a few rounds whether WAL is held back."""
+
+
+class Slot(NamedTuple):
+    """One replication slot."""
+
+    #: bytes from the start of WAL, None when the slot is lost
+    restart_lsn: Optional[int]
+    #: ``'reserved'``, ``'extended'``, ``'lost'``, ...
+    wal_status: Optional[str]
+
+
+def query(node: PatroniNode, sql: str) -> List[Any]:
+    """Run one statement on a node, as superuser.
+
+    :returns: the rows, none for a statement that gives none.
+    :raises psycopg.Error: when the node does not take it.
+    """
+    with psycopg.connect(node.dsn, autocommit=True, connect_timeout=5) as connection:
+        cursor = connection.execute(sql.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def slots(node: PatroniNode) -> Dict[str, Slot]:
+    """List the replication slots of a node by their names."""
+    return {name: Slot(None if lsn is None else int(lsn), status) for name, lsn, status in query(
+        node, "SELECT slot_name, pg_wal_lsn_diff(restart_lsn, '0/0'), wal_status FROM pg_replication_slots")}
+
+
+def slot_name(member: str) -> str:
+    """Give the name of the slot that Patroni makes for a member: ``'node-1'`` -> ``'node_1'``."""
+    return re.sub('[^a-z0-9_]', '_', member.lower())
+
+
+def position(node: PatroniNode) -> int:
+    """Tell how far the WAL of a node goes, in bytes: what was written on a primary, replayed on a replica."""
+    return int(query(node, "SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+                           " ELSE pg_current_wal_insert_lsn() END, '0/0')")[0][0])
+
+
+def wal_size(node: PatroniNode) -> int:
+    """Tell what the WAL of a node takes up, in MB of 1024 * 1024 bytes."""
+    total = 0
+    for entry in (node.data / 'pg_wal').iterdir():
+        if re.fullmatch('[0-9A-F]{24}', entry.name):
+            try:
+                total += entry.stat().st_size
+            except FileNotFoundError:  # removed by a checkpoint meanwhile
+                pass
+    return total >> 20
+
+
+def write_round(primary: PatroniNode, replicas: Sequence[PatroniNode], follow: Sequence[PatroniNode] = (),
+                held: Collection[str] = (), settle: float = 6, timeout: float = 60) -> Dict[str, int]:
+    """Write a round of WAL, and let everyone remove what nothing holds any more.
+
+    :param replicas: who replays it.
+    :param follow: those of them on which the slots of all members here are expected to get as far as the round went.
+    :param held: names of slots that are not.
+    :param settle: seconds that Patroni has to move the slots when nobody is expected to.
+    :param timeout: seconds to wait for each replica at most.
+    :returns: what WAL takes up on each node then, in MB, by name.
+    :raises LabError: when a replica does not replay it, or the slots of one of `follow` don't get there.
+    """
+    query(primary, 'CREATE TABLE IF NOT EXISTS wal (at timestamptz)')
+    for _ in range(ROUND // 16):
+        query(primary, 'INSERT INTO wal VALUES (now())')
+        query(primary, 'SELECT pg_switch_wal()')
+    query(primary, 'CHECKPOINT')
+    reached = position(primary)
+    for node in replicas:
+        wait_until(lambda: position(node) >= reached, timeout, '{0} to replay'.format(node.name), interval=0.2)
+    for node in follow:
+        moving = {slot_name(other.name) for other in (primary, *replicas) if other is not node} - set(held)
+        try:
+            wait_until(lambda: all((slots(node)[name].restart_lsn or 0) >= reached for name in moving), timeout,
+                       'the slots on {0} to get to {1}'.format(node.name, reached), interval=0.2)
+        except LabError as e:
+            raise LabError('{0}; they are {1}'.format(e, slots(node))) from None
+    if not follow:
+        time.sleep(settle)
+    for node in replicas:
+        query(node, 'CHECKPOINT')
+    return {node.name: wal_size(node) for node in (primary, *replicas)}
+
+
+def read_key(etcd: EtcdCluster, name: str, scope: str = 'lab') -> Any:
+    """Read one key of a Patroni cluster: ``'status'``, ``'members/node1'``.
+
+    :returns: its value out of JSON, None when there is no such key.
+    """
+    i = next(i for i, member in enumerate(etcd.members) if member.running)
+    found = etcd.call(i, 'kv/range', {'key': b64('/service/{0}/{1}'.format(scope, name))})[1].get('kvs')
+    return json.loads(b64decode(found[0]['value'])) if found else None
