@@ -18,6 +18,7 @@ from .processes import LabError, remove_folder, scratch_folder, wait_until
 __all__ = ['Monitor', 'PatroniCluster', 'PatroniNode', 'unprivileged_user']
 
 T = TypeVar('T')
+Cluster = TypeVar('Cluster', bound='PatroniCluster')
 
 
 class PatroniCluster:
@@ -52,7 +53,7 @@ class PatroniCluster:
         self._env = env
         self._folder: Optional[Path] = None
 
-    def __enter__(self) -> 'PatroniCluster':
+    def __enter__(self: Cluster) -> Cluster:
         self.start()
         return self
 

@@ -73,17 +73,16 @@ def wal_size(node: PatroniNode) -> int:
     return total >> 20
 
 
-def write_round(primary: PatroniNode, replicas: Sequence[PatroniNode], follow: Sequence[PatroniNode] = (),
-                held: Collection[str] = (), settle: float = 6, timeout: float = 60) -> Dict[str, int]:
+def write_round(primary: PatroniNode, replicas: Sequence[PatroniNode], follow: Mapping[PatroniNode, Collection[str]],
+                settle: float = 6, timeout: float = 60) -> Dict[str, int]:
     """Write a round of WAL, and let everyone remove what nothing holds any more.
 
     :param replicas: who replays it.
-    :param follow: those of them on which the slots of all members here are expected to get as far as the round went.
-    :param held: names of slots that are not.
-    :param settle: seconds that Patroni has to move the slots when nobody is expected to.
+    :param follow: replicas with the names of those of their slots that are expected to get as far as the round went.
+    :param settle: seconds that Patroni has to move slots when none are expected to.
     :param timeout: seconds to wait for each replica at most.
     :returns: what WAL takes up on each node then, in MB, by name.
-    :raises LabError: when a replica does not replay it, or the slots of one of `follow` don't get there.
+    :raises LabError: when a replica does not replay it, or the slots in `follow` don't get there.
     """
     query(primary, 'CREATE TABLE IF NOT EXISTS wal (at timestamptz)')
     for _ in range(ROUND // 16):
@@ -93,11 +92,15 @@ def write_round(primary: PatroniNode, replicas: Sequence[PatroniNode], follow: S
     reached = position(primary)
     for node in replicas:
         wait_until(lambda: position(node) >= reached, timeout, '{0} to replay'.format(node.name), interval=0.2)
-    for node in follow:
-        moving = {slot_name(other.name) for other in (primary, *replicas) if other is not node} - set(held)
+
+    def there(node: PatroniNode, names: Collection[str]) -> bool:
+        found = slots(node)
+        return all(name in found and (found[name].restart_lsn or 0) >= reached for name in names)
+
+    for node, names in follow.items():
         try:
-            wait_until(lambda: all((slots(node)[name].restart_lsn or 0) >= reached for name in moving), timeout,
-                       'the slots on {0} to get to {1}'.format(node.name, reached), interval=0.2)
+            wait_until(lambda: there(node, names), timeout,
+                       'slots {0} on {1} to get to {2}'.format(sorted(names), node.name, reached), interval=0.2)
         except LabError as e:
             raise LabError('{0}; they are {1}'.format(e, slots(node))) from None
     if not follow:
