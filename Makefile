@@ -11,12 +11,12 @@ help:  ## list the targets
 demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, stock Patroni failing, ours running
 	$(BIN)/python -m lab.demo
 
-test: lint test-unit test-etcd test-patroni test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 12 minutes)
+test: lint test-unit test-etcd test-patroni test-mixed test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 13 minutes)
 
 lint: $(VENV)/installed  ## flake8, and mypy in strict mode
 	$(BIN)/flake8
 	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit tests/upstream_patches
-	set -e; for kind in etcd patroni soak patches; do $(BIN)/mypy tests/$$kind; done
+	set -e; for kind in etcd patroni soak patches mixed; do $(BIN)/mypy tests/$$kind; done
 
 # pytest is run as a program: as a module it would take the package from the source tree, not the installed wheel.
 test-unit: $(VENV)/installed  ## no servers
@@ -27,6 +27,9 @@ test-etcd: $(VENV)/installed  ## real etcd
 
 test-patroni: $(VENV)/installed  ## the newest Patroni with PostgreSQL, and how it finds the class
 	$(BIN)/pytest -q tests/patroni
+
+test-mixed: $(VENV)/installed  ## releases of Patroni side by side: pg_wal of a replica on 4.0.2 under a leader on 3.2.1 (a minute)
+	$(BIN)/pytest -q tests/mixed/test_replica_wal.py
 
 test-oldest: $(VENV)/installed  ## unit and etcd tests, and Patroni's own, under Debian 12's Patroni and urllib3 1.26
 	$(BIN)/python -m lab.matrix 3.0.2+1.26
@@ -54,6 +57,9 @@ matrix: $(VENV)/installed  ## the same as test-oldest for every release line of 
 soak: $(VENV)/installed  ## every order of upgrade, rollback and loss of etcd members under a running Patroni (about an hour)
 	$(BIN)/pytest -q tests/soak
 
+soak-mixed: $(VENV)/installed  ## test-mixed through switchovers, upgrades, outages and odd members (about 15 minutes)
+	$(BIN)/pytest -q tests/mixed
+
 bench: $(VENV)/installed  ## what a call costs: stock, this package and bare HTTP clients (about 5 minutes)
 	$(BIN)/python -m bench
 
@@ -73,5 +79,5 @@ $(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test lint test-unit test-etcd test-patroni test-oldest test-upstream test-upstream-patches test-patched \
-	test-patches patches matrix soak bench bench-scale clean
+.PHONY: help demo test lint test-unit test-etcd test-patroni test-mixed test-oldest test-upstream test-upstream-patches \
+	test-patched test-patches patches matrix soak soak-mixed bench bench-scale clean

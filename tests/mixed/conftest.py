@@ -1,0 +1,55 @@
+"""Real releases of Patroni side by side; what WAL took up is printed at the end and kept in the lab's cache."""
+import contextlib
+import json
+
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Sequence
+
+import pytest
+
+from lab import CACHE
+from lab.apt import locked
+from lab.etcd import EtcdCluster
+from lab.mixed import MixedCluster
+
+FILE = CACHE / 'mixed.json'
+
+_session: Dict[str, Dict[str, Any]] = {}
+
+
+def _note(what: str, cluster: MixedCluster, releases: Sequence[str]) -> None:
+    release_of = {node.name: release for node, release in zip(cluster.nodes, releases)}
+    names = list(dict.fromkeys(name for sizes in cluster.rounds for name in sizes))
+    if names:
+        _session[what] = {'{0} {1}'.format(release_of.get(name, ''), name).strip():
+                          [sizes.get(name) for sizes in cluster.rounds] for name in names}
+
+
+@contextlib.contextmanager
+def _run(what: str, releases: Sequence[str], etcd: Sequence[str] = ('3.5',), **options: Any) -> Iterator[MixedCluster]:
+    with EtcdCluster(etcd) as members, MixedCluster(releases, members, **options) as cluster:
+        yield cluster
+        _note(what, cluster, releases)
+
+
+@pytest.fixture(scope='session')
+def mixed() -> Callable[..., ContextManager[MixedCluster]]:
+    """Start a `MixedCluster`: ``with mixed('what is done', releases) as cluster``, options as there."""
+    return _run
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what WAL took up on each node, and keep it together with what earlier runs saw."""
+    if not _session:
+        return
+    terminalreporter.section('MB of WAL after each round')
+    for what, nodes in _session.items():
+        terminalreporter.write_line(what)
+        for name, sizes in nodes.items():
+            cells: List[str] = ['-' if size is None else str(size) for size in sizes]
+            terminalreporter.write_line('  {0:<24} {1}'.format(name, ' '.join('{0:>4}'.format(cell) for cell in cells)))
+    with locked():
+        known = json.loads(FILE.read_text()) if FILE.exists() else {}
+        known.update(_session)
+        partial = FILE.with_suffix('.part')
+        partial.write_text(json.dumps(known, indent=1))
+        partial.rename(FILE)

@@ -1,0 +1,120 @@
+"""Members that are not plain replicas: their slots on a replica on Patroni 4.0.2 with this package."""
+import re
+
+from typing import Any, Callable
+
+from lab import wal
+from lab.mixed import StandbyCluster
+from lab.processes import wait_until
+
+RELEASES = ['3.2.1', '4.0.2+package', '4.0.3']
+
+
+def test_cascading_replicas(mixed: Callable[..., Any]) -> None:
+    """Slots of replicas that stream from another replica move as well, and hold when these are down."""
+    with mixed('cascading replicas', RELEASES) as cluster:
+        _, ours, control = cluster.nodes
+        below_ours = cluster.join('4.0.2+package', 'below-ours', {'tags': {'replicatefrom': ours.name}})
+        below_control = cluster.join('4.0.3', 'below-control', {'tags': {'replicatefrom': control.name}})
+        for _ in range(4):
+            last = cluster.round(follow=[ours, control, below_ours, below_control])
+            assert abs(last[ours.name] - last[control.name]) <= wal.ROUND, cluster.rounds
+            assert abs(last[below_ours.name] - last[below_control.name]) <= wal.ROUND, cluster.rounds
+        for stopped, name in ((below_ours, 'below_ours'), (below_control, 'below_control')):
+            stopped.stop()
+            wait_until(lambda: 'xlog_location' not in (wal.read_key(cluster.etcd, 'members/' + stopped.name) or {}),
+                       60, 'the member to be known as stopped')
+            cluster.round(follow=[ours], held=[name])
+            held = wal.slots(ours)[name].restart_lsn
+            assert held
+            cluster.round(follow=[ours], held=[name])
+            assert wal.slots(ours)[name].restart_lsn == held
+            stopped.start()
+            wait_until(lambda: stopped.role() == 'replica', 60, 'the member to be back')
+            cluster.round(follow=[ours, control])
+            assert (wal.slots(ours)[name].restart_lsn or 0) > held
+
+
+def test_nostream_member(mixed: Callable[..., Any]) -> None:
+    """A member that does not stream gets no slot, and the others go on."""
+    with mixed('nostream member', RELEASES) as cluster:
+        _, ours, control = cluster.nodes
+        apart = cluster.join('4.0.3', 'apart', {'tags': {'nostream': True}})
+        for _ in range(3):
+            last = cluster.round(follow=[ours, control], without=[apart])
+            assert abs(last[ours.name] - last[control.name]) <= wal.ROUND, cluster.rounds
+            assert apart.name not in wal.slots(ours)
+        assert wal.position(apart) < wal.position(ours)
+
+
+def test_members_that_share_a_slot(mixed: Callable[..., Any]) -> None:
+    """A slot that two names fold to holds for the member that is behind: the one that can't get hold of its slot."""
+    with mixed('names that fold to one slot', RELEASES) as cluster:
+        _, ours, control = cluster.nodes
+        first = cluster.join('3.2.1', 'node-9')
+        cluster.round(follow=[ours, control])
+        second = cluster.join('3.2.1', 'node.9')
+        wait_until(lambda: wal.read_key(cluster.etcd, 'members/' + second.name).get('xlog_location'), 60,
+                   'the second to tell how far it is')
+        for _ in range(3):
+            cluster.round(follow=[ours], held=['node_9'], without=[second])
+        assert wal.position(second) < wal.position(first)
+        held = wal.slots(ours)['node_9'].restart_lsn
+        assert held and held <= wal.position(second)
+        second.stop()
+        # its key goes when the ttl is over
+        wait_until(lambda: wal.read_key(cluster.etcd, 'members/' + second.name) is None, 180, 'the second to be gone')
+        cluster.round(follow=[ours, control])
+
+
+def test_standby_cluster(mixed: Callable[..., Any]) -> None:
+    """The leader on 3.2.1 is a standby leader: the slots of its cluster move on our replica."""
+    with mixed('source of a standby cluster', ['4.1.5']) as source, StandbyCluster(source, RELEASES) as cluster:
+        leader, ours, control = cluster.nodes
+        for _ in range(5):
+            last = cluster.round(follow=[ours, control])
+            assert abs(last[ours.name] - last[control.name]) <= wal.ROUND, cluster.rounds
+        assert ours.log_text().count('INFO: Leader {0} runs Patroni 3.2.1'.format(leader.name)) == 1
+        assert set(wal.read_key(cluster.etcd, 'status', cluster.scope)) == {'optime'}
+
+
+def test_lost_slot(mixed: Callable[..., Any]) -> None:
+    """A slot that is lost is reported once, with the statement that helps, and the others go on.
+
+    4.0.3 shows what happens otherwise: it fails in each HA loop, and no slot moves any more.
+    """
+    lost = "ERROR: Replication slot 'away' is lost"
+    with mixed('a lost slot', RELEASES) as cluster:
+        _, ours, control = cluster.nodes
+        away = cluster.join('3.2.1', 'away')
+        # A Patroni that finds the members there has them in the order of their names, and fails at the lost slot
+        # before it gets to the others.
+        for node in (ours, control):
+            node.config['postgresql']['parameters']['max_slot_wal_keep_size'] = '128MB'
+            node.restart()
+        cluster.wait_replicas()
+        cluster.round(follow=[ours, control])
+        away.stop()
+        while not all(wal.slots(node)[away.name].wal_status == 'lost' for node in (ours, control)):
+            cluster.round(follow=[ours, control], held=[away.name])
+            assert len(cluster.rounds) < 12, wal.slots(ours)
+        del control.config['postgresql']['parameters']['max_slot_wal_keep_size']
+        control.reload()  # or its slots, which do not move, would soon be lost as well
+        wait_until(lambda: wal.query(control, 'SHOW max_slot_wal_keep_size') == [('-1',)], 30, 'the reload')
+        away.start()
+        cluster.wait_log(ours, lost)
+        cluster.wait_log(control, 'TypeError')
+        before = wal.slots(control)
+        for _ in range(2):
+            cluster.round(follow=[ours], held=[away.name])
+        assert {name: slot.restart_lsn for name, slot in wal.slots(control).items()} \
+            == {name: slot.restart_lsn for name, slot in before.items()}
+        assert ours.log_text().count(lost) == 1 and 'TypeError' not in ours.log_text()
+
+        statement = re.findall('is lost: .*(SELECT .*)', ours.log_text())
+        for node in (ours, control):
+            wal.query(node, statement[0])
+        for _ in range(3):
+            last = cluster.round(follow=[ours, control])
+            assert abs(last[ours.name] - last[control.name]) <= wal.ROUND, cluster.rounds
+        assert ours.log_text().count(lost) == 1

@@ -1,0 +1,72 @@
+"""Releases of Patroni side by side while etcd is down, and what the log says of versions that do not go together."""
+from typing import Any, Callable
+
+from lab import wal
+from lab.patroni import Monitor
+from lab.processes import wait_until
+
+WARNS = 'WARNING: Patroni members of different versions: '
+
+
+def test_etcd_outage_with_failsafe_mode(mixed: Callable[..., Any]) -> None:
+    """The primary stays; the slots go on at the latest when etcd is back and the failsafe mode over."""
+    with mixed('etcd down for five rounds, failsafe_mode', ['3.2.1', '4.0.2+package', '4.0.3'], ttl=20,
+               settings={'bootstrap': {'dcs': {'failsafe_mode': True}}}) as cluster, Monitor(cluster) as monitor:
+        leader, ours, control = cluster.nodes
+        cluster.round(follow=[ours, control])
+        status = wal.read_key(cluster.etcd, 'status')
+        cluster.etcd.members[0].kill()
+        cluster.wait_log(leader, 'continue to run as a leader because failsafe mode is enabled')
+        before = wal.slots(ours)
+        for _ in range(5):
+            cluster.round()
+            for name, slot in wal.slots(ours).items():
+                assert (slot.restart_lsn or 0) >= (before[name].restart_lsn or 0), wal.slots(ours)
+        cluster.etcd.members[0].start()
+        for _ in range(3):
+            last = cluster.round(follow=[ours, control])
+        assert abs(last[ours.name] - last[control.name]) <= wal.ROUND, cluster.rounds
+        assert monitor.demotions == monitor.leader_changes == 0
+        after = wal.read_key(cluster.etcd, 'status')
+        assert set(status) == set(after) == {'optime'}, (status, after)
+        assert WARNS + 'leader node1 (3.2.1) beside node2 (4.0.2)' in ours.log_text()
+        assert 'failsafe_mode wants all members at one version' in ours.log_text()
+
+
+def test_etcd_frozen(mixed: Callable[..., Any]) -> None:
+    """An etcd that hangs for as long as a round takes holds the slots up for a while, nothing else."""
+    with mixed('etcd frozen for a round', ['3.2.1', '4.0.2+package', '4.0.3'], ttl=20,
+               settings={'bootstrap': {'dcs': {'failsafe_mode': True}}}) as cluster, Monitor(cluster) as monitor:
+        _, ours, control = cluster.nodes
+        cluster.round(follow=[ours, control])
+        cluster.etcd.members[0].freeze()
+        try:
+            cluster.round()
+        finally:
+            cluster.etcd.members[0].thaw()
+        for _ in range(2):
+            last = cluster.round(follow=[ours, control])
+            assert abs(last[ours.name] - last[control.name]) <= wal.ROUND, cluster.rounds
+        assert monitor.demotions == monitor.leader_changes == 0
+
+
+def test_warning_under_the_newest_release(mixed: Callable[..., Any]) -> None:
+    """A hazard that the DCS can't cure is named under every Patroni: a permanent slot that the leader is silent of.
+
+    WAL on the replica, 4.1.5 with this package, does grow then. It ends with the slot, and the log says so.
+    """
+    with mixed('permanent slot, leader 3.1.2', ['3.1.2', '4.1.5+package'],
+               settings={'bootstrap': {'dcs': {'slots': {'archive': {'type': 'physical'}}}}}) as cluster:
+        leader, replica = cluster.nodes
+        wait_until(lambda: 'archive' in wal.slots(leader) and 'archive' in wal.slots(replica), 60, 'the slot')
+        for _ in range(4):
+            wal.query(leader, "SELECT pg_replication_slot_advance('archive', pg_current_wal_insert_lsn())")
+            cluster.round()
+        sizes = [round_[replica.name] for round_ in cluster.rounds]
+        assert sizes[-1] - sizes[0] >= 2 * wal.ROUND, sizes
+        warnings = [line.split(WARNS)[1] for line in replica.log_text().splitlines() if WARNS in line]
+        assert len(warnings) == 1, warnings
+        assert 'leader node1 (3.1.2) beside node2 (4.1.5)' in warnings[0]
+        assert 'upgrade the leader to 3.2.0' in warnings[0]
+        cluster.edit_config(slots=None)
+        cluster.wait_log(replica, 'INFO: The versions of the Patroni members go together again')

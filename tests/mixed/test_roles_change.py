@@ -1,0 +1,153 @@
+"""Patroni 3.2.1, 4.0.2 with this package and 4.0.3 side by side, while the leader changes."""
+from typing import Any, Callable, List
+
+from lab import wal
+from lab.mixed import MixedCluster
+from lab.node import PatroniNode
+from lab.processes import wait_until
+
+TAKES = 'INFO: Leader {0} runs Patroni 3.2.1, which does not publish'
+STOPS = 'INFO: No longer taking the positions of member slots from the members: leader {0} runs Patroni {1}'
+
+
+def within_a_round(cluster: MixedCluster, ours: PatroniNode, control: PatroniNode) -> None:
+    """Check that after the last round WAL on `ours` takes up what it does on `control`, give or take a round."""
+    last = cluster.rounds[-1]
+    assert abs(last[ours.name] - last[control.name]) <= wal.ROUND, cluster.rounds
+
+
+def test_fifteen_rounds(mixed: Callable[..., Any]) -> None:
+    """Stock grows without end; with this package it is what it is on 4.0.3 and on 3.2.1, for fifteen rounds."""
+    with mixed('15 rounds', ['3.2.1', '4.0.2', '4.0.2+package', '4.0.3', '3.2.1'], etcd=['3.5'] * 3) as cluster:
+        _, stock, ours, control, old = cluster.nodes
+        for _ in range(15):
+            cluster.round(follow=[ours, control])
+            within_a_round(cluster, ours, control)
+            within_a_round(cluster, ours, old)
+        last = cluster.rounds[-1]
+        assert last[stock.name] >= 13 * wal.ROUND and last[ours.name] < 5 * wal.ROUND
+
+
+def test_switched_off(mixed: Callable[..., Any]) -> None:
+    """``member_slots: off`` is stock again, by configuration, after a reload, and from the environment."""
+    with mixed('member_slots: off', ['3.2.1', '4.0.2+package', '4.0.2+package', '4.0.3'],
+               settings={'etcd3': {'member_slots': False}}) as cluster:
+        _, by_config, by_environment, control = cluster.nodes
+        before = wal.slots(by_config)
+        cluster.round(follow=[control])
+        cluster.round(follow=[control])
+        assert wal.slots(by_config) == before
+
+        del by_config.config['etcd3']['member_slots'], by_environment.config['etcd3']['member_slots']
+        by_environment.env['PATRONI_ETCD3_MEMBER_SLOTS'] = 'off'
+        by_config.reload()
+        by_environment.restart()
+        cluster.wait_replicas()
+        before = wal.slots(by_environment)
+        cluster.round(follow=[by_config, control])
+        within_a_round(cluster, by_config, control)
+        cluster.round(follow=[by_config, control])
+        assert wal.slots(by_environment) == before
+        assert not any('Taking them from the members' in line for line in by_environment.log_text().splitlines())
+
+        by_config.config['etcd3']['member_slots'] = 'off'
+        by_config.reload()
+        cluster.wait_log(by_config, STOPS.format('node1', '3.2.1'))
+        before = wal.slots(by_config)
+        cluster.round(follow=[control])
+        assert wal.slots(by_config) == before
+
+
+def test_switchover_and_back(mixed: Callable[..., Any]) -> None:
+    """A leader on 4.x publishes the positions itself, and the package keeps out of it until an older one leads again.
+
+    What a leader with this package writes to ``/status`` are the positions of its slots.
+    """
+    with mixed('switchover and back', ['3.2.1', '4.0.2+package', '4.0.3']) as cluster:
+        old, ours, control = cluster.nodes
+        cluster.round(follow=[ours, control])
+
+        cluster.switchover(control)
+        cluster.wait_log(ours, STOPS.format(control.name, '4.0.3'))
+        for _ in range(3):
+            cluster.round(follow=[ours])
+        within_a_round(cluster, ours, control)
+
+        cluster.switchover(old)
+        for _ in range(3):
+            cluster.round(follow=[ours, control])
+            within_a_round(cluster, ours, control)
+        assert ours.log_text().count(TAKES.format(old.name)) == 2
+        assert set(wal.read_key(cluster.etcd, 'status')) == {'optime'}
+
+        cluster.switchover(ours)
+        cluster.wait_log(ours, STOPS.format(ours.name, '4.0.2'))
+        published: List[Any] = []
+        for _ in range(2):
+            cluster.round(follow=[control])
+            wait_until(lambda: is_published(cluster, ours, published), 30, '/status to be that of the slots')
+        cluster.switchover(old)
+        for _ in range(3):
+            cluster.round(follow=[ours, control])
+            within_a_round(cluster, ours, control)
+
+
+def is_published(cluster: MixedCluster, leader: PatroniNode, seen: List[Any]) -> bool:
+    """Whether ``/status`` has the positions of the leader's slots, and of nothing else beside its own.
+
+    :param seen: each content of ``/status`` that was looked at is put here.
+    """
+    seen.append(wal.read_key(cluster.etcd, 'status'))
+    positions = dict(seen[-1].get('slots') or {})
+    positions.pop(leader.name, None)
+    return positions == {name: slot.restart_lsn for name, slot in wal.slots(leader).items()}
+
+
+def test_leader_upgraded_in_pause(mixed: Callable[..., Any]) -> None:
+    """The leader goes to 4.1.5 with PostgreSQL running on: the package steps back, and the slots go on."""
+    with mixed('leader upgraded in pause', ['3.2.1', '4.0.2+package', '4.0.3']) as cluster:
+        leader, ours, control = cluster.nodes
+        for _ in range(2):
+            cluster.round(follow=[ours, control])
+        cluster.upgrade_in_pause(leader, '4.1.5')
+        cluster.wait_log(ours, STOPS.format(leader.name, '4.1.5'))
+        for _ in range(4):
+            cluster.round(follow=[ours, control])
+            within_a_round(cluster, ours, control)
+        assert cluster.primary() is leader
+
+
+def test_leader_of_unknown_version(mixed: Callable[..., Any]) -> None:
+    """A leader whose member key has no version is left to Patroni, as 4.0.3 leaves it: no slot moves."""
+    with mixed('leader of unknown version', ['3.2.1', '4.0.2+package', '4.0.3']) as cluster:
+        leader, ours, control = cluster.nodes
+        cluster.round(follow=[ours, control])
+        (leader.folder / 'sitecustomize.py').write_text(WITHOUT_VERSION)
+        leader.env['PYTHONPATH'] = str(leader.folder)
+        cluster.upgrade_in_pause(leader, '3.2.1')
+        cluster.wait_log(ours, STOPS.format(leader.name, 'of an unknown version'))
+        assert 'version' not in wal.read_key(cluster.etcd, 'members/' + leader.name)
+        before = wal.slots(ours), wal.slots(control)
+        for _ in range(2):
+            cluster.round()
+        assert (wal.slots(ours), wal.slots(control)) == before
+        del leader.env['PYTHONPATH']
+        cluster.upgrade_in_pause(leader, '3.2.1')
+        cluster.round(follow=[ours, control])
+        assert ours.log_text().count(TAKES.format(leader.name)) == 2
+
+
+WITHOUT_VERSION = """\
+# A Patroni that does not tell its version.
+from patroni.dcs.etcd3 import Etcd3
+
+stock = Etcd3.touch_member
+
+
+def touch_member(self, data):
+    data.pop('version', None)
+    return stock(self, data)
+
+
+Etcd3.touch_member = touch_member
+"""
