@@ -1,0 +1,54 @@
+"""What operators can do without this package, with stock Patroni 4.0.2: see docs/mixed-versions.md."""
+from typing import Any, Callable
+
+from lab import wal
+from lab.processes import wait_until
+
+
+def test_work_arounds(mixed: Callable[..., Any]) -> None:
+    """The work-arounds do what the page says: each ends the growth, and without it WAL grows again.
+
+    One replica has the tag ``nofailover`` throughout; the others are tried one after the other on a second one.
+    """
+    with mixed('work-arounds, stock', ['3.2.1', '4.0.2']) as cluster:
+        leader, stock = cluster.nodes
+        tagged = cluster.join('4.0.2', settings={'tags': {'nofailover': True}})
+
+        def grows() -> None:
+            before = wal.slots(stock)
+            for _ in range(5):
+                last = cluster.round()
+            assert wal.slots(stock) == before
+            assert last[stock.name] - last[tagged.name] > wal.ROUND, cluster.rounds
+
+        def bounded() -> None:
+            for _ in range(2):
+                last = cluster.round()
+            assert abs(last[stock.name] - last[tagged.name]) <= wal.ROUND, cluster.rounds
+
+        grows()
+        assert not wal.slots(tagged)
+
+        # the first aid: slots that are stuck are dropped by hand, and Patroni makes them anew further on
+        before = wal.slots(stock)
+        for name in before:
+            wal.query(stock, "SELECT pg_drop_replication_slot('{0}')".format(name))
+        wait_until(lambda: wal.slots(stock).keys() == before.keys(), 30, 'the slots to be made anew')
+        assert all((wal.slots(stock)[name].restart_lsn or 0) > (slot.restart_lsn or 0)
+                   for name, slot in before.items())
+        full = cluster.rounds[-1][stock.name]
+        assert cluster.round()[stock.name] < full  # it goes with the next checkpoint, first on the leader, then here
+        grows()
+
+        # the members are declared as permanent slots, whose positions a leader from 3.2.0 on publishes
+        cluster.edit_config(slots={node.name: {'type': 'physical'} for node in cluster.nodes})
+        wait_until(lambda: wal.slot_name(leader.name) in (wal.read_key(cluster.etcd, 'status').get('slots') or {}), 30,
+                   'the leader to publish positions')
+        bounded()
+        cluster.edit_config(slots=None)
+        wait_until(lambda: 'slots' not in wal.read_key(cluster.etcd, 'status'), 30, 'the leader to publish no more')
+        grows()
+
+        cluster.edit_config(member_slots_ttl=0)
+        wait_until(lambda: not wal.slots(stock), 30, 'the slots to be dropped')
+        bounded()
