@@ -8,6 +8,7 @@ import pytest
 
 from lab import wal
 from lab.mixed import MixedCluster
+from lab.node import PatroniNode
 from lab.processes import wait_until
 
 ROUNDS = 5
@@ -71,6 +72,20 @@ def test_status_is_what_the_leader_writes(cluster: MixedCluster, statuses: List[
     statuses.append(wal.read_key(cluster.etcd, 'status'))
     assert all(set(status) == {'optime'} for status in statuses), statuses
     assert statuses[-1]['optime'] > statuses[0]['optime']
+
+
+def test_rest_api_is_that_of_stock(cluster: MixedCluster) -> None:
+    """``GET /cluster`` tells the same with this package and without, and so do the other documents on the cluster."""
+    _, stock, ours, _ = cluster.nodes
+
+    def told(node: PatroniNode, path: str) -> Any:
+        answer = node.rest('GET', path)
+        if answer and path == '/cluster':
+            answer[1]['members'].sort(key=lambda member: str(member['name']))
+        return answer
+
+    for path in ('/cluster', '/config', '/history', '/failsafe'):
+        wait_until(lambda: told(ours, path) == told(stock, path), 60, 'the same answer to GET ' + path)
 
 
 def test_log_says_it_once(cluster: MixedCluster) -> None:

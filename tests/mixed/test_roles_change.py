@@ -1,9 +1,13 @@
 """Patroni 3.2.1, 4.0.2 with this package and 4.0.3 side by side, while the leader changes."""
+import os
+import signal
+
+from pathlib import Path
 from typing import Any, Callable, List
 
 from lab import wal
 from lab.mixed import MixedCluster
-from lab.node import PatroniNode
+from lab.node import PatroniNode, descendants
 from lab.processes import wait_until
 
 TAKES = 'INFO: Leader {0} runs Patroni 3.2.1, which does not publish'
@@ -115,6 +119,31 @@ def test_leader_upgraded_in_pause(mixed: Callable[..., Any]) -> None:
             cluster.round(follow=[ours, control])
             within_a_round(cluster, ours, control)
         assert cluster.primary() is leader
+
+
+def test_failover_with_a_member_behind(mixed: Callable[..., Any]) -> None:
+    """The slot of a member that is behind holds what it needs: when the primary dies, it catches up from our replica.
+
+    The member is behind by more than ``wal_keep_size``, so nothing but the slot keeps its WAL.
+    """
+    with mixed('failover with a member behind', ['3.2.1', '4.0.2+package', '3.2.1'], ttl=20) as cluster:
+        primary, ours, behind = cluster.nodes
+        cluster.round(follow=[ours])
+        receiver = next(pid for pid in descendants(behind.postmaster_pid() or 0)
+                        if b'walreceiver' in Path('/proc/{0}/cmdline'.format(pid)).read_bytes())
+        os.kill(receiver, signal.SIGSTOP)
+        try:
+            for _ in range(4):
+                cluster.round(follow=[ours], held=[behind.name], without=[behind])
+            held = wal.slots(ours)[behind.name].restart_lsn
+            assert held and held <= wal.position(behind)
+            assert wal.position(ours) - held > 3 * wal.ROUND << 20
+            primary.kill()
+            assert cluster.wait_primary() is ours
+        finally:
+            os.kill(receiver, signal.SIGCONT)
+        cluster.wait_replicas()
+        wait_until(lambda: wal.position(behind) >= wal.position(ours), 60, 'the member to catch up')
 
 
 def test_leader_of_unknown_version(mixed: Callable[..., Any]) -> None:
