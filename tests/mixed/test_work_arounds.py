@@ -52,3 +52,26 @@ def test_work_arounds(mixed: Callable[..., Any]) -> None:
         cluster.edit_config(member_slots_ttl=0)
         wait_until(lambda: not wal.slots(stock), 30, 'the slots to be dropped')
         bounded()
+
+
+def test_ways_out(mixed: Callable[..., Any]) -> None:
+    """What ends it for good, on replicas where WAL has piled up, each in pause with PostgreSQL running on.
+
+    This package put beside 4.0.2 on one, 4.0.3 on another one, and at last 4.1.5 on the leader.
+    """
+    with mixed('ways out: package on node2, 4.0.3 on node3, leader on 4.1.5', ['3.2.1', '4.0.2', '4.0.2', '4.0.2']) \
+            as cluster:
+        leader, with_package, later, stock = cluster.nodes
+        for _ in range(5):
+            full = cluster.round()
+        cluster.upgrade_in_pause(with_package, '4.0.2+package')
+        cluster.upgrade_in_pause(later, '4.0.3')
+        for _ in range(2):
+            last = cluster.round(follow=[with_package, later])
+        for node in (with_package, later):
+            assert last[node.name] <= full[node.name] - 2 * wal.ROUND, cluster.rounds
+        assert last[stock.name] >= full[stock.name] + wal.ROUND, cluster.rounds
+        cluster.upgrade_in_pause(leader, '4.1.5')
+        for _ in range(2):
+            last = cluster.round(follow=[with_package, later, stock])
+        assert abs(last[stock.name] - last[with_package.name]) <= wal.ROUND, cluster.rounds
