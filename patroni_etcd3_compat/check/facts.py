@@ -1,0 +1,227 @@
+"""What the command knows about a cluster, and what it makes of it. Data only: no I/O, nothing of Patroni.
+
+``None`` everywhere means "could not be told", never "no". These classes are also the JSON output (``docs/check.schema.json``),
+so a change here is a change of :data:`SCHEMA`.
+"""
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional
+
+#: Version of the JSON output. Grows when a name changes its meaning or goes; new names do not count.
+SCHEMA = 1
+
+#: Severities of findings, least first. ``unknown``: something that matters could not be told.
+SEVERITIES = ('info', 'unknown', 'warning', 'critical')
+
+
+@dataclass
+class EtcdMember:
+    """One URL of the etcd cluster, and the member behind it as far as it answers."""
+
+    #: base URL that was asked, such as ``http://10.0.0.1:2379``
+    url: str
+    #: it stands in Patroni's configuration (or was given on the command line)
+    configured: bool
+    #: it is a client URL that the members advertise
+    advertised: bool = False
+    #: name and id (hexadecimal) from the member list
+    name: Optional[str] = None
+    id: Optional[str] = None
+    #: versions as ``GET /version`` reports them: of the member, and of the cluster as this member sees it
+    version: Optional[str] = None
+    cluster_version: Optional[str] = None
+    #: gateway prefixes that are served
+    prefixes: List[str] = field(default_factory=list)
+    #: the gateway is on; False: the member is alive and serves no prefix
+    gateway: Optional[bool] = None
+    #: what is spoken there: 'http', 'grpc' (a port without HTTP/1.1), None if nobody answered
+    protocol: Optional[str] = None
+    tls: bool = False
+    #: role in raft
+    leader: Optional[bool] = None
+    learner: Optional[bool] = None
+    raft_term: Optional[int] = None
+    raft_index: Optional[int] = None
+    #: size of the database in bytes
+    db_size: Optional[int] = None
+    #: names of raised alarms, such as 'NOSPACE'
+    alarms: List[str] = field(default_factory=list)
+    #: authentication is on
+    auth: Optional[bool] = None
+    #: seconds until ``GET /version`` was answered
+    seconds: Optional[float] = None
+    #: why it could not be asked, or not everything; never with a password or token in it
+    error: Optional[str] = None
+
+
+@dataclass
+class ListedMember:
+    """An entry of etcd's member list."""
+
+    id: str
+    name: str
+    client_urls: List[str]
+    peer_urls: List[str]
+    learner: bool = False
+
+
+@dataclass
+class Etcd:
+    """The etcd cluster."""
+
+    #: URLs of Patroni's configuration (or the command line), in its order
+    configured: List[str] = field(default_factory=list)
+    #: option ``use_proxies``: Patroni stays with the configured URLs
+    use_proxies: bool = False
+    #: option ``version_prefix``, None if not set or auto
+    version_prefix: Optional[str] = None
+    #: credentials are configured
+    credentials: bool = False
+    #: the member list as one of the members gave it; None if none did
+    listed: Optional[List[ListedMember]] = None
+    #: one entry for each URL, configured and advertised
+    members: List[EtcdMember] = field(default_factory=list)
+
+
+@dataclass
+class Slot:
+    """A replication slot."""
+
+    name: str
+    #: 'physical' or 'logical'
+    type: str
+    active: bool
+    #: position in bytes, None: nothing is kept, or it was lost
+    restart_lsn: Optional[int] = None
+    #: the same at the second sample (``--slots-interval``)
+    later_restart_lsn: Optional[int] = None
+    #: bytes of WAL that it keeps
+    retained: Optional[int] = None
+    xmin: Optional[str] = None
+    catalog_xmin: Optional[str] = None
+    #: as in pg_replication_slots, PostgreSQL 13 and later: 'reserved', 'extended', 'unreserved', 'lost'
+    wal_status: Optional[str] = None
+
+
+@dataclass
+class Postgres:
+    """What PostgreSQL itself tells on one Patroni member."""
+
+    #: such as '15.6'
+    version: Optional[str] = None
+    in_recovery: Optional[bool] = None
+    #: position in bytes: written (primary) or received and replayed (replica)
+    position: Optional[int] = None
+    slots: List[Slot] = field(default_factory=list)
+    #: bytes in pg_wal
+    wal_size: Optional[int] = None
+    #: settings in bytes
+    max_wal_size: Optional[int] = None
+    wal_keep_size: Optional[int] = None
+    max_slot_wal_keep_size: Optional[int] = None
+    #: bytes, where the server tells
+    free_disk: Optional[int] = None
+    #: why it could not be asked
+    error: Optional[str] = None
+
+
+@dataclass
+class PatroniMember:
+    """One Patroni member, from the DCS and from its REST API."""
+
+    name: str
+    #: it has a key in the DCS
+    in_dcs: bool = True
+    #: 'leader', 'standby_leader', 'replica', 'sync_standby', 'quorum_standby'
+    role: Optional[str] = None
+    #: as Patroni reports it, such as 'running' or 'streaming'
+    state: Optional[str] = None
+    #: version of Patroni
+    version: Optional[str] = None
+    #: version of PostgreSQL, such as '15.6'
+    postgres_version: Optional[str] = None
+    timeline: Optional[int] = None
+    #: position in bytes, as the member reports it, and at the second sample
+    position: Optional[int] = None
+    later_position: Optional[int] = None
+    #: bytes behind the leader
+    lag: Optional[int] = None
+    tags: Dict[str, Any] = field(default_factory=dict)
+    api_url: Optional[str] = None
+    #: ``host:port`` of PostgreSQL
+    postgres_address: Optional[str] = None
+    #: why the REST API did not answer; None if it did
+    error: Optional[str] = None
+    postgres: Optional[Postgres] = None
+
+
+@dataclass
+class Patroni:
+    """The Patroni cluster."""
+
+    scope: str
+    namespace: str = '/service'
+    #: name of the leader, None if the key is not there
+    leader: Optional[str] = None
+    #: ``patronictl pause`` is on
+    paused: Optional[bool] = None
+    #: the dynamic configuration, what matters here of it: ttl, loop_wait, retry_timeout, failsafe_mode, member_slots_ttl,
+    #: slots (permanent_slots, permanent_replication_slots), ignore_slots, synchronous_mode, standby_cluster, use_slots
+    config: Dict[str, Any] = field(default_factory=dict)
+    #: names and positions (bytes) of slots in the key ``/status``
+    published_slots: Dict[str, int] = field(default_factory=dict)
+    members: List[PatroniMember] = field(default_factory=list)
+    #: why nothing could be read from the DCS
+    error: Optional[str] = None
+
+
+@dataclass
+class Node:
+    """This machine, and the Python that the command runs in."""
+
+    #: name of the Patroni member in the configuration
+    name: Optional[str] = None
+    #: section of the DCS in the configuration
+    section: Optional[str] = None
+    #: what serves section etcd3 in this Python: 'package', 'patch' or 'stock'
+    serves: Optional[str] = None
+    #: release of this package, or of the modules in a patched Patroni
+    compat: Optional[str] = None
+    patroni: Optional[str] = None
+    urllib3: Optional[str] = None
+    python: Optional[str] = None
+
+
+@dataclass
+class Facts:
+    """Everything that was collected."""
+
+    #: time of collection, ISO 8601 with zone
+    taken: str
+    #: how long it took
+    seconds: float
+    etcd: Etcd
+    #: None without a configuration of Patroni (``--endpoints``)
+    patroni: Optional[Patroni] = None
+    node: Node = field(default_factory=Node)
+    #: seconds between the two samples of the slots, None: one sample
+    slots_interval: Optional[float] = None
+
+
+@dataclass
+class Finding:
+    """Something to know about the cluster."""
+
+    #: identifier, for ``--only`` and ``--ignore``
+    id: str
+    #: one of :data:`SEVERITIES`
+    severity: str
+    #: which member or what, such as 'etcd infra1 (http://10.0.0.1:2379)' or 'node2'
+    where: str
+    #: what was seen there
+    seen: str
+    #: what follows from it
+    consequence: str
+    #: what to do
+    remedy: str
+    #: a page with more about it
+    link: str
