@@ -6,9 +6,10 @@ module; the figures were measured on real servers (3.2.26, 3.3.25, 3.4.23, 3.5.1
 """
 import re
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
 Version = Tuple[int, int, int]
+Minor = Tuple[int, int]
 
 #: Values of ``version_prefix`` that name a prefix, newest first.
 PREFIXES: Tuple[str, ...] = ('/v3', '/v3beta', '/v3alpha')
@@ -45,6 +46,55 @@ GATEWAYS: Tuple[Gateway, ...] = (
 )
 
 
+class Line(NamedTuple):
+    """A release line of etcd: what a rolling upgrade to it asks for, and how long it is looked after."""
+
+    minor: Minor
+    #: the oldest release that a rolling upgrade to this line may start from; always of the line before
+    upgrade_from: Version
+    #: such an upgrade is allowed with authentication on
+    upgrade_with_auth: bool
+    #: etcd's page about it
+    guide: str
+    #: ISO date of the end of support; ``None``: there was none yet
+    end_of_life: Optional[str]
+    #: where that date comes from
+    end_source: str
+
+
+_GUIDE = 'https://etcd.io/docs/v3.{0}/upgrades/upgrade_3_{1}/'
+_ENDS = 'https://github.com/endoflife-date/endoflife.date/blob/master/products/etcd.md'
+_POLICY = 'https://etcd.io/docs/v3.6/op-guide/versioning/'
+
+#: Oldest first. Upgrades from a release before ``upgrade_from`` fail or leave wrong members behind (3.5 -> 3.6: members
+#: that were removed come back). 3.5 is looked after for a year from 3.7.0 (2026-07-08) on.
+LINES: Tuple[Line, ...] = (
+    Line((3, 1), (3, 0, 0), True, _GUIDE.format(6, 1), '2018-10-10', _ENDS),
+    Line((3, 2), (3, 1, 0), True, _GUIDE.format(6, 2), '2021-03-28', _ENDS),
+    Line((3, 3), (3, 2, 0), True, _GUIDE.format(6, 3), '2021-10-15', _ENDS),
+    Line((3, 4), (3, 3, 0), True, _GUIDE.format(6, 4), '2026-06-01', 'https://etcd.io/blog/2026/june-patch-release/'),
+    Line((3, 5), (3, 4, 0), False, _GUIDE.format(5, 5), '2027-07-08', 'https://etcd.io/blog/2026/etcd-370-beta/'),
+    Line((3, 6), (3, 5, 26), True, _GUIDE.format(6, 6), None, _POLICY),
+    Line((3, 7), (3, 6, 11), True, _GUIDE.format(7, 7), None, _POLICY),
+)
+
+#: First releases of a line that want a token for the member list and the keepalive of a lease when authentication is on
+#: (CVE-2026-33413, etcd's advisory GHSA-q8m4-xhhv-38mg), and the first that let others than admins have the list again
+#: (etcd-io/etcd#21549 to #21551). Lines after these do both from the start.
+GUARD_SINCE: Mapping[Minor, Tuple[Version, Version]] = {
+    (3, 4): ((3, 4, 42), (3, 4, 43)),
+    (3, 5): ((3, 5, 28), (3, 5, 29)),
+    (3, 6): ((3, 6, 9), (3, 6, 10)),
+}
+
+#: etcd knows transactions inside of transactions from this release on (etcd-io/etcd#7857).
+NESTED_SINCE: Version = (3, 3, 0)
+
+#: Errors have no key ``error`` from this release on; builds of distributions may be without it in 3.5 already.
+NO_ERROR_KEY_SINCE: Version = (3, 6, 0)
+NO_ERROR_KEY_MAYBE_SINCE: Version = (3, 5, 0)
+
+
 def parse_version(text: Any) -> Optional[Version]:
     """Read a version as etcd reports it.
 
@@ -65,6 +115,34 @@ def gateway_of(version: Version) -> Optional[Gateway]:
     :returns: its row of :data:`GATEWAYS` or ``None`` if the release is older than :data:`OLDEST`.
     """
     return next((gateway for gateway in GATEWAYS if version >= gateway.since), None)
+
+
+def line_of(version: Version) -> Optional[Line]:
+    """Look up the release line of an etcd release.
+
+    :param version: version of a member or of the cluster.
+
+    :returns: its row of :data:`LINES` or ``None`` if there is none, as for 3.0 and for lines to come.
+    """
+    return next((line for line in LINES if line.minor == version[:2]), None)
+
+
+def wants_token_for_list(version: Version) -> bool:
+    """Tell whether a member wants a token for the member list when authentication is on.
+
+    :param version: version of the member itself.
+    """
+    first, _ = GUARD_SINCE.get(version[:2], (None, None))
+    return version >= first if first else version[:2] > max(GUARD_SINCE)
+
+
+def lists_for_admins_only(version: Version) -> bool:
+    """Tell whether a member gives the member list to admins only when authentication is on.
+
+    :param version: version of the member itself.
+    """
+    first, again = GUARD_SINCE.get(version[:2], (None, None))
+    return first is not None and again is not None and first <= version < again
 
 
 def parse_version_prefix(value: Any) -> Optional[str]:

@@ -1,7 +1,8 @@
 """The table of etcd releases and the readers around it."""
 import pytest
 
-from patroni_etcd3_compat.versions import gateway_of, parse_version, parse_version_prefix
+from patroni_etcd3_compat.versions import (gateway_of, line_of, LINES, lists_for_admins_only, parse_version,
+                                           parse_version_prefix, wants_token_for_list)
 
 
 @pytest.mark.parametrize('text, version', [
@@ -57,3 +58,30 @@ def test_any_other_version_prefix_is_refused(value: object) -> None:
     with pytest.raises(ValueError) as e:
         parse_version_prefix(value)
     assert 'version_prefix is {0!r}, allowed are: auto, /v3, /v3beta, /v3alpha'.format(value) == str(e.value)
+
+
+def test_lines_follow_each_other() -> None:
+    """Each release line can be upgraded to from the one before and from no other."""
+    minors = [line.minor for line in LINES]
+    assert minors == sorted(set(minors))
+    for before, line in zip(LINES, LINES[1:]):
+        assert line.upgrade_from[:2] == before.minor
+        assert line.guide.endswith('/upgrade_{0}_{1}/'.format(*line.minor))
+        assert (before.end_of_life or '9') < (line.end_of_life or '99')
+
+
+@pytest.mark.parametrize('text, guarded, admins', [
+    ('3.3.25', False, False), ('3.4.41', False, False), ('3.4.42', True, True), ('3.4.43', True, False),
+    ('3.5.27', False, False), ('3.5.28', True, True), ('3.5.29', True, False),
+    ('3.6.8', False, False), ('3.6.9', True, True), ('3.6.10', True, False), ('3.7.0', True, False)])
+def test_guard_of_the_member_list(text: str, guarded: bool, admins: bool) -> None:
+    """CVE-2026-33413: which releases want a token, and which want an admin's."""
+    version = parse_version(text)
+    assert version and (wants_token_for_list(version), lists_for_admins_only(version)) == (guarded, admins)
+
+
+def test_line_of() -> None:
+    """By major and minor version; nothing for what is not in the table."""
+    line = line_of((3, 5, 16))
+    assert line and line.minor == (3, 5) and not line.upgrade_with_auth
+    assert line_of((3, 0, 17)) is None and line_of((4, 0, 0)) is None
