@@ -1,0 +1,294 @@
+"""The command ``patroni-etcd3-compat``: what it takes on the command line, and what it leaves behind.
+
+Exit status of everything: 0, 1 and 2 are about the cluster; whatever goes wrong with the command itself is 3.
+"""
+import os
+import stat
+import sys
+import tempfile
+import time
+import traceback
+
+from typing import Any, Callable, List, Optional, Sequence, Tuple, TypeVar
+
+import click
+
+from .. import __version__
+from .collect import collect, ConfigError, load_settings
+from .facts import Facts, Finding
+from .judge import exit_status, judge, KINDS
+from .plan import make_plan, render_plan
+from .render import FORMATS, render, WIDTH
+from .render.monitoring import unknown
+from .render.text import one_line
+
+PROGRAM = 'patroni-etcd3-compat'
+
+#: Exit status where the command could not do its work.
+COULD_NOT_TELL = 3
+
+#: ``patronictl``'s variable with its configuration file, and where it looks without it.
+CONFIG_VARIABLE = 'PATRONICTL_CONFIG_FILE'
+CONFIG_FILE = os.path.join(click.get_app_dir('patroni'), 'patronictl.yaml')
+
+Command = TypeVar('Command', bound=Callable[..., Any])
+
+
+def _positive(ctx: click.Context, parameter: click.Parameter, value: Optional[float]) -> Optional[float]:
+    """Refuse a number of seconds that is none."""
+    if value is not None and not 0 < value < float('inf'):
+        raise click.BadParameter('{0:g} is not above 0'.format(value))
+    return value
+
+
+def _list(ctx: click.Context, parameter: click.Parameter, value: Sequence[str]) -> Tuple[str, ...]:
+    """Take apart what is separated by commas, in an option that may be there several times."""
+    return tuple(part.strip() for text in value for part in text.split(',') if part.strip())
+
+
+def _identifiers(ctx: click.Context, parameter: click.Parameter, value: Sequence[str]) -> Tuple[str, ...]:
+    """The same for identifiers of findings; those that do not exist are refused."""
+    names, known = _list(ctx, parameter, value), sorted({kind.id for kind in KINDS})
+    strange = [name for name in names if name not in known]
+    if strange:
+        raise click.BadParameter('there is no {0}; there are: {1}'.format(', '.join(strange), ', '.join(known)))
+    return names
+
+
+def _cluster_options(command: Command) -> Command:
+    """Add the options that say which cluster it is and how to reach it."""
+    for decorator in reversed((
+            click.argument('scope', required=False),
+            click.option('-c', '--config-file', metavar='FILE', help='Configuration of Patroni or patronictl; without it '
+                         'that of ${0}, or else {1} if it exists. PATRONI_* variables of the environment count in any '
+                         'case, as they do for Patroni.'.format(CONFIG_VARIABLE, '~/.config/patroni/patronictl.yaml')),
+            click.option('--endpoints', multiple=True, callback=_list, metavar='HOST:PORT,...',
+                         help='URLs or host:port of etcd members, in place of those in the configuration; without -c '
+                         'etcd alone is looked at, and no configuration is read.'),
+            click.option('--timeout', type=float, default=5, callback=_positive, metavar='SECONDS',
+                         help='How long each server may take to answer. All are asked at once. Default: 5.'),
+            click.option('--slots-interval', type=float, callback=_positive, metavar='SECONDS',
+                         help='Look at the replication slots twice, so long apart: only so a slot is known to be '
+                         'stuck. Take more than loop_wait and have some WAL written meanwhile.'))):
+        command = decorator(command)
+    return command
+
+
+_output_option = click.option('-o', '--output', metavar='FILE', help='Write to a file, which is replaced at once and as '
+                              'a whole; everybody may read it.')
+
+
+@click.group(context_settings={'max_content_width': 100})
+@click.version_option(__version__, prog_name=PROGRAM, message='%(prog)s %(version)s')
+def cli() -> None:
+    """Look at etcd and Patroni together, before, during and after an upgrade of either.
+
+    Reads Patroni's own configuration, works beside every Patroni from 3.0 to 4.1, needs nothing installed on the
+    servers and changes nothing anywhere. No password or token gets into its output.
+    """
+
+
+@cli.command()
+@_cluster_options
+@click.option('-f', '--format', 'fmt', type=click.Choice(list(FORMATS)), default='pretty',
+              help='How to write it: tables for people (the default); JSON or YAML with everything; findings as '
+              'tab-separated values; the line of a Nagios plug-in; the text of node_exporter.')
+@_output_option
+@click.option('-w', '--watch', type=float, callback=_positive, metavar='SECONDS',
+              help='Do it again and again, with a pause of so many seconds, until interrupted.')
+@click.option('-W', 'watch_2', is_flag=True, help='The same as --watch 2.')
+@click.option('--only', multiple=True, callback=_identifiers, metavar='ID,...',
+              help='Only these findings count and are shown. May be repeated.')
+@click.option('--ignore', multiple=True, callback=_identifiers, metavar='ID,...',
+              help='These findings neither count nor are shown. May be repeated.')
+@click.option('--list', 'list_kinds', is_flag=True, help='List the identifiers of all findings that there are.')
+def check(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str, ...], timeout: float,
+          slots_interval: Optional[float], fmt: str, output: Optional[str], watch: Optional[float], watch_2: bool,
+          only: Tuple[str, ...], ignore: Tuple[str, ...], list_kinds: bool) -> int:
+    """See what is wrong with a cluster before it hurts.
+
+    Asks all members of etcd, the REST API of all members of Patroni and, with the credentials of the configuration,
+    their PostgreSQL, and says what was found: what was seen where, what follows from it and what to do. SCOPE is the
+    name of the Patroni cluster if it is not that of the configuration.
+
+    \b
+    Exit status: 0 nothing but information, 1 a warning, 2 something critical,
+    3 something that matters could not be told, or the command is used wrongly.
+
+    \b
+    Examples:
+      patroni-etcd3-compat check -c /etc/patroni/patroni.yml
+      patroni-etcd3-compat check --endpoints 10.0.0.1:2379,10.0.0.2:2379
+      patroni-etcd3-compat check -c patroni.yml --watch 5             during an upgrade
+      patroni-etcd3-compat check -c patroni.yml --slots-interval 30   with a verdict on slots
+      patroni-etcd3-compat check -c patroni.yml -f nagios --ignore etcd-end-of-life
+      patroni-etcd3-compat check -c patroni.yml -f prometheus -o /var/lib/node_exporter/patroni.prom
+    """
+    if list_kinds:
+        _print(''.join('{0:<32} {1}\n'.format(kind.id, kind.summary) for kind in KINDS))
+        return 0
+
+    def once() -> int:
+        facts, findings = _look(config_file, endpoints, scope, timeout, slots_interval)
+        findings = [finding for finding in findings
+                    if (finding.id in only or not only) and finding.id not in ignore]
+        text = render(fmt, facts, findings, *((WIDTH, False) if output else _terminal()))
+        if seconds and not output:
+            click.clear()  # nothing but on a terminal
+        _write(text, output)
+        return exit_status(facts, findings)
+
+    seconds = watch or (2 if watch_2 else None)
+    try:
+        return _again_and_again(once, seconds) if seconds else once()
+    except ConfigError as e:
+        if fmt == 'nagios' and not output:
+            _print(unknown(e))
+            return COULD_NOT_TELL
+        raise click.ClickException(str(e))
+
+
+@cli.command()
+@_cluster_options
+@click.option('--etcd-to', metavar='VERSION', help='Plan an upgrade of etcd to this release, such as 3.5.')
+@click.option('--patroni-to', metavar='VERSION', help='Plan an upgrade of Patroni to this release, such as 4.1.5.')
+@click.option('--direct', is_flag=True, help='With --etcd-to: also the way that skips releases of etcd, which this '
+              'package makes possible for Patroni, and what etcd itself says about it.')
+@click.option('-f', '--format', 'fmt', type=click.Choice(['markdown', 'json']), default='markdown',
+              help='Markdown (the default) or JSON.')
+@_output_option
+def plan(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str, ...], timeout: float,
+         slots_interval: Optional[float], etcd_to: Optional[str], patroni_to: Optional[str], direct: bool, fmt: str,
+         output: Optional[str]) -> int:
+    """Write down the upgrade of this very cluster, step by step.
+
+    Looks at the cluster as check does and gives the checks before it, the steps in their order with the commands for each
+    member, what must be right before the next step, and the way back. SCOPE is the name of the Patroni cluster if it is
+    not that of the configuration.
+
+    \b
+    Exit status: 0 there is a plan, 2 a rule of etcd or Patroni forbids it (the plan says
+    which, and the way that works), 3 the cluster could not be read.
+
+    \b
+    Examples:
+      patroni-etcd3-compat plan -c /etc/patroni/patroni.yml --etcd-to 3.5
+      patroni-etcd3-compat plan -c /etc/patroni/patroni.yml --patroni-to 4.1.5 -o upgrade.md
+    """
+    if bool(etcd_to) == bool(patroni_to):
+        raise click.UsageError('one of --etcd-to and --patroni-to is needed')
+    try:
+        facts, findings = _look(config_file, endpoints, scope, timeout, slots_interval)
+        made = make_plan(facts, findings, etcd_to, patroni_to, direct)
+    except (ConfigError, ValueError) as e:
+        raise click.ClickException(str(e))
+    _write(render_plan(made, fmt), output)
+    return 2 if made.refusals else 0
+
+
+def _look(config_file: Optional[str], endpoints: Tuple[str, ...], scope: Optional[str], timeout: float,
+          slots_interval: Optional[float]) -> Tuple[Facts, List[Finding]]:
+    """Collect the facts and judge them."""
+    if config_file is None and not endpoints:
+        config_file = os.environ.get(CONFIG_VARIABLE) or (CONFIG_FILE if os.path.exists(CONFIG_FILE) else None)
+    facts = collect(load_settings(config_file, endpoints, scope, timeout, slots_interval))
+    return facts, judge(facts)
+
+
+def _again_and_again(once: Callable[[], int], seconds: float) -> int:
+    """Do something until it is interrupted.
+
+    :returns: the last exit status.
+    """
+    status = COULD_NOT_TELL
+    try:
+        while True:
+            status = once()
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        return status
+
+
+def _terminal() -> Tuple[int, bool]:
+    """Tell how wide the lines may be, and whether colours are wanted (https://no-color.org)."""
+    columns = os.environ.get('COLUMNS', '')
+    width = int(columns) if columns.isdigit() and int(columns) else WIDTH
+    if not sys.stdout.isatty():
+        return width, False
+    try:
+        width = os.get_terminal_size(sys.stdout.fileno()).columns or width
+    except OSError:
+        pass
+    return width, not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb'
+
+
+def _print(text: str) -> None:
+    """Write to standard output; what its encoding lacks becomes an escape sequence."""
+    encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
+    try:
+        sys.stdout.write(text.encode(encoding, 'backslashreplace').decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough; Python must not try again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(text: str, output: Optional[str]) -> None:
+    """Write to a file, so that a reader sees all of the old or all of the new text, or to standard output."""
+    if output is None or output == '-':
+        return _print(text)
+    path = os.path.realpath(output)
+    try:
+        if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):  # a device, a pipe: not to be replaced
+            with open(path, 'w', encoding='utf-8', errors='backslashreplace') as stream:
+                stream.write(text)
+            return
+        # The name ends in .tmp so that node_exporter, which reads *.prom, does not take it for a file of its own.
+        handle, part = tempfile.mkstemp('.tmp', '.' + os.path.basename(path), os.path.dirname(path))
+        try:
+            with open(handle, 'w', encoding='utf-8', errors='backslashreplace') as stream:
+                stream.write(text)
+                stream.flush()
+                os.fchmod(handle, 0o644)
+                os.fsync(handle)
+            os.replace(part, path)
+        except BaseException:
+            os.unlink(part)
+            raise
+    except OSError as e:
+        raise click.ClickException('can not write {0}: {1}'.format(output, e.strerror or type(e).__name__))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run the command.
+
+    :param args: what stands behind its name on the command line.
+
+    :returns: the exit status.
+    """
+    try:
+        # Not click's own way to end, in which 1 and 2 are errors of the command.
+        status = cli.main(list(args) or ['--help'], prog_name=PROGRAM, standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.UsageError as e:
+        where = e.ctx.command_path if e.ctx else PROGRAM
+        click.echo('{0}: {1} (see {0} --help)'.format(where, one_line(e.format_message()).rstrip('.')), err=True)
+    except click.ClickException as e:
+        click.echo('{0}: {1}'.format(PROGRAM, one_line(e.format_message())), err=True)
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except SystemExit as e:  # click before 7 ends so after --help
+        return COULD_NOT_TELL if e.code else 0
+    except Exception as e:
+        # A defect. Its text is left out, as nobody knows what is in it.
+        click.echo(''.join(traceback.format_tb(e.__traceback__)), err=True, nl=False)
+        click.echo('{0}: defect: {1} in the lines above; please report them'.format(PROGRAM, type(e).__name__), err=True)
+    return COULD_NOT_TELL
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == '__main__':
+    main()

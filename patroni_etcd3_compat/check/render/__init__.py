@@ -1,0 +1,41 @@
+"""Facts and findings as text, in every format that the command has."""
+from typing import Callable, Dict, List, Optional
+
+from ..facts import Facts, Finding
+from .machine import as_json, as_tsv, as_yaml
+from .monitoring import nagios, prometheus
+from .pretty import pretty
+
+__all__ = ['FORMATS', 'render', 'WIDTH']
+
+#: Columns of a line where nobody says how wide it is.
+WIDTH = 120
+
+#: What makes a text out of facts, findings, the width in columns, and whether colours are wanted; by name of the format.
+#: The names are those of ``patronictl``, and two for monitoring.
+FORMATS: Dict[str, Callable[[Facts, List[Finding], int, bool], str]] = {
+    'pretty': pretty,
+    'json': as_json,
+    'yaml': as_yaml,
+    'yml': as_yaml,
+    'tsv': as_tsv,
+    'nagios': nagios,
+    'prometheus': prometheus,
+}
+
+
+def render(fmt: str, facts: Facts, findings: List[Finding], width: Optional[int] = None, colour: bool = False) -> str:
+    """Make the text of one format.
+
+    :param fmt: a name in :data:`FORMATS`.
+    :param facts: what was collected.
+    :param findings: what is shown of what was made of it.
+    :param width: columns of a line, ``None`` for :data:`WIDTH`; only ``pretty`` heeds it.
+    :param colour: whether to use colours; only ``pretty`` has some.
+
+    :returns: the text; its last line ends with a line feed.
+
+    :raises:
+        :exc:`KeyError`: if there is no such format.
+    """
+    return FORMATS[fmt](facts, findings, width or WIDTH, colour)

@@ -1,0 +1,61 @@
+"""The formats that programs read: JSON and YAML with everything, and the findings as tab-separated values.
+
+``docs/check.schema.json`` describes the document that JSON and YAML hold.
+"""
+import dataclasses
+import json
+import math
+
+from typing import Any, Dict, List
+
+import yaml
+
+from ..facts import Facts, Finding, SCHEMA
+from ..judge import exit_status
+
+#: Fields of a finding in the order of their columns.
+COLUMNS = ('severity', 'id', 'where', 'seen', 'consequence', 'remedy', 'link')
+
+
+def _plain(value: Any) -> Any:
+    """Make a value of what JSON can hold: what members wrote into the DCS was read as it was."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (str, bool, int, float)) else str(value)
+
+
+def document(facts: Facts, findings: List[Finding]) -> Dict[str, Any]:
+    """Put everything into one document.
+
+    :param facts: what was collected.
+    :param findings: what is shown of what was made of it.
+
+    :returns: the document as ``docs/check.schema.json`` describes it, of dictionaries, lists and plain values.
+    """
+    return dict({'schema': SCHEMA, 'exit_status': exit_status(facts, findings),
+                 'findings': [_plain(dataclasses.asdict(finding)) for finding in findings]},
+                **_plain(dataclasses.asdict(facts)))
+
+
+def as_json(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+    """The document as JSON."""
+    return json.dumps(document(facts, findings), indent=2) + '\n'
+
+
+def as_yaml(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+    """The same as YAML."""
+    return str(yaml.safe_dump(document(facts, findings), sort_keys=False, default_flow_style=False))
+
+
+def _cell(value: str) -> str:
+    return ''.join(' ' if char in '\t\r\n' else char for char in value)
+
+
+def as_tsv(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+    """The findings one per line, under a line with the names of the columns."""
+    rows = [COLUMNS] + [tuple(_cell(getattr(finding, name)) for name in COLUMNS) for finding in findings]
+    return ''.join('\t'.join(row) + '\n' for row in rows)

@@ -1,0 +1,161 @@
+"""The formats that monitoring systems read: the one line of a Nagios plug-in, and the text of Prometheus."""
+from datetime import datetime
+from typing import Any, Dict, List, Optional, Tuple
+
+from ..facts import Facts, Finding
+from ..judge import exit_status
+from .text import answers, counts, etcd_label, number, one_line, STATUS, summary
+
+#: So many findings are named in the line for Nagios; the rest is counted.
+NAMED = 5
+
+#: Beginning of all names of metrics.
+PREFIX = 'patroni_etcd3_'
+
+
+def unknown(reason: object) -> str:
+    """The line for Nagios where there is nothing to tell.
+
+    :param reason: why not.
+    """
+    return 'PATRONI-ETCD3 UNKNOWN - {0}\n'.format(one_line(reason).replace('|', '/'))
+
+
+def _performance(facts: Facts) -> List[Tuple[str, Optional[float], str]]:
+    """What is measured: label, value, unit with what follows it."""
+    members = facts.etcd.members
+    data: List[Tuple[str, Optional[float], str]] = [
+        ('etcd_members', len(members), ';;;0'),
+        ('etcd_answering', sum(map(answers, members)), ';;;0;{0}'.format(len(members)))]
+    for member in members:
+        label = etcd_label(facts, member)
+        data += [('etcd {0} time'.format(label), member.seconds, 's;;;0'),
+                 ('etcd {0} size'.format(label), member.db_size, 'B;;;0')]
+    if facts.patroni is not None:
+        data.append(('patroni_members', len(facts.patroni.members), ';;;0'))
+        for node in facts.patroni.members:
+            data.append(('{0} lag'.format(node.name), node.lag, 'B;;;0'))
+            if node.postgres is not None:
+                data.append(('{0} pg_wal'.format(node.name), node.postgres.wal_size, 'B;;;0'))
+                data += [('{0} slot {1}'.format(node.name, slot.name), slot.retained, 'B;;;0')
+                         for slot in node.postgres.slots]
+    return data
+
+
+def _label(text: str) -> str:
+    """Make a label of a text: an equals sign would end it, a quotation mark is doubled."""
+    return one_line(text).replace('=', ':').replace('|', '/').replace("'", "''")
+
+
+def nagios(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+    """One line: the status, the findings that matter by identifier and place, and performance data."""
+    matter = [finding for finding in findings if finding.severity != 'info']
+    named = ['{0} at {1}'.format(finding.id, finding.where) for finding in matter[:NAMED]]
+    if len(matter) > NAMED:
+        named.append('{0} more'.format(len(matter) - NAMED))
+    text = '{0}: {1}'.format(summary(matter), '; '.join(named)) if matter else \
+        'etcd: {0} of {1} answering'.format(sum(map(answers, facts.etcd.members)),
+                                             number(len(facts.etcd.members), 'member')) \
+        + (', Patroni: {0}'.format(number(len(facts.patroni.members), 'member')) if facts.patroni else '')
+    performance = ' '.join("'{0}'={1}{2}".format(_label(label), '{0:.6f}'.format(value) if isinstance(value, float)
+                                                 else value, unit)
+                           for label, value, unit in _performance(facts) if value is not None)
+    return 'PATRONI-ETCD3 {0} - {1} | {2}\n'.format(STATUS[exit_status(facts, findings)],
+                                                    one_line(text).replace('|', '/'), performance)
+
+
+class Metrics:
+    """Text of Prometheus' exposition format, put together metric by metric."""
+
+    def __init__(self) -> None:
+        self._help: Dict[str, str] = {}
+        self._samples: Dict[str, Dict[str, str]] = {}
+
+    def add(self, name: str, text: str, value: Any, **labels: Optional[str]) -> None:
+        """Add a sample.
+
+        :param name: name of the metric, without :data:`PREFIX`.
+        :param text: what it is.
+        :param value: a number, a boolean or ``None``, with which the sample is left out.
+        :param labels: names and values of its labels. A second sample with the same ones takes the place of the first.
+        """
+        if value is not None:
+            self._help[name] = text
+            pairs = ','.join('{0}="{1}"'.format(label, self._escape(text or '')) for label, text in labels.items())
+            self._samples.setdefault(name, {})[pairs and '{' + pairs + '}'] = '{0:.15g}'.format(float(value))
+
+    @staticmethod
+    def _escape(text: str) -> str:
+        return str(text).replace('\\', '\\\\').replace('\n', '\\n').replace('"', '\\"')
+
+    def __str__(self) -> str:
+        lines = []
+        for name, samples in self._samples.items():
+            lines += ['# HELP {0}{1} {2}'.format(PREFIX, name, self._help[name]),
+                      '# TYPE {0}{1} gauge'.format(PREFIX, name)]
+            lines += ['{0}{1}{2} {3}'.format(PREFIX, name, labels, value) for labels, value in samples.items()]
+        return ''.join(line + '\n' for line in lines)
+
+
+def _etcd(metrics: Metrics, facts: Facts) -> None:
+    for member in facts.etcd.members:
+        labels = {'url': member.url, 'member': member.name}
+        metrics.add('etcd_up', 'whether the URL of an etcd member answers', answers(member), **labels)
+        metrics.add('etcd_info', 'versions of an etcd member and of the cluster as it sees it, gateway prefixes', 1,
+                    version=member.version, cluster_version=member.cluster_version,
+                    prefixes=' '.join(member.prefixes), protocol=member.protocol, **labels)
+        metrics.add('etcd_gateway', 'whether the JSON gateway is on', member.gateway, **labels)
+        metrics.add('etcd_answer_seconds', 'time until GET /version was answered', member.seconds, **labels)
+        metrics.add('etcd_leader', 'whether the member is the leader in raft', member.leader, **labels)
+        metrics.add('etcd_learner', 'whether the member is a learner', member.learner, **labels)
+        metrics.add('etcd_raft_term', 'raft term', member.raft_term, **labels)
+        metrics.add('etcd_raft_index', 'raft index', member.raft_index, **labels)
+        metrics.add('etcd_db_size_bytes', 'size of the database', member.db_size, **labels)
+        metrics.add('etcd_alarms', 'number of raised alarms', len(member.alarms) if answers(member) else None, **labels)
+        metrics.add('etcd_auth', 'whether authentication is on', member.auth, **labels)
+
+
+def _patroni(metrics: Metrics, facts: Facts) -> None:
+    if facts.patroni is None:
+        return
+    scope = facts.patroni.scope
+    metrics.add('patroni_has_leader', 'whether the leader key is there',
+                None if facts.patroni.error else facts.patroni.leader is not None, scope=scope)
+    metrics.add('patroni_paused', 'whether the cluster is paused', facts.patroni.paused, scope=scope)
+    for node in facts.patroni.members:
+        labels = {'scope': scope, 'member': node.name}
+        metrics.add('patroni_info', 'role, state and versions of a Patroni member', 1, role=node.role,
+                    state=node.state, version=node.version, postgres_version=node.postgres_version, **labels)
+        metrics.add('patroni_api_up', 'whether the REST API answers', node.error is None, **labels)
+        metrics.add('patroni_timeline', 'timeline of PostgreSQL', node.timeline, **labels)
+        metrics.add('patroni_position_bytes', 'position in the WAL', node.position, **labels)
+        metrics.add('patroni_lag_bytes', 'how far it is behind the leader', node.lag, **labels)
+        if node.postgres is None:
+            continue
+        metrics.add('postgres_up', 'whether PostgreSQL let the check connect', node.postgres.error is None, **labels)
+        metrics.add('pg_wal_bytes', 'size of pg_wal', node.postgres.wal_size, **labels)
+        metrics.add('free_disk_bytes', 'free space under the data directory', node.postgres.free_disk, **labels)
+        for slot in node.postgres.slots:
+            own = dict(labels, slot=slot.name, type=slot.type)
+            metrics.add('slot_active', 'whether a replication slot is in use', slot.active, **own)
+            metrics.add('slot_retained_bytes', 'WAL that a replication slot keeps', slot.retained, **own)
+            metrics.add('slot_lost', 'whether the WAL that a replication slot needs is gone',
+                        None if slot.wal_status is None else slot.wal_status == 'lost', **own)
+
+
+def prometheus(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+    """The text that node_exporter's textfile collector reads."""
+    metrics = Metrics()
+    metrics.add('check_status', 'exit status of the check: 0 ok, 1 warning, 2 critical, 3 could not tell',
+                exit_status(facts, findings))
+    metrics.add('check_time_seconds', 'when it was done, in seconds since 1970',
+                datetime.fromisoformat(facts.taken.replace('Z', '+00:00')).timestamp())
+    metrics.add('check_duration_seconds', 'how long it took', facts.seconds)
+    for severity, count in counts(findings).items():
+        metrics.add('check_findings', 'number of findings', count, severity=severity)
+    for finding in findings:
+        metrics.add('check_finding', 'one for each finding', 1, id=finding.id, severity=finding.severity,
+                    where=finding.where)
+    _etcd(metrics, facts)
+    _patroni(metrics, facts)
+    return str(metrics)

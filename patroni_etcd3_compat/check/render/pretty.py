@@ -1,0 +1,179 @@
+"""The format for people: the members of etcd and of Patroni, the slots, then the findings."""
+import textwrap
+
+from typing import Iterator, List, Optional, Tuple
+
+import click
+
+from ..facts import EtcdMember, Facts, Finding, PatroniMember, Slot
+from ..judge import exit_status
+from .table import bad, Cell, Column, good, show, table
+from .text import answers, clean, lsn, number, one_line, size, STATUS, summary
+
+#: Colour of a severity.
+COLOURS = {'critical': 'red', 'warning': 'yellow', 'unknown': 'magenta', 'info': 'cyan'}
+
+#: States in which a Patroni member is as it should be.
+WELL = ('running', 'streaming', 'in archive recovery')
+
+
+def _gateway(member: EtcdMember) -> Cell:
+    if member.protocol == 'grpc':
+        return bad('gRPC only')
+    return bad('off') if member.gateway is False else Cell(show(' '.join(member.prefixes)))
+
+
+def _raft(member: EtcdMember) -> Cell:
+    if member.learner:
+        return Cell('learner')
+    return Cell('-') if member.leader is None else good('leader') if member.leader else Cell('follower')
+
+
+def _origin(member: EtcdMember) -> str:
+    return 'both' if member.configured and member.advertised else 'configured' if member.configured else 'advertised'
+
+
+def _yes_no(value: Optional[bool]) -> str:
+    return '-' if value is None else 'on' if value else 'off'
+
+
+def _without(columns: List[Column], **shown: bool) -> List[Column]:
+    """Leave out columns, by title, that would show nothing of note."""
+    return [column for column in columns if shown.get(column.title, True)]
+
+
+def _etcd(facts: Facts) -> Tuple[str, List[Column]]:
+    members = facts.etcd.members
+    leader = next((member.name for member in members if member.leader), None)
+    seen = sorted({member.cluster_version for member in members if member.cluster_version})
+    title = 'etcd: {0}, {1} answering, cluster version {2}, leader {3}'.format(
+        number(len(members), 'URL'), sum(map(answers, members)), show(' or '.join(seen)), show(leader))
+    columns = [
+        Column('Member', [Cell(show(member.name)) for member in members]),
+        Column('URL', [Cell(clean(member.url)) for member in members]),
+        Column('Version', [Cell(show(member.version)) if answers(member) else bad('no answer') for member in members]),
+        Column('Cluster', [Cell(show(member.cluster_version)) for member in members], 2),
+        Column('Gateway', [_gateway(member) for member in members]),
+        Column('Raft', [_raft(member) for member in members]),
+        Column('Auth', [Cell(_yes_no(member.auth)) for member in members], 3),
+        Column('Alarms', [bad(' '.join(member.alarms), bool(member.alarms)) for member in members]),
+        Column('Size', [Cell(size(member.db_size)) for member in members], 2, True),
+        Column('Term', [Cell(show(member.raft_term)) for member in members], 5, True),
+        Column('Index', [Cell(show(member.raft_index)) for member in members], 6, True),
+        Column('Listed', [Cell(_origin(member)) for member in members], 1),
+        Column('Time', [Cell('-' if member.seconds is None else '{0:.0f} ms'.format(member.seconds * 1000))
+                        for member in members], 4, True)]
+    return title, _without(columns, Alarms=any(member.alarms for member in members),
+                           Listed=any(_origin(member) != 'both' for member in members))
+
+
+def _setting(value: object) -> str:
+    return _yes_no(value) if value is None or isinstance(value, bool) else one_line(value)
+
+
+def _tags(member: PatroniMember) -> str:
+    return ', '.join('{0}: {1}'.format(name, _setting(value)) for name, value in sorted(member.tags.items()))
+
+
+def _patroni(facts: Facts) -> Tuple[str, List[Column]]:
+    cluster = facts.patroni
+    assert cluster is not None
+    members = cluster.members
+    config = ['{0} {1}'.format(name, _setting(cluster.config[name])) for name in (
+        'ttl', 'loop_wait', 'retry_timeout', 'failsafe_mode', 'synchronous_mode', 'member_slots_ttl')
+        if name in cluster.config]
+    title = ', '.join(['Patroni: {0}'.format(clean(cluster.scope)), number(len(members), 'member'),
+                       'leader {0}'.format(show(cluster.leader))] + ['paused'] * bool(cluster.paused) + config)
+    walls = [member.postgres for member in members]
+    return title, _without([
+        Column('Member', [Cell(clean(member.name)) for member in members]),
+        Column('PostgreSQL at', [Cell(show(member.postgres_address)) for member in members], 4),
+        Column('Role', [good(member.role, member.role in ('leader', 'standby_leader')) for member in members]),
+        Column('State', [bad(member.state, member.state not in WELL) for member in members]),
+        Column('Patroni', [Cell(show(member.version)) for member in members]),
+        Column('PostgreSQL', [Cell(show(member.postgres_version)) for member in members]),
+        Column('TL', [Cell(show(member.timeline)) for member in members], 3, True),
+        Column('Lag', [Cell(size(member.lag)) for member in members], 1, True),
+        Column('REST API', [bad('no answer') if member.error else Cell('ok') for member in members], 5),
+        Column('pg_wal', [Cell(size(wall.wal_size if wall else None)) for wall in walls], 2, True),
+        Column('Tags', [Cell(show(_tags(member))) for member in members], 6)
+    ], Tags=any(member.tags for member in members))
+
+
+def _slots(slots: List[Tuple[str, Slot]]) -> Tuple[str, List[Column]]:
+    return 'Replication slots: {0}'.format(len(slots)), _without([
+        Column('Member', [Cell(clean(member)) for member, slot in slots]),
+        Column('Slot', [Cell(clean(slot.name)) for member, slot in slots]),
+        Column('Type', [Cell(show(slot.type)) for member, slot in slots], 2),
+        Column('Active', [Cell('yes' if slot.active else 'no') for member, slot in slots], 1),
+        Column('Position', [Cell(lsn(slot.restart_lsn)) for member, slot in slots]),
+        Column('Later', [Cell(lsn(slot.later_restart_lsn)) for member, slot in slots]),
+        Column('Retained', [Cell(size(slot.retained)) for member, slot in slots], 0, True),
+        Column('xmin', [Cell(show(slot.xmin)) for member, slot in slots], 4, True),
+        Column('catalog_xmin', [Cell(show(slot.catalog_xmin)) for member, slot in slots], 5, True),
+        Column('WAL', [bad(slot.wal_status, slot.wal_status == 'lost') for member, slot in slots])
+    ], Later=any(slot.later_restart_lsn is not None for member, slot in slots))
+
+
+def _tables(facts: Facts, width: int, colour: bool) -> Iterator[str]:
+    """The tables, each under its title, and a line where there is nothing to put into one."""
+    def section(title: str, columns: List[Column]) -> str:
+        head = '\n'.join(textwrap.wrap(title, width))
+        return head + '\n' + table(columns, width, colour) if columns[0].cells else head
+
+    yield section(*_etcd(facts))
+    if facts.patroni is None:
+        return
+    if facts.patroni.error:
+        yield '\n'.join(textwrap.wrap('Patroni: {0}: {1}'.format(
+            clean(facts.patroni.scope), one_line(facts.patroni.error)), width))
+        return
+    yield section(*_patroni(facts))
+    servers = [(member.name, member.postgres) for member in facts.patroni.members if member.postgres]
+    slots = [(name, slot) for name, postgres in servers for slot in postgres.slots]
+    if servers:
+        yield section(*_slots(slots)) if slots else 'Replication slots: none seen'
+
+
+def _node(facts: Facts) -> str:
+    node = facts.node
+    serves = {'package': 'this package', 'patch': 'a patched Patroni', 'stock': 'stock Patroni'}.get(node.serves or '')
+    parts = [part for part in (
+        node.name, serves and 'section {0} is served by {1}{2}'.format(
+            node.section or 'etcd3', serves, ' ' + node.compat if node.compat and node.serves != 'stock' else ''),
+        node.patroni and 'Patroni ' + node.patroni, node.urllib3 and 'urllib3 ' + node.urllib3,
+        node.python and 'Python ' + node.python) if part]
+    return 'This node: {0}'.format(clean(', '.join(parts))) if parts else ''
+
+
+def _finding(finding: Finding, width: int, colour: bool) -> str:
+    head = '{0} {1}'.format(finding.severity.upper(), finding.id)
+    if colour:
+        head = '{0} {1}'.format(click.style(finding.severity.upper(), fg=COLOURS.get(finding.severity), bold=True),
+                                click.style(finding.id, bold=True))
+    lines = [head]
+    for label, text in (('where', finding.where), ('seen', finding.seen), ('means', finding.consequence),
+                        ('do', finding.remedy), ('more', finding.link)):
+        lead = '  {0:<7}'.format(label)
+        for part in clean(text).split('\n') if text else ():
+            # Neither a URL nor an option of a command is to be broken: they are there to be copied.
+            lines += textwrap.wrap(part, width, initial_indent=lead, subsequent_indent=' ' * len(lead),
+                                   break_long_words=False, break_on_hyphens=False)
+            lead = ' ' * len(lead)
+    return '\n'.join(lines)
+
+
+def pretty(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+    """Tables and findings, blocks separated by an empty line, and a last line with the sum of it."""
+    blocks = list(_tables(facts, width, colour))
+    node = _node(facts)
+    if node:
+        blocks.append('\n'.join(textwrap.wrap(node, width)))
+    blocks += [_finding(finding, width, colour) for finding in findings]
+    status = exit_status(facts, findings)
+    word = STATUS[status]
+    if colour:
+        word = click.style(word, fg=('green', 'yellow', 'red', 'magenta')[status], bold=True)
+    blocks.append('{0}: {1} (exit status {2}; {3}, {4:.1f} s)'.format(
+        word, summary(findings), status, facts.taken, facts.seconds))
+    return '\n'.join(line.rstrip() for line in '\n\n'.join(blocks).split('\n')) + '\n'

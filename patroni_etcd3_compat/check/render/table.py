@@ -1,0 +1,98 @@
+"""Tables that fit the width of a terminal: columns that matter least go first, then cells are wrapped."""
+import textwrap
+
+from typing import List, NamedTuple, Optional, Sequence
+
+import click
+
+from prettytable import PrettyTable
+
+from .text import clean
+
+#: No column is made narrower than that.
+NARROWEST = 6
+
+
+class Cell(NamedTuple):
+    """What stands in one place of a table."""
+
+    text: str
+    #: colour for a terminal
+    colour: Optional[str] = None
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    title: str
+    cells: List[Cell]
+    #: 0: always shown; of the others those with the highest figure go first where there is no room
+    rank: int = 0
+    right: bool = False
+
+
+def good(text: object, when: bool = True) -> Cell:
+    """A cell that is green in a case that is just right."""
+    return Cell(show(text), 'green' if when else None)
+
+
+def bad(text: object, when: bool = True) -> Cell:
+    """A cell that is red if something is wrong."""
+    return Cell(show(text), 'red' if when else None)
+
+
+def show(value: object) -> str:
+    """Write a value, a minus for one that is not known."""
+    return '-' if value is None or value == '' else clean(value)
+
+
+def _draw(columns: Sequence[Column], colour: bool) -> str:
+    table = PrettyTable([column.title for column in columns])
+    for column in columns:
+        table.align[column.title] = 'r' if column.right else 'l'
+    for row in zip(*(column.cells for column in columns)):
+        table.add_row(['\n'.join(click.style(line, fg=cell.colour) if colour and cell.colour else line
+                                 for line in cell.text.split('\n')) for cell in row])
+    return str(table.get_string())
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return max(map(len, _draw(columns, False).splitlines()))
+
+
+def _broadest(column: Column) -> int:
+    return max(len(line) for cell in column.cells for line in cell.text.split('\n'))
+
+
+def _longest_word(column: Column) -> int:
+    return max(len(word) for cell in column.cells for word in cell.text.split() or [''])
+
+
+def _wrapped(column: Column, width: int) -> Column:
+    """Wrap the cells of a column to a number of columns of the terminal."""
+    return column._replace(cells=[cell._replace(text='\n'.join(
+        part for line in cell.text.split('\n') for part in textwrap.wrap(line, width) or [''])) for cell in column.cells])
+
+
+def table(columns: Sequence[Column], width: int, colour: bool) -> str:
+    """Draw a table.
+
+    :param columns: its columns, all with as many cells, at least one.
+    :param width: columns of the terminal.
+    :param colour: whether to use colours.
+
+    :returns: the table, not wider than *width* if that is possible, with the titles of columns that had no room below.
+    """
+    shown, dropped = list(columns), []
+    while _width(shown) > width and any(column.rank for column in shown):
+        least = max(shown, key=lambda column: column.rank)
+        shown.remove(least)
+        dropped.append(least.title)
+    whole = list(shown)
+    while _width(shown) > width and max(map(_broadest, shown)) > NARROWEST:
+        i = max(range(len(shown)), key=lambda i: (_broadest(shown[i]) > _longest_word(shown[i]), _broadest(shown[i])))
+        shown[i] = _wrapped(whole[i], _broadest(shown[i]) - 1)
+    text = _draw(shown, colour)
+    if dropped:
+        text += '\n' + '\n'.join(textwrap.wrap('No room for: {0}'.format(', '.join(reversed(dropped))), width))
+    return text

@@ -1,0 +1,81 @@
+"""Small pieces of text that several formats share."""
+from typing import Dict, List, Optional
+
+from ..facts import EtcdMember, Facts, Finding, SEVERITIES
+
+#: The word for an exit status, as Nagios has it.
+STATUS = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
+
+
+def clean(text: object) -> str:
+    """Make a text safe to be shown: names come from etcd, where anybody with access may have written anything.
+
+    :param text: the text; line feeds stay.
+
+    :returns: the text with escape sequences in place of what a terminal would obey or can't show.
+    """
+    return ''.join(char if char.isprintable() or char == '\n' else char.encode('unicode_escape').decode('ascii')
+                   for char in str(text))
+
+
+def one_line(text: object) -> str:
+    """The same without line feeds and double blanks."""
+    return ' '.join(clean(text).split())
+
+
+def size(count: Optional[int]) -> str:
+    """Write a number of bytes the way PostgreSQL's ``pg_size_pretty`` does, in steps of 1024.
+
+    :param count: bytes; ``None`` if not known.
+
+    :returns: such as ``16 MB``; a minus for ``None``.
+    """
+    if count is None:
+        return '-'
+    value, unit = float(count), 'B'
+    for larger in ('kB', 'MB', 'GB', 'TB'):
+        if abs(value) < 1024:
+            break
+        value, unit = value / 1024, larger
+    return '{0:.{1}f} {2}'.format(value, 0 if unit == 'B' or abs(value) >= 10 else 1, unit)
+
+
+def lsn(position: Optional[int]) -> str:
+    """Write a position in the WAL as PostgreSQL does.
+
+    :param position: bytes; ``None`` if not known or there is none.
+
+    :returns: such as ``0/3000060``; a minus for ``None``.
+    """
+    return '-' if position is None else '{0:X}/{1:X}'.format(position >> 32, position & 0xffffffff)
+
+
+def number(count: int, one: str, many: str = '') -> str:
+    """Write a number with its noun, ``1 member``, ``2 members``."""
+    return '{0} {1}'.format(count, one if count == 1 else many or one + 's')
+
+
+def answers(member: EtcdMember) -> bool:
+    """Tell whether an etcd member answered in some way: over HTTP, or in a way that shows a gRPC-only port."""
+    return member.protocol is not None or member.version is not None
+
+
+def etcd_label(facts: Facts, member: EtcdMember) -> str:
+    """Name an etcd member in as few words as tell it from all others: its name, or its URL.
+
+    :param facts: everything.
+    :param member: one of ``facts.etcd.members``.
+    """
+    same = [other for other in facts.etcd.members if other.name == member.name]
+    return clean(member.name if member.name and len(same) == 1 else member.url)
+
+
+def counts(findings: List[Finding]) -> Dict[str, int]:
+    """Count the findings by severity, the most severe first; severities without any are there with 0."""
+    return {severity: sum(finding.severity == severity for finding in findings) for severity in reversed(SEVERITIES)}
+
+
+def summary(findings: List[Finding]) -> str:
+    """Say in a few words how many findings there are of which severity: ``2 critical, 1 warning``."""
+    parts = ['{0} {1}'.format(count, severity) for severity, count in counts(findings).items() if count]
+    return ', '.join(parts) or 'no findings'
