@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := setup.cfg setup.py pyproject.toml README.md LICENSE patroni_etcd3_compat.pth patroni_etcd3_compat.start \
-	$(wildcard patroni_etcd3_compat/*.py)
+	$(shell find patroni_etcd3_compat -name '*.py')
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -11,12 +11,12 @@ help:  ## list the targets
 demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, stock Patroni failing, ours running
 	$(BIN)/python -m lab.demo
 
-test: lint test-unit test-etcd test-patroni test-mixed test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 13 minutes)
+test: lint test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 18 minutes)
 
 lint: $(VENV)/installed  ## flake8, and mypy in strict mode
 	$(BIN)/flake8
 	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit tests/upstream_patches
-	set -e; for kind in etcd patroni soak patches mixed; do $(BIN)/mypy tests/$$kind; done
+	set -e; for kind in etcd patroni soak patches mixed check; do $(BIN)/mypy tests/$$kind; done
 
 # pytest is run as a program: as a module it would take the package from the source tree, not the installed wheel.
 test-unit: $(VENV)/installed  ## no servers
@@ -30,6 +30,9 @@ test-patroni: $(VENV)/installed  ## the newest Patroni with PostgreSQL, and how 
 
 test-mixed: $(VENV)/installed  ## releases of Patroni side by side: pg_wal of a replica on 4.0.2 under a leader on 3.2.1 (a minute)
 	$(BIN)/pytest -q tests/mixed/test_replica_wal.py
+
+test-check: $(VENV)/installed  ## the command patroni-etcd3-compat on real clusters
+	$(BIN)/pytest -q tests/check
 
 test-oldest: $(VENV)/installed  ## unit and etcd tests, and Patroni's own, under Debian 12's Patroni and urllib3 1.26
 	$(BIN)/python -m lab.matrix 3.0.2+1.26
@@ -79,5 +82,5 @@ $(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test lint test-unit test-etcd test-patroni test-mixed test-oldest test-upstream test-upstream-patches \
-	test-patched test-patches patches matrix soak soak-mixed bench bench-scale clean
+.PHONY: help demo test lint test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream \
+	test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale clean
