@@ -64,7 +64,7 @@ def _cluster_options(command: Command) -> Command:
                          'case, as they do for Patroni.'.format(CONFIG_VARIABLE, '~/.config/patroni/patronictl.yaml')),
             click.option('--endpoints', multiple=True, callback=_list, metavar='HOST:PORT,...',
                          help='URLs or host:port of etcd members, in place of those in the configuration; without -c '
-                         'etcd alone is looked at, and no configuration is read.'),
+                         'no file is read, and without SCOPE etcd alone is looked at.'),
             click.option('--timeout', type=float, default=5, callback=_positive, metavar='SECONDS',
                          help='How long each server may take to answer. All are asked at once. Default: 5.'),
             click.option('--slots-interval', type=float, callback=_positive, metavar='SECONDS',
@@ -101,7 +101,7 @@ def cli() -> None:
               help='Only these findings count and are shown. May be repeated.')
 @click.option('--ignore', multiple=True, callback=_identifiers, metavar='ID,...',
               help='These findings neither count nor are shown. May be repeated.')
-@click.option('--list', 'list_kinds', is_flag=True, help='List the identifiers of all findings that there are.')
+@click.option('--list', 'list_kinds', is_flag=True, help='List all findings that there are; docs/findings.md tells more.')
 def check(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str, ...], timeout: float,
           slots_interval: Optional[float], fmt: str, output: Optional[str], watch: Optional[float], watch_2: bool,
           only: Tuple[str, ...], ignore: Tuple[str, ...], list_kinds: bool) -> int:
@@ -167,8 +167,8 @@ def plan(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str,
     not that of the configuration.
 
     \b
-    Exit status: 0 there is a plan, 2 a rule of etcd or Patroni forbids it (the plan says
-    which, and the way that works), 3 the cluster could not be read.
+    Exit status: 0 there is a plan, 1 something has to be put right first, 2 a rule of etcd or
+    Patroni forbids it (the plan says which, and the way that works), 3 it could not be made.
 
     \b
     Examples:
@@ -183,7 +183,7 @@ def plan(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str,
     except (ConfigError, ValueError) as e:
         raise click.ClickException(str(e))
     _write(render_plan(made, fmt), output)
-    return 2 if made.refusals else 0
+    return 2 if made.refusals else 1 if made.failed else 0
 
 
 def _look(config_file: Optional[str], endpoints: Tuple[str, ...], scope: Optional[str], timeout: float,

@@ -171,9 +171,10 @@ def pretty(facts: Facts, findings: List[Finding], width: int, colour: bool) -> s
         blocks.append('\n'.join(textwrap.wrap(node, width)))
     blocks += [_finding(finding, width, colour) for finding in findings]
     status = exit_status(facts, findings)
-    word = STATUS[status]
+    last = '\n'.join(textwrap.wrap('{0}: {1} (exit status {2}; {3}, {4:.1f} s)'.format(
+        STATUS[status], summary(findings), status, facts.taken, facts.seconds), width))
     if colour:
-        word = click.style(word, fg=('green', 'yellow', 'red', 'magenta')[status], bold=True)
-    blocks.append('{0}: {1} (exit status {2}; {3}, {4:.1f} s)'.format(
-        word, summary(findings), status, facts.taken, facts.seconds))
+        word, _, rest = last.partition(':')
+        last = click.style(word, fg=('green', 'yellow', 'red', 'magenta')[status], bold=True) + ':' + rest
+    blocks.append(last)
     return '\n'.join(line.rstrip() for line in '\n\n'.join(blocks).split('\n')) + '\n'

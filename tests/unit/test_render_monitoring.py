@@ -1,0 +1,130 @@
+"""What monitoring systems read: the line of a Nagios plug-in, the text of Prometheus."""
+import re
+
+from typing import Dict, FrozenSet, List, Tuple
+
+import pytest
+
+from prometheus_client.parser import text_string_to_metric_families
+from render_samples import facts, findings
+
+from patroni_etcd3_compat.check.facts import Facts, Finding
+from patroni_etcd3_compat.check.render import render
+from patroni_etcd3_compat.check.render.monitoring import unknown
+
+#: 'label'=value[UOM];[warn];[crit];[min];[max], as the guidelines for plug-ins have it.
+PERFORMANCE = re.compile(r"'((?:[^'=]|'')+)'=(-?[0-9.]+)(s|B|)(?:;([0-9.]*)){0,4}(?: |$)")
+
+
+def performance(text: str) -> Dict[str, str]:
+    """Read performance data, all of it, by label."""
+    found: List[Tuple[str, str, str, str]] = PERFORMANCE.findall(text)
+    assert PERFORMANCE.sub('', text) == ''
+    assert len({label for label, *_ in found}) == len(found)
+    return {label: value + unit for label, value, unit, _ in found}
+
+
+def test_nagios() -> None:
+    """One line: the status, what is wrong where, and figures."""
+    text = render('nagios', facts(), findings())
+    assert text.endswith('\n') and text.count('\n') == 1
+    line, _, figures = text.rstrip('\n').partition(' | ')
+    assert line == 'PATRONI-ETCD3 CRITICAL - 1 critical, 1 warning: slot-lost at node1, slot gone; ' \
+        'etcd-gateway-off at etcd infra2 (http://10.0.0.2:2379)'
+    assert performance(figures) == {
+        'etcd_members': '3', 'etcd_answering': '2', 'etcd infra1 time': '0.002100s', 'etcd infra1 size': '25600B',
+        'etcd infra2 time': '0.003400s', 'patroni_members': '2', 'node1 pg_wal': '50331648B',
+        'node1 slot node2': '0B', 'node2 lag': '3145728B'}
+
+
+def test_nagios_with_nothing_wrong() -> None:
+    """Information alone is no trouble."""
+    assert render('nagios', facts(), findings()[2:]).startswith(
+        'PATRONI-ETCD3 OK - etcd: 2 of 3 members answering, Patroni: 2 members | ')
+
+
+def test_nagios_names_the_first_few() -> None:
+    """The line does not get as long as the list of findings."""
+    many = [Finding('slot-lost', 'critical', 'slot {0}'.format(i), '', '', '', '') for i in range(20)]
+    line = render('nagios', facts(), many)
+    assert line.startswith('PATRONI-ETCD3 CRITICAL - 20 critical: slot-lost at slot 0; ')
+    assert '; 15 more | ' in line and 'slot 5' not in line
+
+
+def odd() -> Facts:
+    """Names that try to get out of where they are put."""
+    some = facts()
+    assert some.patroni is not None
+    some.patroni.members[1].name = 'no=de|2\n"\'\\'
+    some.etcd.members[0].name = some.etcd.members[1].name = 'default'
+    some.etcd.members[2].name = 'a"b\\c\n{}'
+    return some
+
+
+def test_nagios_with_odd_names() -> None:
+    """A bar, a quotation mark or a line feed in a name break neither line nor figures; URLs tell namesakes apart."""
+    line = render('nagios', odd(), [Finding('slot-lost', 'critical', 'a|b\nc', '', '', '', '')])
+    assert line.count('|') == 1 and line.count('\n') == 1
+    labels = performance(line.rstrip('\n').partition(' | ')[2])
+    assert {'no:de/2 "\'\'\\ lag', 'etcd http://10.0.0.1:2379 time', 'etcd http://10.0.0.2:2379 time'} <= set(labels)
+
+
+def test_nagios_without_facts() -> None:
+    """Where the command can't do its work the line says why."""
+    assert unknown('no such file:\n a|b') == 'PATRONI-ETCD3 UNKNOWN - no such file: a/b\n'
+
+
+Samples = Dict[str, Dict[FrozenSet[Tuple[str, str]], float]]
+
+
+def parse(text: str) -> Samples:
+    """Read the text with the parser of Prometheus' own client; every metric has a help text, a type and no namesake."""
+    samples: Samples = {}
+    for family in text_string_to_metric_families(text):
+        assert family.documentation and family.type == 'gauge' and family.name not in samples
+        samples[family.name] = {frozenset(sample.labels.items()): sample.value for sample in family.samples}
+        assert len(samples[family.name]) == len(family.samples)
+        assert all(sample.timestamp is None for sample in family.samples)  # node_exporter refuses them
+    return samples
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    """Pick the one sample with these labels among others."""
+    found = [value for own, value in samples['patroni_etcd3_' + name].items() if own >= set(labels.items())]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_prometheus() -> None:
+    """What is known is there with its labels, what is not known is not."""
+    samples = parse(render('prometheus', facts(), findings()))
+    assert value(samples, 'check_status') == 2
+    assert value(samples, 'check_time_seconds') == 1767323045
+    assert [value(samples, 'check_findings', severity=severity) for severity in (
+        'critical', 'warning', 'unknown', 'info')] == [1, 1, 0, 1]
+    assert value(samples, 'check_finding', id='slot-lost', severity='critical', where='node1, slot gone') == 1
+    assert [value(samples, 'etcd_up', url='http://10.0.0.{0}:2379'.format(i)) for i in (1, 2, 3)] == [1, 1, 0]
+    assert value(samples, 'etcd_gateway', member='infra2') == 0
+    assert value(samples, 'etcd_answer_seconds', member='infra1') == 0.0021
+    assert value(samples, 'etcd_info', member='infra1', version='3.3.25', prefixes='/v3beta /v3alpha') == 1
+    assert len(samples['patroni_etcd3_etcd_db_size_bytes']) == 1
+    assert value(samples, 'patroni_paused', scope='batman') == 1
+    assert value(samples, 'patroni_info', member='node2', version='4.0.2', role='replica') == 1
+    assert value(samples, 'patroni_api_up', member='node2') == value(samples, 'postgres_up', member='node2') == 0
+    assert value(samples, 'slot_lost', member='node1', slot='gone') == 1
+    assert value(samples, 'pg_wal_bytes', member='node1') == 48 << 20
+
+
+def test_prometheus_with_odd_names() -> None:
+    """Labels come back as they were."""
+    samples = parse(render('prometheus', odd(), []))
+    assert value(samples, 'etcd_up', member='a"b\\c\n{}') == 0
+    assert value(samples, 'patroni_lag_bytes', member='no=de|2\n"\'\\') == 3 << 20
+
+
+@pytest.mark.parametrize('taken', ['2026-01-02T03:04:05Z', '2026-01-02T04:04:05.250+01:00'])
+def test_prometheus_time(taken: str) -> None:
+    """The time of the check counts from 1970, whatever zone it is written in."""
+    some = facts()
+    some.taken, some.patroni = taken, None
+    assert int(value(parse(render('prometheus', some, [])), 'check_time_seconds')) == 1767323045
