@@ -1,0 +1,130 @@
+"""The etcd cluster as its findings look at it: URLs that lead to the same member are one member."""
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Tuple
+from urllib.parse import urlsplit
+
+from ...versions import gateway_of, parse_version, Version
+from ..facts import Etcd, EtcdMember, Facts, ListedMember, Patroni
+
+
+@dataclass
+class Server:
+    """A member and the URLs that lead to it."""
+
+    id: Optional[str]
+    name: Optional[str]
+    urls: List[EtcdMember] = field(default_factory=list)
+    listed: Optional[ListedMember] = None
+
+    @property
+    def best(self) -> Optional[EtcdMember]:
+        """The URL that told most."""
+        return max(self.urls, key=lambda url: (url.version is not None, bool(url.prefixes), url.protocol == 'http',
+                                               url.protocol is not None), default=None)
+
+    @property
+    def version(self) -> Optional[Version]:
+        """Version of the member itself."""
+        return parse_version(self.best.version) if self.best else None
+
+    @property
+    def learner(self) -> bool:
+        """It has no vote."""
+        return bool(self.listed and self.listed.learner) or any(url.learner for url in self.urls)
+
+    @property
+    def answers(self) -> bool:
+        """Somebody is there, whatever is spoken."""
+        return any(alive(url) for url in self.urls)
+
+    def __str__(self) -> str:
+        urls = [show(url.url) for url in self.urls]
+        if not urls and self.listed:
+            urls = [show(url) for url in self.listed.client_urls]
+        name = self.name or self.id
+        if not name:
+            return 'etcd ' + (', '.join(urls) or 'member without a name')
+        return 'etcd {0}'.format(name) + (' ({0})'.format(', '.join(urls)) if urls else '')
+
+
+def show(url: str) -> str:
+    """A URL without user name and password."""
+    head, at, tail = url.rpartition('@')
+    return head.rpartition('//')[0] + '//' + tail if at and '//' in head else tail
+
+
+def alive(url: EtcdMember) -> bool:
+    """Tell whether anything answered at a URL."""
+    return url.version is not None or url.protocol is not None
+
+
+def named(url: EtcdMember) -> str:
+    """A URL with the name of its member."""
+    return 'etcd {0} ({1})'.format(url.name, show(url.url)) if url.name else 'etcd {0}'.format(show(url.url))
+
+
+def served(url: EtcdMember) -> Tuple[str, ...]:
+    """The prefixes that are served at a URL; by the version where they were not tried out."""
+    if url.prefixes or url.gateway is False or url.protocol == 'grpc':
+        return tuple(url.prefixes)
+    version = parse_version(url.version)
+    gateway = gateway_of(version) if version else None
+    return (gateway.prefix,) + gateway.also if gateway else ()
+
+
+def servers(etcd: Etcd) -> List[Server]:
+    """Put the URLs together by member: in the order of the member list, then those that are not in it.
+
+    :param etcd: the facts. URLs of unknown members count as a member each.
+    """
+    by_id: Dict[str, Server] = {}
+    for entry in etcd.listed or []:
+        by_id.setdefault(entry.id, Server(entry.id, entry.name or None, listed=entry))
+    by_url = {same(url): entry.id for entry in etcd.listed or [] for url in entry.client_urls}
+    others: List[Server] = []
+    for url in etcd.members:
+        server = by_id.get(url.id or by_url.get(same(url.url), ''))
+        if server is None:
+            server = Server(url.id, url.name)
+            if url.id:
+                by_id[url.id] = server
+            others.append(server)
+        server.name = server.name or url.name
+        server.urls.append(url)
+    return [server for server in by_id.values() if server.listed] + others
+
+
+def same(url: str) -> str:
+    """A URL so that equal ones compare equal."""
+    try:
+        parts = urlsplit(url)
+        return '{0}://{1}:{2}'.format(parts.scheme, parts.hostname, parts.port)
+    except ValueError:
+        return url
+
+
+def auth(facts: Facts) -> Optional[bool]:
+    """Tell whether authentication is on; ``None`` if no member told."""
+    answers = {url.auth for url in facts.etcd.members} - {None}
+    return True in answers if answers else None
+
+
+def ours(facts: Facts) -> bool:
+    """Tell whether this package or the patch serves on this node."""
+    return facts.node.serves in ('package', 'patch')
+
+
+def patroni_versions(patroni: Optional[Patroni]) -> Dict[str, Version]:
+    """Versions of the Patroni members, as far as known, by name."""
+    found = {member.name: parse_version(member.version) for member in (patroni.members if patroni else [])}
+    return {name: version for name, version in found.items() if version}
+
+
+def text(version: Optional[Version]) -> str:
+    """A version as it is written."""
+    return '.'.join(map(str, version)) if version else 'unknown'
+
+
+def minor(version: Version) -> str:
+    """A release line as it is written."""
+    return '{0}.{1}'.format(*version[:2])
