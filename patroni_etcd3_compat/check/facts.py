@@ -39,6 +39,8 @@ class EtcdMember:
     #: role in raft
     leader: Optional[bool] = None
     learner: Optional[bool] = None
+    #: it knows of a leader, itself or another one
+    has_leader: Optional[bool] = None
     raft_term: Optional[int] = None
     raft_index: Optional[int] = None
     #: size of the database in bytes
