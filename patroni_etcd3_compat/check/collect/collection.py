@@ -1,0 +1,140 @@
+"""The order in which everything is asked: as soon as it is known whom to ask, and side by side."""
+import time
+
+from datetime import datetime
+from typing import Any, Dict, Iterable, List, Optional
+
+from ..facts import EtcdMember, Facts, PatroniMember, Postgres
+from .crew import Crew
+from .etcd import Interview, Told
+from .members import Members
+from .node import this_node
+from .patroni import add_lags, add_status, Cluster, position, RestApi
+from .postgres import ask_postgres
+from .settings import Settings
+from .web import Web
+
+_ETCD, _REST, _POSTGRES = 'etcd', 'rest', 'postgres'
+
+
+def collect(settings: Settings) -> Facts:
+    """Collect everything; who does not answer in time is noted and left.
+
+    :param settings: what to collect and from whom.
+
+    :returns: the facts. It takes as long as the slowest of those that were asked, and with an interval between two
+              samples at least that long.
+    """
+    return _Collection(settings).run()
+
+
+class _Collection:
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._crew = Crew(settings.timeout)
+        self._web = Web(settings.tls)
+        self._members = Members(settings)
+        self._cluster: Optional[Cluster] = None
+        self._rest: Optional[RestApi] = None
+        #: positions that the REST APIs told, by name of the member
+        self._positions: Dict[str, int] = {}
+
+    def run(self) -> Facts:
+        started = time.monotonic()
+        taken = datetime.now().astimezone().isoformat(timespec='seconds')
+        try:
+            self._ask_members(self._members.configured())
+            self._hear()
+            if self._settings.scope is not None and self._cluster is None:
+                self._ask_patroni()  # no member could give keys that the others have agreed to
+                self._hear()
+            if self._cluster:
+                add_lags(self._cluster.facts, self._positions)
+            if self._cluster and self._settings.slots_interval is not None:
+                time.sleep(max(self._settings.slots_interval - (time.monotonic() - started), 0))
+                self._sample_again()
+        finally:
+            self._web.close()
+        return Facts(taken, round(time.monotonic() - started, 3), self._members.facts(),
+                     self._cluster.facts if self._cluster else None, this_node(self._settings),
+                     self._settings.slots_interval if self._cluster else None)
+
+    def _ask_members(self, members: Iterable[EtcdMember]) -> None:
+        for member in members:
+            self._crew.send((_ETCD, member.url), self._interview, member)
+
+    def _interview(self, member: EtcdMember) -> Told:
+        return Interview(member, self._settings, self._web).run()
+
+    def _hear(self) -> None:
+        for (kind, name), value, error in self._crew.outcomes():
+            if kind == _ETCD and error:
+                self._members.lose(name, error)
+            elif kind == _ETCD:
+                self._ask_members(self._members.hear(value))
+                keys = self._members.keys()
+                if self._cluster is None and keys and keys.agreed:
+                    self._ask_patroni()
+            elif kind == _REST:
+                self._add_status(name, value or {'error': error})
+            else:
+                self._member(name).postgres = value or Postgres(error=error)
+
+    def _ask_patroni(self) -> None:
+        self._cluster = Cluster(self._settings, self._members.keys())
+        self._rest = RestApi(self._settings)
+        for member in self._cluster.facts.members:
+            self._ask_rest(member)
+            arguments = self._postgres_arguments(member)
+            if not self._settings.postgres:
+                member.postgres = Postgres(error='no credentials in the configuration '
+                                           '(postgresql.authentication.superuser)')
+            elif not arguments:
+                member.postgres = Postgres(error='the member has not told its conn_url')
+            else:
+                self._crew.send((_POSTGRES, member.name), ask_postgres, arguments, self._settings.timeout)
+
+    def _ask_rest(self, member: PatroniMember) -> None:
+        if member.api_url and self._rest:
+            self._crew.send((_REST, member.name), self._rest.status, member.api_url)
+        else:
+            member.error = 'the member has not told its api_url'
+
+    def _postgres_arguments(self, member: PatroniMember) -> Dict[str, Any]:
+        node = self._cluster.nodes.get(member.name) if self._cluster else None
+        try:
+            return dict(node.conn_kwargs(self._settings.postgres)) if node and member.postgres_address else {}
+        except (TypeError, ValueError, AttributeError):
+            return {}
+
+    def _member(self, name: str) -> PatroniMember:
+        members: List[PatroniMember] = self._cluster.facts.members if self._cluster else []
+        return next(member for member in members if member.name == name)
+
+    def _add_status(self, name: str, status: Dict[str, Any]) -> None:
+        add_status(self._member(name), status)
+        where = position(status)
+        if where is not None:
+            self._positions[name] = where
+
+    def _sample_again(self) -> None:
+        """The second sample of slots and positions, from those who gave the first one."""
+        assert self._cluster and self._rest
+        members = self._cluster.facts.members
+        for member in members:
+            if member.api_url and not member.error:
+                self._crew.send((_REST, member.name), self._rest.status, member.api_url)
+            if member.postgres and not member.postgres.error:
+                self._crew.send((_POSTGRES, member.name), ask_postgres, self._postgres_arguments(member),
+                                self._settings.timeout)
+        for (kind, name), value, error in self._crew.outcomes():
+            member = self._member(name)
+            if error or value is None:
+                continue
+            if kind == _REST:
+                member.later_position = position(value)
+            elif member.postgres:
+                later = {slot.name: slot.restart_lsn for slot in value.slots}
+                for slot in member.postgres.slots:
+                    slot.later_restart_lsn = later.get(slot.name)

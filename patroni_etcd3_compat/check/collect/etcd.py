@@ -1,0 +1,266 @@
+"""What one etcd member tells, asked by itself and not through the gateway pool, so that it is seen as it really is.
+
+Nothing is written: ``authenticate`` is the one call that is more than a question. The calls were tried on 3.3.25,
+3.4.23, 3.5.16 and 3.5.30: all serve those that are used here under every prefix of theirs. With authentication on
+3.5.30 wants a token for each of them, the others for ``/kv/range`` alone.
+"""
+import base64
+import json
+import re
+import time
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from ...answers import Answer, AUTH_NOT_ENABLED, first_document, prefix_not_served, read_answer, read_version, \
+    TOKEN_REFUSED, UnreadableBody
+from ...errors import no_http
+from ...versions import gateway_of, parse_version, PREFIXES, TOKEN_SINCE
+from ..facts import EtcdMember, ListedMember
+from .ports import what_is_spoken
+from .settings import Settings
+from .web import Clock, Unanswered, Web
+
+_STATUS, _RANGE, _LIST = '/maintenance/status', '/kv/range', '/cluster/member/list'
+_ALARM, _LOGIN = '/maintenance/alarm', '/auth/authenticate'
+
+#: An alarm among the errors of a status.
+_ALARM_TEXT = re.compile(r'memberID:(\d+) alarm:(\w+)')
+
+
+class Keys(NamedTuple):
+    """The keys of the Patroni cluster as one member gave them."""
+
+    #: names without the path of the cluster, and values
+    values: Dict[str, str]
+    #: revision of the store
+    revision: int
+    #: agreed with the other members, not just what this one has
+    agreed: bool
+
+
+@dataclass
+class Told:
+    """What one member told."""
+
+    member: EtcdMember
+    listed: Optional[List[ListedMember]] = None
+    #: id of the member and name, for each alarm in the cluster
+    alarms: List[Tuple[str, str]] = field(default_factory=list)
+    keys: Optional[Keys] = None
+
+
+class _Refused(Exception):
+    """A call was answered with an error."""
+
+
+class Interview:
+    """Asks one member.
+
+    :param member: the member, to be filled in.
+    :param settings: credentials, and the keys to read.
+    :param web: sends the requests.
+    """
+
+    def __init__(self, member: EtcdMember, settings: Settings, web: Web) -> None:
+        self.told = Told(member)
+        self._member = member
+        self._settings = settings
+        self._web = web
+        self._clock = Clock(settings.timeout)
+        self._prefix = ''
+        self._token: Optional[str] = None
+        self._no_token: Optional[str] = None
+        self._has_leader: Optional[bool] = None
+        #: the keys were read, agreed or not
+        self._answered: Optional[bool] = None
+
+    def run(self) -> Told:
+        """Ask everything."""
+        problems: List[str] = []
+        try:
+            self._version()
+            if self._probe():
+                for question in (self._status, self._list, self._agreed_keys, self._own_keys, self._alarms):
+                    try:
+                        question()
+                    except _Refused as e:
+                        problems.append(str(e))
+        except Unanswered as e:
+            problems.append(str(e))
+        self._member.error = '; '.join(dict.fromkeys(problems)) or None
+        return self.told
+
+    def _version(self) -> None:
+        started, member = time.monotonic(), self._member
+        try:
+            status, body = self._web.ask('GET', member.url + '/version', self._clock)
+        except Unanswered as e:
+            if e.error and no_http(e.error, member.url) and 'certificate' not in str(e):
+                member.protocol, text = what_is_spoken(member.url, self._settings.tls, self._clock)
+                if text:
+                    raise Unanswered(text) from None
+            raise
+        member.protocol = 'http'
+        if status == 400 and b'HTTPS server' in body:  # said by Go's server, in plain HTTP
+            raise Unanswered('the scheme is wrong, https is spoken there')
+        member.seconds = round(time.monotonic() - started, 6)
+        member.version, member.cluster_version = read_version(status, body)
+        if not member.version:
+            raise Unanswered('GET /version is answered with status {0} and no version: not an etcd member'.format(
+                status))
+
+    def _probe(self) -> bool:
+        """Find the prefixes that are served, and choose one of them."""
+        member = self._member
+        for prefix in PREFIXES:
+            status, body = self._web.ask('POST', member.url + prefix + _STATUS, self._clock, b'{}')
+            if not prefix_not_served(status, body):
+                member.prefixes.append(prefix)
+        version = parse_version(member.version)
+        gateway = gateway_of(version) if version else None
+        member.gateway = bool(member.prefixes)
+        if member.prefixes:
+            chosen = gateway and gateway.prefix in member.prefixes
+            self._prefix = gateway.prefix if gateway and chosen else member.prefixes[0]
+        return member.gateway
+
+    def _call(self, rpc: str, request: Dict[str, Any], clock: Optional[Clock] = None) -> Dict[str, Any]:
+        """Make a call, with a token once it turned out that one is wanted.
+
+        :param clock: the time that the call has, ``None``: all that is left.
+
+        :raises:
+            :exc:`_Refused`: if the answer is an error.
+            :exc:`Unanswered`: if there is none.
+        """
+        answer = self._send(rpc, request, clock)
+        if answer.error in TOKEN_REFUSED:
+            self._member.auth = True
+            self._login()
+            answer = self._send(rpc, request, clock)
+        if answer.status >= 400:
+            raise _Refused('{0}: {1}'.format(rpc, answer.error))
+        return first_document(answer.status, answer.data)
+
+    def _send(self, rpc: str, request: Dict[str, Any], clock: Optional[Clock] = None) -> Answer:
+        path = self._prefix + rpc
+        try:
+            status, body = self._web.ask('POST', self._member.url + path, clock or self._clock,
+                                         json.dumps(request).encode(), self._token)
+        except Unanswered as e:
+            raise Unanswered('{0}: {1}'.format(path, e)) from None
+        try:
+            return read_answer(rpc, status, body)
+        except UnreadableBody:
+            raise _Refused('{0} is answered with status {1} and a body that is not from etcd'.format(
+                path, status)) from None
+
+    def _login(self) -> None:
+        """Get a token; when that fails, it fails in the same way for all further questions."""
+        name, password = self._settings.username, self._settings.password
+        version = parse_version(self._member.version)
+        if not (name and password):
+            self._no_token = 'authentication is on, and there are no credentials (username, password) to log in with'
+        elif version and version < TOKEN_SINCE:
+            self._no_token = 'authentication is on, and the gateway of this release takes no token (3.3 and later do)'
+        elif self._has_leader is False:  # the question would hang
+            self._no_token = 'authentication is on, and without a leader of the cluster nobody can log in'
+        if self._no_token:
+            raise _Refused(self._no_token)
+        answer = self._send(_LOGIN, {'name': name, 'password': password})
+        if answer.error == AUTH_NOT_ENABLED:
+            self._member.auth = False
+        elif answer.status >= 400:
+            self._no_token = 'can not log in as {0}: {1}'.format(name, answer.error)
+            raise _Refused(self._no_token)
+        else:
+            self._token = str(first_document(answer.status, answer.data)['token'])
+
+    def _status(self) -> None:
+        answer, member = self._call(_STATUS, {}), self._member
+        own, leader = _id(_header(answer).get('member_id')), _id(answer.get('leader'))
+        self._has_leader = member.has_leader = leader is not None
+        member.id, member.leader = own, own is not None and own == leader
+        member.learner = bool(answer.get('isLearner', False))
+        member.raft_term, member.raft_index = _int(answer.get('raftTerm')), _int(answer.get('raftIndex'))
+        member.db_size = _int(answer.get('dbSize'))
+        errors = answer.get('errors')
+        for text in errors if isinstance(errors, list) else ():
+            self.told.alarms += [(format(int(number), 'x'), name) for number, name in _ALARM_TEXT.findall(str(text))]
+
+    def _agreed_keys(self) -> None:
+        """Read the keys as Patroni does. Without a leader, or on a learner, that can't be done."""
+        if self._has_leader and not self._member.learner:
+            try:
+                self._keys(True, Clock(self._clock.left() / 2))
+            except Unanswered as e:
+                raise _Refused(str(e)) from None
+
+    def _own_keys(self) -> None:
+        """Read what the member has by itself if it can't ask the others. It may be behind, but it is something."""
+        if self._answered is None:
+            self._keys(False, self._clock)
+
+    def _keys(self, agreed: bool, clock: Clock) -> None:
+        path = self._settings.path
+        request: Dict[str, Any] = {'key': _encode(path or 'health'), 'serializable': not agreed}
+        if path:
+            request['range_end'] = _encode(path[:-1] + chr(ord(path[-1]) + 1))
+        answer = self._call(_RANGE, request, clock)
+        self._answered = agreed
+        self._member.auth = bool(self._member.auth)  # nobody has asked for a token
+        if path:
+            values = {_decode(kv.get('key'))[len(path):]: _decode(kv.get('value')) for kv in answer.get('kvs', ())}
+            self.told.keys = Keys(values, _int(_header(answer).get('revision')) or 0, agreed)
+
+    def _list(self) -> None:
+        if not self._member.learner:  # which refuses
+            answer = self._call(_LIST, {})
+            self.told.listed = [ListedMember(
+                _id(entry.get('ID')) or '', str(entry.get('name', '')), _texts(entry.get('clientURLs')),
+                _texts(entry.get('peerURLs')), bool(entry.get('isLearner', False))) for entry in answer['members']]
+
+    def _alarms(self) -> None:
+        """Ask for the alarms where the status does not tell them, before 3.4; the question goes through the log."""
+        version = parse_version(self._member.version)
+        if self._has_leader and version and version < (3, 4, 0):
+            answer = self._call(_ALARM, {'action': 'GET'})
+            for entry in answer.get('alarms', ()):
+                if isinstance(entry, dict):
+                    self.told.alarms.append((_id(entry.get('memberID')) or '', str(entry.get('alarm', 'NONE'))))
+
+
+def _header(answer: Dict[str, Any]) -> Dict[str, Any]:
+    header = answer.get('header')
+    return header if isinstance(header, dict) else {}
+
+
+def _int(value: Any) -> Optional[int]:
+    """Read a number; those of 64 bits come as text."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _id(value: Any) -> Optional[str]:
+    """Write an id as etcdctl does; 0 means none."""
+    number = _int(value)
+    return format(number, 'x') if number else None
+
+
+def _texts(value: Any) -> List[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _decode(value: Any) -> str:
+    """Read a key or a value, whatever there is."""
+    try:
+        return base64.b64decode(value or '').decode('utf-8', 'replace')
+    except (TypeError, ValueError):
+        return ''

@@ -1,0 +1,91 @@
+"""The etcd cluster, put together from what its members tell."""
+from typing import Dict, List, Optional
+from urllib.parse import urlsplit
+
+from ...client import is_loopback
+from ..facts import Etcd, EtcdMember, ListedMember
+from .etcd import Keys, Told
+from .settings import Settings
+
+
+class Members:
+    """All URLs of the cluster: the configured ones, and those that the members advertise as soon as one lists them.
+
+    :param settings: what to collect.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._members: Dict[str, EtcdMember] = {}
+        self._told: List[Told] = []
+
+    def configured(self) -> List[EtcdMember]:
+        """Give the members to ask first."""
+        for url in self._settings.urls:
+            self._members[_same(url)] = EtcdMember(url, True, tls=url.startswith('https:'))
+        return [_blank(member) for member in self._members.values()]
+
+    def hear(self, told: Told) -> List[EtcdMember]:
+        """Take in what a member told.
+
+        :returns: members that are to be asked as well.
+        """
+        known = self._members[_same(told.member.url)]
+        told.member.advertised = known.advertised
+        self._members[_same(told.member.url)] = told.member
+        self._told.append(told)
+        more = []
+        for url in [url for entry in told.listed or () for url in entry.client_urls]:
+            member = self._members.get(_same(url))
+            if member is None:
+                member = self._members[_same(url)] = EtcdMember(url, False, tls=url.startswith('https:'))
+                if is_loopback(url) and not is_loopback(told.member.url):
+                    member.error = 'a loopback address, advertised by a member on another machine'
+                else:
+                    more.append(_blank(member))
+            member.advertised = True
+        return more
+
+    def lose(self, url: str, error: str) -> None:
+        """Take in that a member told nothing.
+
+        :param url: its URL.
+        :param error: why.
+        """
+        self._members[_same(url)].error = error
+
+    def keys(self) -> Optional[Keys]:
+        """Give the keys of the Patroni cluster from the member that has the latest ones."""
+        keys = [told.keys for told in self._told if told.keys]
+        return max(keys, key=lambda each: (each.agreed, each.revision)) if keys else None
+
+    def facts(self) -> Etcd:
+        """Give what is known about the cluster."""
+        listed = self._listed()
+        for entry in listed or ():
+            urls = {_same(url) for url in entry.client_urls}
+            for url, member in self._members.items():
+                if member.id == entry.id or member.id is None and url in urls:
+                    member.id, member.name = entry.id, entry.name or None
+        alarms = {alarm for told in self._told for alarm in told.alarms}
+        for member in self._members.values():
+            member.alarms = sorted(name for owner, name in alarms if owner == member.id)
+        settings = self._settings
+        return Etcd(settings.urls, settings.use_proxies, settings.version_prefix,
+                    bool(settings.username and settings.password), listed, list(self._members.values()))
+
+    def _listed(self) -> Optional[List[ListedMember]]:
+        """The member list of the leader, or else of the first that had one."""
+        lists = sorted((told for told in self._told if told.listed), key=lambda told: not told.member.leader)
+        return lists[0].listed if lists else None
+
+
+def _same(url: str) -> str:
+    """Bring an URL to a form in which those that lead to the same place are equal."""
+    parts = urlsplit(url)
+    return '{0}://{1}'.format(parts.scheme, parts.netloc.lower())
+
+
+def _blank(member: EtcdMember) -> EtcdMember:
+    """A copy to fill in; one that is left behind may be changed when nobody looks any more."""
+    return EtcdMember(member.url, member.configured, member.advertised, tls=member.tls)

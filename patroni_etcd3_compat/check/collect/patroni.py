@@ -1,0 +1,217 @@
+"""The Patroni cluster: its keys in the DCS, and what each member's REST API adds to them."""
+import json
+
+from typing import Any, Dict, List, Mapping, Optional
+from urllib.parse import urlsplit
+
+from urllib3.exceptions import HTTPError
+
+from patroni.dcs import Member
+from patroni.request import PatroniRequest
+from patroni.utils import parse_bool
+
+from ..facts import Patroni, PatroniMember
+from .etcd import Keys
+from .settings import Settings
+from .web import reason
+
+#: What matters here of the dynamic configuration.
+_CONFIG = ('ttl', 'loop_wait', 'retry_timeout', 'failsafe_mode', 'member_slots_ttl', 'slots', 'permanent_slots',
+           'permanent_replication_slots', 'ignore_slots', 'synchronous_mode')
+
+#: A restore_command, for one, may hold credentials.
+_STANDBY_CLUSTER = ('host', 'port', 'primary_slot_name')
+
+#: Up to 3.x the role is 'master' in the DCS and the REST API.
+_PRIMARY = ('master', 'primary')
+
+
+class Cluster:
+    """The Patroni cluster as it stands in the DCS.
+
+    :param settings: which cluster.
+    :param keys: its keys, ``None`` if no member of etcd gave them.
+    """
+
+    def __init__(self, settings: Settings, keys: Optional[Keys]) -> None:
+        self.facts = Patroni(settings.scope or '', settings.namespace)
+        #: members as Patroni reads them, by name
+        self.nodes: Dict[str, Any] = {}
+        if keys is None:
+            self.facts.error = 'no etcd member gave the keys below {0}'.format(settings.path)
+        else:
+            self._read(keys.values)
+            if not keys.values:
+                self.facts.error = 'there are no keys below {0} in etcd: scope or namespace is wrong, or the cluster ' \
+                    'was never started'.format(settings.path)
+        if settings.name and settings.name not in self.nodes and settings.api_url:
+            self.facts.members.append(PatroniMember(settings.name, in_dcs=False, api_url=settings.api_url))
+
+    def _read(self, values: Mapping[str, str]) -> None:
+        config, facts = _dict(values.get('config')), self.facts
+        postgresql = _as_dict(config.get('postgresql'))
+        facts.leader = values.get('leader') or None
+        facts.paused = bool(parse_bool(config.get('pause'))) if config else None
+        facts.config = {name: config[name] for name in _CONFIG if config.get(name) is not None}
+        if isinstance(postgresql.get('use_slots'), bool):
+            facts.config['use_slots'] = postgresql['use_slots']
+        standby = _as_dict(config.get('standby_cluster'))
+        if any(standby.get(name) for name in ('host', 'port', 'restore_command')):
+            facts.config['standby_cluster'] = {name: standby[name] for name in _STANDBY_CLUSTER if standby.get(name)}
+        status = _dict(values.get('status'))
+        facts.published_slots = {name: position for name, position in _as_dict(status.get('slots')).items()
+                                 if isinstance(position, int)}
+        position = _int(status.get('optime', values.get('optime/leader')))
+        in_sync = _synchronous(values)
+        for key in sorted(values):
+            if key.startswith('members/') and key.count('/') == 1:
+                facts.members.append(self._member(key[len('members/'):], values[key], in_sync, position))
+
+    def _member(self, name: str, value: str, in_sync: List[str], position: Optional[int]) -> PatroniMember:
+        try:
+            node = Member.from_node(0, name, None, value)
+        except Exception:  # anything may stand there
+            node = Member(0, name, None, {})
+        self.nodes[name] = node
+        data, member = node.data, PatroniMember(name)
+        member.role = self._role(name, data, in_sync)
+        streaming = data.get('replication_state') if member.role != 'leader' else None
+        member.state = _text(streaming) or _text(data.get('state'))
+        member.version, member.timeline = _text(data.get('version')), _int(data.get('timeline'))
+        member.tags = _as_dict(data.get('tags'))
+        member.position = _int(data.get('xlog_location'))
+        if member.position is not None and position is not None and name != self.facts.leader:
+            member.lag = max(position - member.position, 0)
+        member.api_url = _text(data.get('api_url'))
+        member.postgres_address = _address(node)
+        return member
+
+    def _role(self, name: str, data: Mapping[str, Any], in_sync: List[str]) -> str:
+        facts = self.facts
+        if name == facts.leader or facts.leader is None and data.get('role') in _PRIMARY:
+            return 'standby_leader' if 'standby_cluster' in facts.config else 'leader'
+        mode = facts.config.get('synchronous_mode')
+        if name in in_sync and mode is not None and parse_bool(mode) is not False:
+            return 'quorum_standby' if str(mode).lower() == 'quorum' else 'sync_standby'
+        return 'replica'
+
+
+def _synchronous(values: Mapping[str, str]) -> List[str]:
+    names = _dict(values.get('sync')).get('sync_standby')
+    return [name.strip() for name in names.split(',')] if isinstance(names, str) else []
+
+
+class RestApi:
+    """Asks the REST APIs of the members.
+
+    :param settings: certificates.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._request = PatroniRequest(settings.rest)
+        self._timeout = settings.timeout
+        self._scope = settings.scope
+
+    def status(self, url: str) -> Dict[str, Any]:
+        """Ask one member for its status.
+
+        :param url: URL of the REST API, whatever its path.
+
+        :returns: what ``GET /patroni`` answers, or why it did not as the only entry ``error``.
+        """
+        parts = urlsplit(url)
+        try:
+            response = self._request.request('GET', '{0}://{1}/patroni'.format(parts.scheme, parts.netloc),
+                                             timeout=self._timeout, retries=False, redirect=False)
+            status = json.loads(response.data.decode('utf-8'))
+            if isinstance(status, dict) and isinstance(status.get('patroni'), dict):
+                scope = status['patroni'].get('scope')
+                return status if scope in (self._scope, None) else {
+                    'error': 'the REST API there belongs to another cluster, {0}'.format(scope)}
+        except (HTTPError, OSError) as e:
+            return {'error': reason(e, self._timeout)}
+        except ValueError:
+            pass
+        return {'error': 'GET /patroni is answered with something else than the status of a Patroni'}
+
+
+def add_status(member: PatroniMember, status: Mapping[str, Any]) -> None:
+    """Complete a member with what its REST API says, which is newer than what stands in the DCS.
+
+    :param member: the member.
+    :param status: as :meth:`RestApi.status` gives it.
+    """
+    member.error = _text(status.get('error'))
+    if member.error:
+        return
+    member.version = _text(_as_dict(status.get('patroni')).get('version')) or member.version
+    member.postgres_version = _postgres_version(status.get('server_version'))
+    member.timeline = _int(status.get('timeline')) or member.timeline
+    if member.role is None and status.get('role'):  # not in the DCS
+        member.role = 'leader' if status['role'] in _PRIMARY else _text(status['role'])
+    state = _text(status.get('replication_state')) if member.role not in ('leader', None) else None
+    member.state = state or _text(status.get('state')) or member.state
+    member.tags = _as_dict(status.get('tags')) or member.tags
+    member.position = position(status) or member.position
+
+
+def add_lags(facts: Patroni, positions: Mapping[str, int]) -> None:
+    """Work the lags out anew from positions that were read at the same time; those in the DCS are a loop old.
+
+    :param facts: the cluster.
+    :param positions: positions in bytes by name of the member, from the REST APIs.
+    """
+    leader = positions.get(facts.leader or '')
+    for member in facts.members:
+        if leader is not None and member.name in positions and member.name != facts.leader:
+            member.lag = max(leader - positions[member.name], 0)
+
+
+def position(status: Mapping[str, Any]) -> Optional[int]:
+    """The position of a member in bytes: written, or received and replayed.
+
+    :param status: as :meth:`RestApi.status` gives it.
+    """
+    xlog = _as_dict(status.get('xlog'))
+    return max((value for value in (_int(xlog.get(name)) for name in (
+        'location', 'received_location', 'replayed_location')) if value is not None), default=None)
+
+
+def _postgres_version(number: Any) -> Optional[str]:
+    """Write 150006 as 15.6, and 90624 as 9.6.24."""
+    number = _int(number)
+    if not number:
+        return None
+    return '{0}.{1}.{2}'.format(number // 10000, number // 100 % 100, number % 100) if number < 100000 \
+        else '{0}.{1}'.format(number // 10000, number % 10000)
+
+
+def _address(node: Any) -> Optional[str]:
+    try:
+        arguments = node.conn_kwargs()
+        host, port = arguments.get('host'), arguments.get('port')
+    except (TypeError, ValueError, AttributeError):
+        return None
+    return '{0}:{1}'.format('[{0}]'.format(host) if ':' in str(host) else host, port) if host else None
+
+
+def _dict(text: Optional[str]) -> Dict[str, Any]:
+    try:
+        return _as_dict(json.loads(text or ''))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _as_dict(value: Any) -> Dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> Optional[str]:
+    return value if isinstance(value, str) and value else None
+
+
+def _int(value: Any) -> Optional[int]:
+    try:
+        return None if isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

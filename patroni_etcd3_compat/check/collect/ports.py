@@ -1,0 +1,76 @@
+"""What is spoken on a port that did not answer in HTTP/1.1: by the first bytes that it sends."""
+import socket
+import ssl
+
+from typing import Any, Dict, Optional, Tuple
+from urllib.parse import urlsplit
+
+from .web import Clock, Unanswered
+
+#: What opens a connection in HTTP/2 (RFC 9113, 3.4): the preface and an empty SETTINGS frame.
+_PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + b'\x00\x00\x00\x04\x00\x00\x00\x00\x00'
+_SETTINGS = 4
+_HEADER = 9
+
+
+def what_is_spoken(url: str, options: Dict[str, Any], clock: Clock) -> Tuple[Optional[str], Optional[str]]:
+    """Find out why a URL does not answer in HTTP/1.1.
+
+    A port that etcd has split off for gRPC (option ``listen-client-http-urls``) speaks HTTP/2 alone. One that is asked
+    with the wrong scheme just hangs up.
+
+    :param url: URL of an etcd member.
+    :param options: client certificate, as arguments of :class:`urllib3.PoolManager`.
+    :param clock: the time that is left.
+
+    :returns: 'grpc' if it is such a port, else ``None``; and a text for people, ``None`` if it could not be found out.
+    """
+    parts = urlsplit(url)
+    tls = parts.scheme == 'https'
+    address = (parts.hostname or '', parts.port or (443 if tls else 80))
+    try:
+        if _first_words(address, tls, options, clock) == 'http2':
+            return 'grpc', 'a port for gRPC alone, no HTTP/1.1 there (etcd splits it off: listen-client-http-urls)'
+        if _first_words(address, not tls, options, clock):
+            return None, 'the scheme is wrong, {0} is spoken there'.format('http' if tls else 'https')
+    except Unanswered:
+        pass
+    return None, None
+
+
+def _first_words(address: Tuple[str, int], tls: bool, options: Dict[str, Any], clock: Clock) -> Optional[str]:
+    try:
+        with socket.create_connection(address, clock.left()) as plain:
+            if not tls:
+                return _answer(plain, clock)
+            with _context(options).wrap_socket(plain, server_hostname=address[0]) as wrapped:
+                return _answer(wrapped, clock) or 'tls'
+    except (OSError, ValueError):  # ValueError: a certificate that is none
+        return None
+
+
+def _context(options: Dict[str, Any]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # nothing is told there, and the certificate has been judged before
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(['h2', 'http/1.1'])
+    if options.get('cert_file'):
+        context.load_cert_chain(options['cert_file'], options.get('key_file'), '')  # no password: nobody is to be asked
+    return context
+
+
+def _answer(connection: socket.socket, clock: Clock) -> Optional[str]:
+    connection.sendall(_PREFACE)
+    data = b''
+    while len(data) < _HEADER:
+        connection.settimeout(clock.left())
+        try:
+            more = connection.recv(_HEADER - len(data))
+        except OSError:
+            break
+        if not more:
+            break
+        data += more
+    if data.startswith(b'HTTP/1'):
+        return 'http1'
+    return 'http2' if len(data) == _HEADER and data[3] == _SETTINGS else None

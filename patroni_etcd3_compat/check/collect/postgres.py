@@ -1,0 +1,104 @@
+"""What PostgreSQL itself tells on one member: its replication slots, and how much WAL there is.
+
+Read only, and written so that it runs on PostgreSQL 9.6 to 18, on a primary and on a replica. What an account that is
+no superuser may not ask stays untold.
+"""
+import json
+
+from typing import Any, Dict, List, Optional
+
+from patroni.postgresql.misc import parse_lsn
+
+from ..facts import Postgres, Slot
+from .web import Clock, Unanswered
+
+#: {wal} and {lsn} are "xlog" and "location" before PostgreSQL 10. In recovery the last one received may be behind the
+#: last one replayed, when WAL comes from an archive.
+_POSITION = '''SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery()
+  THEN greatest(pg_{wal}_{lsn}_diff(pg_last_{wal}_receive_{lsn}(), '0/0'),
+                pg_{wal}_{lsn}_diff(pg_last_{wal}_replay_{lsn}(), '0/0'))
+  ELSE pg_{wal}_{lsn}_diff(pg_current_{wal}_{lsn}(), '0/0') END::bigint'''
+
+_SLOTS = 'SELECT to_json(s)::text FROM pg_replication_slots s ORDER BY slot_name'  # the columns differ
+
+_WAL_SIZE = 'SELECT sum(size)::bigint FROM pg_ls_waldir()'
+_WAL_SIZE_9 = "SELECT sum((pg_stat_file('pg_xlog/' || f, true)).size)::bigint FROM pg_ls_dir('pg_xlog') f"
+
+_SETTING = "SELECT pg_size_bytes(current_setting('{0}', true))"
+#: Before PostgreSQL 13.
+_SEGMENTS = "SELECT current_setting('wal_keep_segments')::bigint * pg_size_bytes(current_setting('wal_segment_size'))"
+
+
+def ask_postgres(arguments: Dict[str, Any], timeout: float) -> Postgres:
+    """Ask one PostgreSQL.
+
+    :param arguments: where it is, and credentials: as Patroni's ``Member.conn_kwargs`` gives them.
+    :param timeout: seconds for everything.
+
+    :returns: what it told; with the reason if it did not.
+    """
+    from patroni import psycopg  # fails where no driver is installed; Patroni needs one, this command does not
+    facts, clock = Postgres(), Clock(timeout)
+    try:
+        connection = psycopg.connect(**_connection_arguments(arguments, timeout))
+        try:
+            _read(_Queries(connection, psycopg.Error, clock), facts, connection.server_version)
+        finally:
+            connection.close()
+    except Unanswered as e:
+        facts.error = str(e)
+    except psycopg.Error as e:
+        facts.error = ' '.join(str(e).split()) or type(e).__name__
+    return facts
+
+
+def _connection_arguments(arguments: Dict[str, Any], timeout: float) -> Dict[str, Any]:
+    ret = {name: value for name, value in arguments.items() if value is not None}
+    ret.update(
+        dbname=ret.get('dbname') or 'postgres', application_name='patroni-etcd3-compat check',
+        connect_timeout=max(int(timeout), 2),  # whole seconds, and libpq takes 1 for 2
+        options='-c default_transaction_read_only=on -c statement_timeout={0:d} -c lock_timeout={0:d}'.format(
+            max(int(timeout * 1000), 1)))
+    return ret
+
+
+class _Queries:
+    """Runs queries on a connection while there is time."""
+
+    def __init__(self, connection: Any, error: Any, clock: Clock) -> None:
+        self._connection = connection
+        self._error = error
+        self._clock = clock
+
+    def rows(self, sql: str) -> List[Any]:
+        self._clock.left()
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    def number(self, sql: str) -> Optional[int]:
+        """Give a number, ``None`` if the account may not ask for it or the release does not have it."""
+        try:
+            value = self.rows(sql)[0][0]
+        except self._error:
+            return None
+        return None if value is None else int(value)
+
+
+def _read(queries: _Queries, facts: Postgres, version: int) -> None:
+    names = {'wal': 'wal', 'lsn': 'lsn'} if version >= 100000 else {'wal': 'xlog', 'lsn': 'location'}
+    facts.version = str(queries.rows("SELECT current_setting('server_version')")[0][0]).split()[0]
+    facts.in_recovery, facts.position = queries.rows(_POSITION.format(**names))[0]
+    facts.slots = [_slot(json.loads(row[0]), facts.position) for row in queries.rows(_SLOTS)]
+    facts.wal_size = queries.number(_WAL_SIZE if version >= 100000 else _WAL_SIZE_9)
+    facts.max_wal_size = queries.number(_SETTING.format('max_wal_size'))
+    facts.wal_keep_size = queries.number(_SETTING.format('wal_keep_size') if version >= 130000 else _SEGMENTS)
+    facts.max_slot_wal_keep_size = queries.number(_SETTING.format('max_slot_wal_keep_size'))
+
+
+def _slot(row: Dict[str, Any], position: Optional[int]) -> Slot:
+    lsn = row.get('restart_lsn')
+    restart = parse_lsn(lsn) if lsn else None
+    retained = max(position - restart, 0) if position is not None and restart is not None else None
+    return Slot(row['slot_name'], row['slot_type'], bool(row['active']), restart, None, retained,
+                row.get('xmin'), row.get('catalog_xmin'), row.get('wal_status'))

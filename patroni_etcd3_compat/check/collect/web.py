@@ -1,0 +1,113 @@
+"""HTTP requests that ask once: no retry, no redirect, no waiting because a server says so; and what errors mean."""
+import re
+import time
+
+from typing import Any, Mapping, Optional, Tuple
+
+import urllib3
+
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, NewConnectionError, ProtocolError, SSLError, \
+    TimeoutError
+from urllib3.util import Timeout
+
+_USER_AGENT = 'patroni-etcd3-compat check'
+
+
+class Unanswered(Exception):
+    """There was no answer to a request.
+
+    :param text: why.
+    :param error: what came out of urllib3, ``None`` if the time was over before anything was sent.
+    """
+
+    def __init__(self, text: str, error: Optional[BaseException] = None) -> None:
+        super().__init__(text)
+        self.error = error
+
+
+class Web:
+    """Sends requests.
+
+    :param options: arguments of :class:`urllib3.PoolManager`, such as certificates.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        # With urllib3 1.26 Patroni does not verify certificates unless cacert is set, and warns each time.
+        urllib3.disable_warnings(InsecureRequestWarning)
+        self._pool = urllib3.PoolManager(num_pools=100, **options)
+
+    def ask(self, method: str, url: str, clock: 'Clock', body: Optional[bytes] = None,
+            token: Optional[str] = None) -> Tuple[int, bytes]:
+        """Send one request.
+
+        :param method: HTTP method.
+        :param url: where to.
+        :param clock: the time that is left.
+        :param body: what to send.
+        :param token: value of the authorization header.
+
+        :returns: status and body.
+
+        :raises:
+            :exc:`Unanswered`: if there is no answer.
+        """
+        headers = {'User-Agent': _USER_AGENT}
+        if token:
+            headers['authorization'] = token
+        try:
+            response = self._pool.urlopen(method, url, body=body, headers=headers, retries=False, redirect=False,
+                                          timeout=Timeout(total=clock.left()))
+            return response.status, response.data
+        except (HTTPError, OSError, ValueError) as e:  # ValueError: a URL that is none
+            raise Unanswered(reason(e, clock.timeout), e) from None
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.clear()
+
+
+class Clock:
+    """The time that a member has for all its answers.
+
+    :param timeout: seconds from now on.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self._end = time.monotonic() + timeout
+
+    def left(self) -> float:
+        """Seconds that are left.
+
+        :raises:
+            :exc:`Unanswered`: if none are.
+        """
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise Unanswered('no answer within {0:g} s'.format(self.timeout))
+        return left
+
+
+def reason(error: BaseException, timeout: float) -> str:
+    """Put into words why there was no answer. The text names no URL, and nothing of what was sent.
+
+    :param error: what urllib3 raised.
+    :param timeout: seconds that there were.
+    """
+    error = getattr(error, 'reason', None) or error  # of a MaxRetryError
+    if isinstance(error, NewConnectionError):
+        cause = error.__cause__ or error.__context__
+        return 'can not connect: {0}'.format(getattr(cause, 'strerror', None) or type(cause or error).__name__)
+    if isinstance(error, TimeoutError) or 'timed out' in str(error):
+        return 'no answer within {0:g} s'.format(timeout)
+    if isinstance(error, SSLError):
+        return 'TLS: {0}'.format(_plain(error.args[0] if error.args else error))
+    if isinstance(error, ProtocolError):
+        cause = error.args[1] if len(error.args) > 1 else error
+        return 'the connection was closed without an answer ({0})'.format(type(cause).__name__)
+    return 'no answer ({0})'.format(type(error).__name__)
+
+
+def _plain(error: Any) -> str:
+    """What OpenSSL says, without the places in its source and Python's."""
+    return re.sub(r'^\[[^]]*\] | \(_ssl\.c:\d+\)$', '', str(getattr(error, 'strerror', None) or error))
