@@ -39,8 +39,6 @@ class EtcdMember:
     #: role in raft
     leader: Optional[bool] = None
     learner: Optional[bool] = None
-    #: it knows of a leader, itself or another one
-    has_leader: Optional[bool] = None
     raft_term: Optional[int] = None
     raft_index: Optional[int] = None
     #: size of the database in bytes
@@ -53,6 +51,8 @@ class EtcdMember:
     seconds: Optional[float] = None
     #: why it could not be asked, or not everything; never with a password or token in it
     error: Optional[str] = None
+    #: it knows of a leader, itself or another one
+    has_leader: Optional[bool] = None
 
 
 @dataclass
