@@ -77,7 +77,8 @@ class Members:
     def _listed(self) -> Optional[List[ListedMember]]:
         """The member list of the leader, or else of the first that had one."""
         lists = sorted((told for told in self._told if told.listed), key=lambda told: not told.member.leader)
-        return lists[0].listed if lists else None
+        # In an order that tells something: etcd's own is that of the ids, which are random.
+        return sorted(lists[0].listed or (), key=lambda entry: (entry.name, entry.id)) if lists else None
 
 
 def _same(url: str) -> str:
