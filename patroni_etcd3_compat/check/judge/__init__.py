@@ -5,6 +5,7 @@ from ..facts import Facts, Finding, SEVERITIES
 from .compat import judge_compat
 from .etcd import judge_cluster_version, judge_etcd
 from .kinds import Kind, KINDS, row_of
+from .members import alive
 from .node import judge_node
 from .patroni import judge_patroni
 from .slots import judge_slots
@@ -38,6 +39,6 @@ def exit_status(facts: Facts, findings: Sequence[Finding]) -> int:
               could be read at all, else 0.
     """
     worst = {found.severity for found in findings}
-    if not any(url.version is not None or url.protocol is not None for url in facts.etcd.members):
+    if not any(map(alive, facts.etcd.members)):
         return 3
     return 2 if 'critical' in worst else 1 if 'warning' in worst else 3 if 'unknown' in worst else 0

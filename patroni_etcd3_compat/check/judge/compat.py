@@ -5,7 +5,7 @@ from ...client import is_loopback
 from ...versions import NESTED_SINCE
 from ..facts import EtcdMember, Facts, Finding
 from .kinds import comma, finding
-from .members import alive, named, ours, patroni_versions, served, servers, show, text
+from .members import alive, named, ours, patroni_versions, served, servers, show, text, wrongly_spoken
 from .stock import Outlook, outlook
 
 #: Patroni sends transactions inside of transactions from this release on (patroni/patroni#2693).
@@ -116,18 +116,19 @@ def _urls(facts: Facts) -> Iterator[Finding]:
                 'start the member with an --advertise-client-urls that serves HTTP and can be reached from all nodes'
                 + ('' if ours(facts) else '; or set use_proxies: true in section {0}'.format(
                     facts.node.section or 'etcd3')))
-    bad = [url for url in facts.etcd.members if url.configured and url.protocol == 'grpc']
+    bad = [url for url in facts.etcd.members if url.configured and wrongly_spoken(url)]
     for url in bad:
         yield finding(
             'etcd-configured-unusable', 'warning' if usable else 'critical', named(url), url.error or
-            'somebody answers, and not in HTTP/1.1', 'Patroni talks to the JSON gateway of etcd, and can not use a '
-            'port for gRPC alone', 'configure the URL of --listen-client-http-urls in its place')
+            'somebody answers, and it is not HTTP/1.1 of etcd', 'Patroni talks to the JSON gateway of etcd, and '
+            'can not use this URL', 'configure the URL that serves HTTP, with its scheme (--listen-client-http-urls, '
+            'where gRPC has a port of its own)')
 
 
 def _unusable(facts: Facts, url: EtcdMember, remote: bool) -> Optional[str]:
     """Tell what is wrong with an advertised URL; ``None`` if nothing is, or if its member is just down."""
-    if url.protocol == 'grpc':
-        return url.error or 'a port for gRPC alone, nobody speaks HTTP/1.1 there'
+    if wrongly_spoken(url):
+        return url.error or 'nobody speaks HTTP/1.1 there'
     if remote and is_loopback(url.url):
         return 'a loopback address: each node finds itself there, or nobody'
     if alive(url) or url.configured:

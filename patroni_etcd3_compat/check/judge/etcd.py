@@ -1,10 +1,10 @@
 """Findings about the etcd cluster as such: who is there, who leads, what it complains about."""
-from typing import Iterator, List
+from typing import Dict, Iterator, List
 
-from ...versions import line_of, parse_version
+from ...versions import line_of, parse_version, TOKEN_SINCE
 from ..facts import Facts, Finding
 from .kinds import comma, finding
-from .members import alive, auth, minor, named, same, Server, servers, show, text
+from .members import alive, auth, minor, named, same, Server, servers, show, text, wrongly_spoken
 
 
 def judge_etcd(facts: Facts) -> Iterator[Finding]:
@@ -28,18 +28,19 @@ def judge_etcd(facts: Facts) -> Iterator[Finding]:
 def _raft(listed: List[Server]) -> Iterator[Finding]:
     voters = [member for member in listed if not member.learner]
     silent = [member for member in voters if not member.answers]
-    leads = any(url.leader for member in voters for url in member.urls)
+    leads = any(url.leader or url.has_leader for member in voters for url in member.urls)
     needed, silent_names = len(voters) // 2 + 1, comma(list(map(str, silent)))
     if not leads and len(voters) - len(silent) < needed:
         yield finding(
-            'etcd-quorum-lost', 'critical', 'etcd', '{0} of {1} voting members answer, {2} are needed, none of them '
-            'leads. Silent: {3}'.format(len(voters) - len(silent), len(voters), needed, silent_names),
+            'etcd-quorum-lost', 'critical', 'etcd', '{0} of {1} voting members answer, {2} are needed, and none '
+            'of them tells of a leader. Silent: {3}'.format(len(voters) - len(silent), len(voters), needed, silent_names),
             'etcd takes no writes: Patroni demotes its primary (with failsafe_mode it stays while all members answer '
             'it)', 'start the silent members again; if they are gone for good restore from a snapshot')
-    elif not leads and voters and all(any(url.leader is False for url in member.urls) for member in voters):
+    elif not leads and any(url.has_leader is False for member in voters for url in member.urls):
         yield finding(
-            'etcd-no-leader', 'critical', 'etcd', 'all {0} voting members answer and none is the leader'.format(
-                len(voters)), 'etcd takes no writes until one is elected: Patroni demotes its primary',
+            'etcd-no-leader', 'critical', 'etcd', '{0} of {1} voting members answer, and none knows of a '
+            'leader'.format(len(voters) - len(silent), len(voters)),
+            'etcd takes no writes until one is elected: Patroni demotes its primary',
             'if it lasts for more than a few seconds look at the peer URLs (port 2380), the clocks and the disks of '
             'the members: etcdctl endpoint status --cluster -w table')
     for member in listed:
@@ -110,25 +111,29 @@ def _hosts(facts: Facts, members: List[Server]) -> Iterator[Finding]:
 
 
 def _untold(facts: Facts, members: List[Server]) -> Iterator[Finding]:
+    no_credentials = bool(auth(facts)) and not facts.etcd.credentials and facts.patroni is not None
+    untold: Dict[str, List[Server]] = {}
     for member in members:
         best = member.best
-        if best is None or not member.answers or best.protocol == 'grpc':
+        if best is None or not member.answers or wrongly_spoken(best):
             continue
-        if best.error and 'invalid user ID or password' in best.error:
+        problem = best.error or ('' if member.version else 'version {0!r} can not be read'.format(best.version))
+        deaf = best.auth and member.version and member.version < TOKEN_SINCE  # a finding of its own
+        if problem and not no_credentials and not deaf:
+            untold.setdefault(problem, []).append(member)
+    for problem, affected in untold.items():
+        where = comma(list(map(str, affected)))
+        if 'invalid user ID or password' in problem:
             yield finding(
-                'etcd-login-failed', 'critical', str(member), best.error, 'Patroni does not start with these '
-                'credentials, and a running one fails as soon as its token ends',
+                'etcd-login-failed', 'critical', where, problem, 'Patroni does not start with these credentials, and a '
+                'running one fails as soon as its token ends',
                 'put username and password right in the configuration, or: etcdctl user passwd NAME')
-        elif not best.version or best.error:
+        else:
             yield finding(
-                'etcd-unknown', 'unknown', str(member), best.error or 'answers and does not tell its version',
-                'not everything about this member could be told, findings may be missing', 'curl {0}/version'.format(
-                    show(best.url)))
-        elif best.version and not member.version:
-            yield finding('etcd-unknown', 'unknown', str(member), 'version {0!r} is none that can be read'.format(
-                best.version), 'nothing that depends on its version could be told', 'curl {0}/version'.format(
-                    show(best.url)))
-    if auth(facts) and not facts.etcd.credentials and facts.patroni is not None:
+                'etcd-unknown', 'unknown', where, problem, 'not everything could be told about it, findings may be '
+                'missing', 'when it lasts look at the log of etcd there; curl {0}/version'.format(
+                    show(affected[0].urls[0].url)))
+    if no_credentials:
         yield finding(
             'etcd-auth-no-credentials', 'critical', 'etcd', 'authentication is on, and the configuration has no '
             'username and password', 'Patroni can not read or write its keys: it does not start',

@@ -55,7 +55,12 @@ def show(url: str) -> str:
 
 def alive(url: EtcdMember) -> bool:
     """Tell whether anything answered at a URL."""
-    return url.version is not None or url.protocol is not None
+    return url.version is not None or wrongly_spoken(url)
+
+
+def wrongly_spoken(url: EtcdMember) -> bool:
+    """Tell whether somebody is there, and HTTP/1.1 with this scheme is not what they speak, or they are not etcd."""
+    return url.version is None and (url.protocol is not None or 'the scheme is wrong' in (url.error or ''))
 
 
 def named(url: EtcdMember) -> str:

@@ -22,7 +22,8 @@ def judge_patroni(facts: Facts) -> Iterator[Finding]:
     if patroni.error:
         if any(alive(url) for url in facts.etcd.members):  # else that is said already
             yield finding('patroni-unknown', 'unknown', patroni.scope, patroni.error,
-                          'nothing could be told about Patroni', 'patronictl list {0}'.format(patroni.scope))
+                          'nothing could be told about Patroni', 'compare scope and namespace with those of the nodes: '
+                          'etcdctl get --prefix --keys-only {0}/'.format(place))
         return
     if not patroni.members and not patroni.leader:
         yield finding(
@@ -61,8 +62,9 @@ def _member(patroni: Patroni, member: PatroniMember) -> Iterator[Finding]:
     leads = member.name == patroni.leader
     if not member.in_dcs:
         yield finding(
-            'patroni-member-down', 'warning', member.name, 'no key in etcd; it was there before',
-            'its Patroni is stopped or can not reach etcd', 'look at Patroni on this node')
+            'patroni-member-down', 'warning', member.name, 'the configuration of this node names it, and it has no key '
+            'in etcd', 'its Patroni is stopped or can not reach etcd: no candidate for a failover',
+            'look at Patroni on this node: systemctl status patroni')
     elif member.state is not None and member.state not in RUNNING and member.state not in PASSING:
         yield finding(
             'patroni-member-down', 'critical' if leads else 'warning', member.name, 'state {0!r}'.format(member.state),
