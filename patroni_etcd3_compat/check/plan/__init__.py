@@ -1,0 +1,33 @@
+"""The procedure of an upgrade for one very cluster: ``make_plan`` decides, ``render_plan`` writes it down. No I/O."""
+from typing import Optional, Sequence
+
+from ..facts import Facts, Finding
+from .etcd import plan_etcd
+from .model import Plan
+from .patroni import plan_patroni
+from .render import render_plan
+
+__all__ = ['make_plan', 'Plan', 'render_plan']
+
+
+def make_plan(facts: Facts, findings: Sequence[Finding], etcd_to: Optional[str], patroni_to: Optional[str],
+              direct: bool, config_file: Optional[str] = None) -> Plan:
+    """Make the plan of an upgrade.
+
+    :param facts: what was collected.
+    :param findings: what was made of it.
+    :param etcd_to: upgrade etcd to this line or release, or else
+    :param patroni_to: upgrade Patroni to this one.
+    :param direct: with *etcd_to*: the way that skips minor releases.
+    :param config_file: the configuration of Patroni that the commands shall name.
+
+    :raises:
+        :exc:`ValueError`: what was asked for makes no sense; the text says why.
+    """
+    if bool(etcd_to) == bool(patroni_to):
+        raise ValueError('one of etcd and Patroni at a time')
+    if patroni_to:
+        if direct:
+            raise ValueError('--direct is about etcd; there is no such way for Patroni')
+        return plan_patroni(facts, findings, patroni_to, config_file)
+    return plan_etcd(facts, findings, str(etcd_to), direct, config_file)

@@ -1,0 +1,89 @@
+"""The plan for Patroni: in which order, and the steps. Pure: facts in, plan out."""
+from typing import List, Optional, Sequence
+
+from ..facts import Facts, Finding, Patroni
+from .gates import Commands
+from .model import Gate, Plan, Step
+from .patroni_checks import known_versions, leader_goes_first, prechecks, read_target, refusals, Target
+from .patroni_steps import through, upgrade, version_gate
+from .releases import dotted
+
+_SOURCES = ['https://github.com/patroni/patroni/blob/master/docs/releases.rst',
+            'https://patroni.readthedocs.io/en/latest/pause.html']
+
+
+def plan_patroni(facts: Facts, findings: Sequence[Finding], to: str, config_file: Optional[str]) -> Plan:
+    """Make the plan for an upgrade of Patroni.
+
+    :param facts: what was collected.
+    :param findings: what was made of it.
+    :param to: a line such as ``4.1`` or a release such as ``4.1.5``.
+    :param config_file: the configuration of Patroni, for the commands.
+
+    :raises:
+        :exc:`ValueError`: *to* is no version, or there is no Patroni in *facts*.
+    """
+    patroni, target = facts.patroni, read_target(to)
+    if patroni is None:
+        raise ValueError('a plan for Patroni needs its configuration: -c FILE')
+    versions = known_versions(patroni)
+    plan = Plan('Patroni {0} to {1}, cluster {2}'.format(
+        ', '.join(sorted({dotted(version) for version in versions.values()})) or 'of unknown version',
+        to, patroni.scope),
+        'patroni', to, facts.taken, sources=list(_SOURCES))
+    plan.members = [{'name': member.name, 'url': member.api_url, 'version': member.version, 'role': member.role}
+                    for member in patroni.members]
+    plan.refusals = refusals(patroni, target)
+    if plan.refusals:
+        return plan
+    done = [name for name, version in versions.items()
+            if (version >= target.version if target.exact else version[:2] >= target.version[:2])]
+    if len(done) == len(patroni.members):
+        plan.notes.append('Nothing to do: every member runs {0} or later.{1}'.format(
+            to, '' if target.exact else ' For a newer patch release name it: --patroni-to {0}.N'.format(to)))
+        return plan
+    commands = Commands(facts, [], config_file)
+    plan.variables = commands.variables()
+    plan.prechecks = prechecks(facts, findings, patroni, target)
+    pattern = _pattern(target)
+    first = leader_goes_first(patroni, target)
+    work = upgrade(to if target.exact else to + ' (its newest patch release)', pattern, facts.node.serves)
+    plan.steps = [_save(commands)] + through(
+        patroni, commands, work, done, 'The leader first, unlike usual: with the replicas first {0}.'.format(
+            first.hazard.consequence) if first else '')
+    plan.health = _health(patroni, pattern, target, commands)
+    plan.notes = _notes(patroni, target)
+    return plan
+
+
+def _pattern(target: Target) -> str:
+    """Regular expression for the versions that are right afterwards."""
+    escaped = target.text.replace('.', '\\.')
+    return escaped + '"' if target.exact else escaped + '\\.'
+
+
+def _save(commands: Commands) -> Step:
+    return Step('Save the dynamic configuration', {'action': 'save-config'},
+                'It is the only thing in etcd that Patroni cannot make anew by itself.',
+                ['mkdir -p "$BACKUP"', commands.patronictl('show-config') + ' > "$BACKUP/patroni-config.yml"'],
+                [Gate('there is something in it', 'test -s "$BACKUP/patroni-config.yml"', '', 0)],
+                'Nothing was changed.')
+
+
+def _health(patroni: Patroni, pattern: str, target: Target, commands: Commands) -> List[Gate]:
+    gates = [version_gate(member, pattern, target.text) for member in patroni.members]
+    return [gate for gate in gates if gate] + commands.leads() + commands.checks('CHECK_PATRONI') + [commands.slots()]
+
+
+def _notes(patroni: Patroni, target: Target) -> List[str]:
+    notes = ['Do the members one after the other and without long breaks: releases side by side are meant for the time '
+             'of an upgrade.',
+             'No switchover, no change of the dynamic configuration and no upgrade of etcd meanwhile.']
+    if target.version >= (4, 0, 0) and any(version < (4, 0, 0) for version in known_versions(patroni).values()):
+        notes.append('synchronous_mode: quorum only when every member runs 4.0.0 (better 4.0.6) or later: under an '
+                     'older leader it silently means no synchronous replication at all.')
+    if patroni.config.get('failsafe_mode'):
+        notes.append('failsafe_mode is on: its members should have one version soon.')
+    if patroni.paused:
+        notes.append('The cluster is paused, so the plan neither pauses nor resumes it.')
+    return notes
