@@ -3,9 +3,7 @@
 Exit status of everything: 0, 1 and 2 are about the cluster; whatever goes wrong with the command itself is 3.
 """
 import os
-import stat
 import sys
-import tempfile
 import time
 import traceback
 
@@ -17,7 +15,7 @@ from .. import __version__
 from .collect import collect, ConfigError, load_settings
 from .facts import Facts, Finding
 from .judge import exit_status, judge, KINDS
-from .plan import make_plan, render_plan
+from .output import terminal, to_stdout, write
 from .render import FORMATS, render, WIDTH
 from .render.monitoring import unknown
 from .render.text import one_line
@@ -59,9 +57,10 @@ def _cluster_options(command: Command) -> Command:
     """Add the options that say which cluster it is and how to reach it."""
     for decorator in reversed((
             click.argument('scope', required=False),
-            click.option('-c', '--config-file', metavar='FILE', help='Configuration of Patroni or patronictl; without it '
-                         'that of ${0}, or else {1} if it exists. PATRONI_* variables of the environment count in any '
-                         'case, as they do for Patroni.'.format(CONFIG_VARIABLE, '~/.config/patroni/patronictl.yaml')),
+            click.option('-c', '--config-file', metavar='FILE',
+                         help='Configuration of Patroni or patronictl; without it that of ${0}, or else {1} if it '
+                         'exists. PATRONI_* variables of the environment count in any case, as they do for Patroni.'
+                         .format(CONFIG_VARIABLE, '~/.config/patroni/patronictl.yaml')),
             click.option('--endpoints', multiple=True, callback=_list, metavar='HOST:PORT,...',
                          help='URLs or host:port of etcd members, in place of those in the configuration; without -c '
                          'no file is read, and without SCOPE etcd alone is looked at.'),
@@ -74,8 +73,8 @@ def _cluster_options(command: Command) -> Command:
     return command
 
 
-_output_option = click.option('-o', '--output', metavar='FILE', help='Write to a file, which is replaced at once and as '
-                              'a whole; everybody may read it.')
+_output_option = click.option('-o', '--output', metavar='FILE', help='Write to a file, which is replaced at once and '
+                              'as a whole; everybody may read it.')
 
 
 @click.group(context_settings={'max_content_width': 100})
@@ -101,7 +100,8 @@ def cli() -> None:
               help='Only these findings count and are shown. May be repeated.')
 @click.option('--ignore', multiple=True, callback=_identifiers, metavar='ID,...',
               help='These findings neither count nor are shown. May be repeated.')
-@click.option('--list', 'list_kinds', is_flag=True, help='List all findings that there are; docs/findings.md tells more.')
+@click.option('--list', 'list_kinds', is_flag=True,
+              help='List all findings that there are; docs/findings.md tells more.')
 def check(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str, ...], timeout: float,
           slots_interval: Optional[float], fmt: str, output: Optional[str], watch: Optional[float], watch_2: bool,
           only: Tuple[str, ...], ignore: Tuple[str, ...], list_kinds: bool) -> int:
@@ -125,14 +125,14 @@ def check(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str
       patroni-etcd3-compat check -c patroni.yml -f prometheus -o /var/lib/node_exporter/patroni.prom
     """
     if list_kinds:
-        _print(''.join('{0:<32} {1}\n'.format(kind.id, kind.summary) for kind in KINDS))
+        to_stdout(''.join('{0:<32} {1}\n'.format(kind.id, kind.summary) for kind in KINDS))
         return 0
 
     def once() -> int:
         facts, findings = _look(config_file, endpoints, scope, timeout, slots_interval)
         findings = [finding for finding in findings
                     if (finding.id in only or not only) and finding.id not in ignore]
-        text = render(fmt, facts, findings, *((WIDTH, False) if output else _terminal()))
+        text = render(fmt, facts, findings, *((WIDTH, False) if output else terminal()))
         if seconds and not output:
             click.clear()  # nothing but on a terminal
         _write(text, output)
@@ -143,7 +143,7 @@ def check(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str
         return _again_and_again(once, seconds) if seconds else once()
     except ConfigError as e:
         if fmt == 'nagios' and not output:
-            _print(unknown(e))
+            to_stdout(unknown(e))
             return COULD_NOT_TELL
         raise click.ClickException(str(e))
 
@@ -162,9 +162,9 @@ def plan(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str,
          output: Optional[str]) -> int:
     """Write down the upgrade of this very cluster, step by step.
 
-    Looks at the cluster as check does and gives the checks before it, the steps in their order with the commands for each
-    member, what must be right before the next step, and the way back. SCOPE is the name of the Patroni cluster if it is
-    not that of the configuration.
+    Looks at the cluster as check does and gives the checks before it, the steps in their order with the commands for
+    each member, what must be right before the next step, and the way back. SCOPE is the name of the Patroni cluster if
+    it is not that of the configuration.
 
     \b
     Exit status: 0 there is a plan, 1 something has to be put right first, 2 a rule of etcd or
@@ -177,21 +177,28 @@ def plan(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str,
     """
     if bool(etcd_to) == bool(patroni_to):
         raise click.UsageError('one of --etcd-to and --patroni-to is needed')
+    from .plan import make_plan, render_plan  # check, which may run every minute, does without
+
     try:
         facts, findings = _look(config_file, endpoints, scope, timeout, slots_interval)
-        made = make_plan(facts, findings, etcd_to, patroni_to, direct)
+        made = make_plan(facts, findings, etcd_to, patroni_to, direct, _config_file(config_file, endpoints))
     except (ConfigError, ValueError) as e:
         raise click.ClickException(str(e))
     _write(render_plan(made, fmt), output)
     return 2 if made.refusals else 1 if made.failed else 0
 
 
+def _config_file(named: Optional[str], endpoints: Tuple[str, ...]) -> Optional[str]:
+    """Choose the configuration file where none is named, as ``patronictl`` does."""
+    if named or endpoints:
+        return named
+    return os.environ.get(CONFIG_VARIABLE) or (CONFIG_FILE if os.path.exists(CONFIG_FILE) else None)
+
+
 def _look(config_file: Optional[str], endpoints: Tuple[str, ...], scope: Optional[str], timeout: float,
           slots_interval: Optional[float]) -> Tuple[Facts, List[Finding]]:
     """Collect the facts and judge them."""
-    if config_file is None and not endpoints:
-        config_file = os.environ.get(CONFIG_VARIABLE) or (CONFIG_FILE if os.path.exists(CONFIG_FILE) else None)
-    facts = collect(load_settings(config_file, endpoints, scope, timeout, slots_interval))
+    facts = collect(load_settings(_config_file(config_file, endpoints), endpoints, scope, timeout, slots_interval))
     return facts, judge(facts)
 
 
@@ -209,53 +216,11 @@ def _again_and_again(once: Callable[[], int], seconds: float) -> int:
         return status
 
 
-def _terminal() -> Tuple[int, bool]:
-    """Tell how wide the lines may be, and whether colours are wanted (https://no-color.org)."""
-    columns = os.environ.get('COLUMNS', '')
-    width = int(columns) if columns.isdigit() and int(columns) else WIDTH
-    if not sys.stdout.isatty():
-        return width, False
-    try:
-        width = os.get_terminal_size(sys.stdout.fileno()).columns or width
-    except OSError:
-        pass
-    return width, not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb'
-
-
-def _print(text: str) -> None:
-    """Write to standard output; what its encoding lacks becomes an escape sequence."""
-    encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
-    try:
-        sys.stdout.write(text.encode(encoding, 'backslashreplace').decode(encoding))
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough; Python must not try again when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _write(text: str, output: Optional[str]) -> None:
-    """Write to a file, so that a reader sees all of the old or all of the new text, or to standard output."""
-    if output is None or output == '-':
-        return _print(text)
-    path = os.path.realpath(output)
     try:
-        if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):  # a device, a pipe: not to be replaced
-            with open(path, 'w', encoding='utf-8', errors='backslashreplace') as stream:
-                stream.write(text)
-            return
-        # The name ends in .tmp so that node_exporter, which reads *.prom, does not take it for a file of its own.
-        handle, part = tempfile.mkstemp('.tmp', '.' + os.path.basename(path), os.path.dirname(path))
-        try:
-            with open(handle, 'w', encoding='utf-8', errors='backslashreplace') as stream:
-                stream.write(text)
-                stream.flush()
-                os.fchmod(handle, 0o644)
-                os.fsync(handle)
-            os.replace(part, path)
-        except BaseException:
-            os.unlink(part)
-            raise
+        write(text, output)
     except OSError as e:
-        raise click.ClickException('can not write {0}: {1}'.format(output, e.strerror or type(e).__name__))
+        raise click.ClickException('can not write {0}: {1}'.format(output or 'the output', e.strerror or e.errno))
 
 
 def run(args: Sequence[str]) -> int:
@@ -281,7 +246,7 @@ def run(args: Sequence[str]) -> int:
     except Exception as e:
         # A defect. Its text is left out, as nobody knows what is in it.
         click.echo(''.join(traceback.format_tb(e.__traceback__)), err=True, nl=False)
-        click.echo('{0}: defect: {1} in the lines above; please report them'.format(PROGRAM, type(e).__name__), err=True)
+        click.echo('{0}: defect: {1}, see above; please report it'.format(PROGRAM, type(e).__name__), err=True)
     return COULD_NOT_TELL
 
 

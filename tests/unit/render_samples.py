@@ -24,8 +24,8 @@ def facts() -> Facts:
         patroni=Patroni(
             scope='batman', leader='node1', paused=True, config={'ttl': 30, 'loop_wait': 10, 'failsafe_mode': True},
             members=[
-                PatroniMember('node1', True, 'leader', 'running', '3.2.1', '15.6', 4, 96 * MB, api_url='http://10.0.0.7:8008',
-                              postgres_address='10.0.0.7:5432', postgres=Postgres(
+                PatroniMember('node1', True, 'leader', 'running', '3.2.1', '15.6', 4, 96 * MB,
+                              api_url='http://10.0.0.7:8008', postgres_address='10.0.0.7:5432', postgres=Postgres(
                                   '15.6', False, 96 * MB, [
                                       Slot('node2', 'physical', True, 96 * MB, None, 0, wal_status='reserved'),
                                       Slot('gone', 'physical', False, None, wal_status='lost')], 48 * MB)),
@@ -42,8 +42,8 @@ def findings() -> List[Finding]:
                 "on node1: SELECT pg_catalog.pg_drop_replication_slot('gone');", 'https://example.org/slot-lost'),
         Finding('etcd-gateway-off', 'warning', 'etcd infra2 (http://10.0.0.2:2379)',
                 'GET /version is answered with 3.4.23, every prefix with 404 page not found',
-                'Patroni can not use this member; with stock Patroni each request that meets it fails, and one 404 while '
-                'the leader key is renewed demotes the primary at once, without waiting for the ttl',
+                'Patroni can not use this member; with stock Patroni each request that meets it fails, and one 404 '
+                'while the leader key is renewed demotes the primary at once, without waiting for the ttl',
                 'start it with --enable-grpc-gateway=true (in a configuration file: enable-grpc-gateway: true)',
                 'https://example.org/gateway'),
         Finding('node-serves', 'info', 'node1', 'this package 0.1.0 serves section etcd3', 'nothing', 'nothing',

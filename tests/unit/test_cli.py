@@ -12,7 +12,7 @@ import pytest
 from render_samples import facts, findings
 
 from patroni_etcd3_compat import __version__
-from patroni_etcd3_compat.check import cli
+from patroni_etcd3_compat.check import cli, output
 from patroni_etcd3_compat.check.collect import ConfigError
 from patroni_etcd3_compat.check.judge import KINDS
 
@@ -153,14 +153,14 @@ def test_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only there, and not where somebody does not want them."""
     monkeypatch.delenv('NO_COLOR', raising=False)
     monkeypatch.setenv('TERM', 'xterm')
-    assert cli._terminal()[1] is False
+    assert output.terminal()[1] is False
     monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
-    assert cli._terminal()[1] is True
+    assert output.terminal()[1] is True
     monkeypatch.setenv('NO_COLOR', '1')
-    assert cli._terminal()[1] is False
+    assert output.terminal()[1] is False
     monkeypatch.delenv('NO_COLOR')
     monkeypatch.setenv('TERM', 'dumb')
-    assert cli._terminal()[1] is False
+    assert output.terminal()[1] is False
 
 
 def test_output_file(run: Run, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_watch(run: Run, monkeypatch: pytest.MonkeyPatch, option: List[str]) -> 
         if len(pauses) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.time, 'sleep', sleep)
+    monkeypatch.setattr('time.sleep', sleep)
     status, out, err = run('check', '-f', 'tsv', *option)
     assert (status, err) == (2, '')
     assert out.count('severity\tid') == 3
@@ -229,7 +229,7 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_closed_pipe() -> None:
     """A reader that has seen enough changes nothing about the exit status and gets no traceback."""
-    code = 'import sys; from patroni_etcd3_compat.check import cli; cli._print("x" * 1000000); sys.exit(2)'
+    code = 'import sys; from patroni_etcd3_compat.check import output; output.to_stdout("x" * 1000000); sys.exit(2)'
     ended = subprocess.run(['sh', '-c', '{ "$0" -c "$1"; echo $? >&2; } | head -c 1', sys.executable, code],
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     assert (ended.stdout, ended.stderr) == ('x', '2\n')
@@ -237,7 +237,7 @@ def test_closed_pipe() -> None:
 
 def test_encoding_that_lacks_letters() -> None:
     """What the terminal's encoding does not have is written as an escape sequence."""
-    code = r'from patroni_etcd3_compat.check import cli; cli._print("M\u00fcnchen \ud800\u4e2d\n")'
+    code = r'from patroni_etcd3_compat.check import output; output.to_stdout("M\u00fcnchen \ud800\u4e2d\n")'
     ended = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, check=True,
                            env=dict(os.environ, PYTHONIOENCODING='latin-1'))
     assert ended.stdout == b'M\xfcnchen \\ud800\\u4e2d\n'

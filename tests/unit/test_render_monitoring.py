@@ -40,7 +40,7 @@ def test_nagios() -> None:
 def test_nagios_with_nothing_wrong() -> None:
     """Information alone is no trouble."""
     assert render('nagios', facts(), findings()[2:]).startswith(
-        'PATRONI-ETCD3 OK - etcd: 2 of 3 members answering, Patroni: 2 members | ')
+        'PATRONI-ETCD3 OK - etcd: 2 of 3 URLs answering, Patroni: 2 members | ')
 
 
 def test_nagios_names_the_first_few() -> None:

@@ -40,8 +40,6 @@ Replication slots: 2
 | node1  | gone  | physical | no     | -         |        - |    - |            - | lost     |
 +--------+-------+----------+--------+-----------+----------+------+--------------+----------+
 
-This node: node1, section etcd3 is served by this package 0.1.0, Patroni 3.2.1, urllib3 2.2.3, Python 3.11.2
-
 CRITICAL slot-lost
   where  node1, slot gone
   seen   wal_status is lost

@@ -11,8 +11,8 @@ __all__ = ['FORMATS', 'render', 'WIDTH']
 #: Columns of a line where nobody says how wide it is.
 WIDTH = 120
 
-#: What makes a text out of facts, findings, the width in columns, and whether colours are wanted; by name of the format.
-#: The names are those of ``patronictl``, and two for monitoring.
+#: What makes a text out of facts, findings, the width in columns, and whether colours are wanted. The names are those
+#: of ``patronictl``, and two for monitoring.
 FORMATS: Dict[str, Callable[[Facts, List[Finding], int, bool], str]] = {
     'pretty': pretty,
     'json': as_json,

@@ -53,10 +53,13 @@ def nagios(facts: Facts, findings: List[Finding], width: int, colour: bool) -> s
     named = ['{0} at {1}'.format(finding.id, finding.where) for finding in matter[:NAMED]]
     if len(matter) > NAMED:
         named.append('{0} more'.format(len(matter) - NAMED))
-    text = '{0}: {1}'.format(summary(matter), '; '.join(named)) if matter else \
-        'etcd: {0} of {1} answering'.format(sum(map(answers, facts.etcd.members)),
-                                             number(len(facts.etcd.members), 'member')) \
-        + (', Patroni: {0}'.format(number(len(facts.patroni.members), 'member')) if facts.patroni else '')
+    if matter:
+        text = '{0}: {1}'.format(summary(matter), '; '.join(named))
+    else:
+        text = 'etcd: {0} of {1} answering'.format(sum(map(answers, facts.etcd.members)),
+                                                   number(len(facts.etcd.members), 'URL'))
+        if facts.patroni:
+            text += ', Patroni: {0}'.format(number(len(facts.patroni.members), 'member'))
     performance = ' '.join("'{0}'={1}{2}".format(_label(label), '{0:.6f}'.format(value) if isinstance(value, float)
                                                  else value, unit)
                            for label, value, unit in _performance(facts) if value is not None)

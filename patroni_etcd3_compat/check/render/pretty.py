@@ -135,17 +135,6 @@ def _tables(facts: Facts, width: int, colour: bool) -> Iterator[str]:
         yield section(*_slots(slots)) if slots else 'Replication slots: none seen'
 
 
-def _node(facts: Facts) -> str:
-    node = facts.node
-    serves = {'package': 'this package', 'patch': 'a patched Patroni', 'stock': 'stock Patroni'}.get(node.serves or '')
-    parts = [part for part in (
-        node.name, serves and 'section {0} is served by {1}{2}'.format(
-            node.section or 'etcd3', serves, ' ' + node.compat if node.compat and node.serves != 'stock' else ''),
-        node.patroni and 'Patroni ' + node.patroni, node.urllib3 and 'urllib3 ' + node.urllib3,
-        node.python and 'Python ' + node.python) if part]
-    return 'This node: {0}'.format(clean(', '.join(parts))) if parts else ''
-
-
 def _finding(finding: Finding, width: int, colour: bool) -> str:
     head = '{0} {1}'.format(finding.severity.upper(), finding.id)
     if colour:
@@ -166,9 +155,6 @@ def _finding(finding: Finding, width: int, colour: bool) -> str:
 def pretty(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
     """Tables and findings, blocks separated by an empty line, and a last line with the sum of it."""
     blocks = list(_tables(facts, width, colour))
-    node = _node(facts)
-    if node:
-        blocks.append('\n'.join(textwrap.wrap(node, width)))
     blocks += [_finding(finding, width, colour) for finding in findings]
     status = exit_status(facts, findings)
     last = '\n'.join(textwrap.wrap('{0}: {1} (exit status {2}; {3}, {4:.1f} s)'.format(

@@ -70,8 +70,10 @@ def _longest_word(column: Column) -> int:
 
 def _wrapped(column: Column, width: int) -> Column:
     """Wrap the cells of a column to a number of columns of the terminal."""
-    return column._replace(cells=[cell._replace(text='\n'.join(
-        part for line in cell.text.split('\n') for part in textwrap.wrap(line, width) or [''])) for cell in column.cells])
+    return column._replace(cells=[
+        cell._replace(text='\n'.join(part for line in cell.text.split('\n')
+                                     for part in textwrap.wrap(line, width) or ['']))
+        for cell in column.cells])
 
 
 def table(columns: Sequence[Column], width: int, colour: bool) -> str:
