@@ -145,6 +145,23 @@ def etcd_version(line: str) -> str:
     raise LabError('no etcd {0} at hand, only {1}'.format(line, ', '.join(at_hand) or 'none at all'))
 
 
+def etcdctl() -> Path:
+    """Give the ``etcdctl`` of this machine's distribution, fetched when it is not in CACHE yet.
+
+    :raises LabError: when it can't be had.
+    """
+    target = CACHE / 'etcdctl'
+    with locked():
+        if not target.exists():
+            say('fetching etcdctl')
+            with unfinished(target) as part:
+                own = Apt(part, None, installed=False)
+                own('apt-get', 'update')
+                own.unpack(['etcd-client'], part / 'root')
+                (part / 'root' / 'usr' / 'bin').rename(target)
+    return target / 'etcdctl'
+
+
 def missing() -> List[str]:
     """List the release lines that no real etcd is at hand for."""
     at_hand = {line_of(version) for version in etcd_binaries()}

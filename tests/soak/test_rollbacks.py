@@ -6,9 +6,9 @@ from typing import Any, Callable
 
 import pytest
 
-from lab import CACHE
-from lab.apt import Apt, locked, run as run_program, unfinished
+from lab.apt import run as run_program
 from lab.etcd import EtcdCluster, EtcdMember, release
+from lab.packages import etcdctl
 
 STOCK = {'PATRONI_ETCD3_COMPAT': 'off'}
 
@@ -51,19 +51,6 @@ def test_all_members_wiped(soak: Callable[..., Any], which: str, new: str, old: 
               env=env) as run:
         run.etcd.wipe([old] * 3)
         recovers(run)
-
-
-def etcdctl() -> Path:
-    """Give this machine's distribution's etcdctl, fetched when it is not in CACHE yet."""
-    target = CACHE / 'etcdctl'
-    with locked():
-        if not target.exists():
-            with unfinished(target) as part:
-                own = Apt(part, None, installed=False)
-                own('apt-get', 'update')
-                own.unpack(['etcd-client'], part / 'root')
-                (part / 'root' / 'usr' / 'bin').rename(target)
-    return target / 'etcdctl'
 
 
 def restore(etcd: EtcdCluster, line: str, put_back: Callable[[EtcdMember, Path], Any]) -> None:
