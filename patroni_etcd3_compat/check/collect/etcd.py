@@ -69,9 +69,10 @@ class Interview:
         self._web = web
         self._clock = Clock(settings.timeout)
         self._prefix = ''
+        #: what each prefix answered to the first call, which shows that it is served
+        self._probed: Dict[str, Tuple[int, bytes]] = {}
         self._token: Optional[str] = None
         self._no_token: Optional[str] = None
-        self._has_leader: Optional[bool] = None
         #: the keys were read, agreed or not
         self._answered: Optional[bool] = None
 
@@ -114,9 +115,10 @@ class Interview:
         """Find the prefixes that are served, and choose one of them."""
         member = self._member
         for prefix in PREFIXES:
-            status, body = self._web.ask('POST', member.url + prefix + _STATUS, self._clock, b'{}')
-            if not prefix_not_served(status, body):
-                member.prefixes.append(prefix)
+            answer = self._web.ask('POST', member.url + prefix + _STATUS, self._clock, b'{}')
+            if not prefix_not_served(*answer):
+                self._probed[prefix] = answer
+        member.prefixes = list(self._probed)
         version = parse_version(member.version)
         gateway = gateway_of(version) if version else None
         member.gateway = bool(member.prefixes)
@@ -145,9 +147,10 @@ class Interview:
 
     def _send(self, rpc: str, request: Dict[str, Any], clock: Optional[Clock] = None) -> Answer:
         path = self._prefix + rpc
+        probed = self._probed.pop(self._prefix, None) if rpc == _STATUS else None
         try:
-            status, body = self._web.ask('POST', self._member.url + path, clock or self._clock,
-                                         json.dumps(request).encode(), self._token)
+            status, body = probed or self._web.ask('POST', self._member.url + path, clock or self._clock,
+                                                   json.dumps(request).encode(), self._token)
         except Unanswered as e:
             raise Unanswered('{0}: {1}'.format(path, e)) from None
         try:
@@ -164,7 +167,7 @@ class Interview:
             self._no_token = 'authentication is on, and there are no credentials (username, password) to log in with'
         elif version and version < TOKEN_SINCE:
             self._no_token = 'authentication is on, and the gateway of this release takes no token (3.3 and later do)'
-        elif self._has_leader is False:  # the question would hang
+        elif self._member.has_leader is False:  # the question would hang
             self._no_token = 'authentication is on, and without a leader of the cluster nobody can log in'
         if self._no_token:
             raise _Refused(self._no_token)
@@ -180,7 +183,7 @@ class Interview:
     def _status(self) -> None:
         answer, member = self._call(_STATUS, {}), self._member
         own, leader = _id(_header(answer).get('member_id')), _id(answer.get('leader'))
-        self._has_leader = member.has_leader = leader is not None
+        member.has_leader = leader is not None
         member.id, member.leader = own, own is not None and own == leader
         member.learner = bool(answer.get('isLearner', False))
         member.raft_term, member.raft_index = _int(answer.get('raftTerm')), _int(answer.get('raftIndex'))
@@ -191,7 +194,7 @@ class Interview:
 
     def _agreed_keys(self) -> None:
         """Read the keys as Patroni does. Without a leader, or on a learner, that can't be done."""
-        if self._has_leader and not self._member.learner:
+        if self._member.has_leader and not self._member.learner:
             try:
                 self._keys(True, Clock(self._clock.left() / 2))
             except Unanswered as e:
@@ -224,7 +227,7 @@ class Interview:
     def _alarms(self) -> None:
         """Ask for the alarms where the status does not tell them, before 3.4; the question goes through the log."""
         version = parse_version(self._member.version)
-        if self._has_leader and version and version < (3, 4, 0):
+        if self._member.has_leader and version and version < (3, 4, 0):
             answer = self._call(_ALARM, {'action': 'GET'})
             for entry in answer.get('alarms', ()):
                 if isinstance(entry, dict):

@@ -12,6 +12,9 @@ _PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + b'\x00\x00\x00\x04\x00\x00\x00\
 _SETTINGS = 4
 _HEADER = 9
 
+#: What a server answers that knows HTTP/1.1 alone.
+_GET = b'GET /version HTTP/1.0\r\n\r\n'
+
 
 def what_is_spoken(url: str, options: Dict[str, Any], clock: Clock) -> Tuple[Optional[str], Optional[str]]:
     """Find out why a URL does not answer in HTTP/1.1.
@@ -29,22 +32,23 @@ def what_is_spoken(url: str, options: Dict[str, Any], clock: Clock) -> Tuple[Opt
     tls = parts.scheme == 'https'
     address = (parts.hostname or '', parts.port or (443 if tls else 80))
     try:
-        if _first_words(address, tls, options, clock) == 'http2':
+        if _first_words(address, tls, options, clock, _PREFACE) == 'http2':
             return 'grpc', 'a port for gRPC alone, no HTTP/1.1 there (etcd splits it off: listen-client-http-urls)'
-        if _first_words(address, not tls, options, clock):
+        if any(_first_words(address, not tls, options, clock, opening) for opening in (_PREFACE, _GET)):
             return None, 'the scheme is wrong, {0} is spoken there'.format('http' if tls else 'https')
     except Unanswered:
         pass
     return None, None
 
 
-def _first_words(address: Tuple[str, int], tls: bool, options: Dict[str, Any], clock: Clock) -> Optional[str]:
+def _first_words(address: Tuple[str, int], tls: bool, options: Dict[str, Any], clock: Clock,
+                 opening: bytes) -> Optional[str]:
     try:
         with socket.create_connection(address, clock.left()) as plain:
             if not tls:
-                return _answer(plain, clock)
+                return _answer(plain, clock, opening)
             with _context(options).wrap_socket(plain, server_hostname=address[0]) as wrapped:
-                return _answer(wrapped, clock) or 'tls'
+                return _answer(wrapped, clock, opening) or 'tls'
     except (OSError, ValueError):  # ValueError: a certificate that is none
         return None
 
@@ -59,8 +63,8 @@ def _context(options: Dict[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def _answer(connection: socket.socket, clock: Clock) -> Optional[str]:
-    connection.sendall(_PREFACE)
+def _answer(connection: socket.socket, clock: Clock, opening: bytes) -> Optional[str]:
+    connection.sendall(opening)
     data = b''
     while len(data) < _HEADER:
         connection.settimeout(clock.left())

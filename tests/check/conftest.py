@@ -1,0 +1,49 @@
+"""Real etcd, Patroni and PostgreSQL for the command, and configurations of Patroni that lead to them."""
+import logging
+
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator
+
+import pytest
+import yaml
+
+from lab.environments import Environment, environment
+from lab.etcd import EtcdCluster
+from lab.node import unprivileged_user
+
+
+@pytest.fixture(scope='session')
+def newest() -> Environment:
+    """The newest Patroni with this package, where the user that runs it can reach it."""
+    return environment('4.1.5').for_user(unprivileged_user())
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., EtcdCluster]]:
+    """Start etcd clusters that end with the test."""
+    clusters = []
+
+    def make(*args: Any, **kwargs: Any) -> EtcdCluster:
+        cluster = EtcdCluster(*args, **kwargs)
+        clusters.append(cluster)
+        return cluster.__enter__()
+
+    yield make
+    for cluster in reversed(clusters):
+        cluster.__exit__(None, None, None)
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Callable[..., str]:
+    """Write a configuration of Patroni: section ``etcd3`` with these options, and what else is given by name."""
+    def write(etcd3: Dict[str, Any], **sections: Any) -> str:
+        path = tmp_path / 'patroni.yml'
+        path.write_text(yaml.safe_dump(dict({'scope': 'lab', 'name': 'node1', 'etcd3': etcd3}, **sections)))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def _levels() -> None:
+    logging.getLogger('aiohttp').setLevel(logging.WARNING)
