@@ -29,17 +29,17 @@ def _raft(listed: List[Server]) -> Iterator[Finding]:
     voters = [member for member in listed if not member.learner]
     silent = [member for member in voters if not member.answers]
     leads = any(url.leader or url.has_leader for member in voters for url in member.urls)
-    needed, silent_names = len(voters) // 2 + 1, comma(list(map(str, silent)))
-    if not leads and len(voters) - len(silent) < needed:
+    there, needed = len(voters) - len(silent), len(voters) // 2 + 1
+    if not leads and there < needed:
         yield finding(
             'etcd-quorum-lost', 'critical', 'etcd', '{0} of {1} voting members answer, {2} are needed, and none '
-            'of them tells of a leader. Silent: {3}'.format(len(voters) - len(silent), len(voters), needed, silent_names),
+            'of them tells of a leader. Silent: {3}'.format(there, len(voters), needed, comma(list(map(str, silent)))),
             'etcd takes no writes: Patroni demotes its primary (with failsafe_mode it stays while all members answer '
             'it)', 'start the silent members again; if they are gone for good restore from a snapshot')
     elif not leads and any(url.has_leader is False for member in voters for url in member.urls):
         yield finding(
             'etcd-no-leader', 'critical', 'etcd', '{0} of {1} voting members answer, and none knows of a '
-            'leader'.format(len(voters) - len(silent), len(voters)),
+            'leader'.format(there, len(voters)),
             'etcd takes no writes until one is elected: Patroni demotes its primary',
             'if it lasts for more than a few seconds look at the peer URLs (port 2380), the clocks and the disks of '
             'the members: etcdctl endpoint status --cluster -w table')

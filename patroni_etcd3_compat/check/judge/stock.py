@@ -52,7 +52,7 @@ def stock_prefix(url: EtcdMember) -> Tuple[Optional[str], str]:
     version, cluster = _strict(url.version), _strict(url.cluster_version)
     if not version or not cluster:
         which = ('version', url.version) if not version else ('cluster version', url.cluster_version)
-        return None, '{0} {1} is none that it can read'.format(*which)
+        return None, 'it can not read {0} {1}'.format(which[0], which[1] or 'that is not reported')
     if cluster < (3, 0, 0) or version < OLDEST:
         return None, 'older than 3.0.4'
     return next((prefix for before, prefix in _PREFIXES if cluster < before), '/v3'), ''

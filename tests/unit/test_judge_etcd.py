@@ -1,0 +1,176 @@
+"""Findings about etcd as such: each fires where it should, names what it is about, and not elsewhere."""
+import dataclasses
+
+from typing import Any, Dict, List, Optional
+
+import pytest
+
+from judge_facts import etcd_facts, etcd_member, facts, found, of_versions, one, text_of
+
+from patroni_etcd3_compat.check.facts import Etcd, ListedMember
+from patroni_etcd3_compat.check.judge import exit_status, judge
+
+
+def ids(etcd: Etcd, **other: Any) -> List[str]:
+    """Identifiers of what was found, but for what every cluster has."""
+    return [finding.id for finding in found(facts(etcd, **other))
+            if finding.id not in ('node-serves', 'etcd-end-of-life')]
+
+
+@pytest.mark.parametrize('versions', [['3.5.30'] * 3, ['3.4.45'], ['3.6.10'] * 5, ['3.3.25'] * 3])
+def test_nothing_about_a_healthy_cluster(versions: List[str]) -> None:
+    """One release on all members, all there: whatever serves."""
+    for serves in ('stock', 'package', None):
+        some = facts(of_versions(*versions), serves=serves)
+        assert {finding.id for finding in judge(some)} <= {'node-serves', 'etcd-end-of-life'}
+        assert exit_status(some, judge(some)) == 0
+
+
+def test_nobody_answers() -> None:
+    """Nothing can be told, whatever else is found: exit status 3."""
+    some = facts(etcd_facts(etcd_member(1, None), etcd_member(2, None), listed=False))
+    finding = one(some, 'etcd-unknown')
+    assert finding.severity == 'unknown' and 'none of the 2 URLs answers' in finding.seen
+    assert [f.where for f in found(some, 'etcd-unreachable')] == [
+        'etcd infra1 (http://10.0.0.1:2379)', 'etcd infra2 (http://10.0.0.2:2379)']
+    assert exit_status(some, judge(some)) == 3
+    assert one(facts(Etcd()), 'etcd-unknown').seen == 'no URL to ask'
+
+
+def test_one_member_is_gone() -> None:
+    """A warning with its name, URL and what came of asking it; the quorum is there."""
+    etcd = etcd_facts(etcd_member(1), etcd_member(2), etcd_member(3, None))
+    assert ids(etcd) == ['etcd-unreachable']
+    finding = one(facts(etcd), 'etcd-unreachable')
+    assert finding.severity == 'warning' and finding.where == 'etcd infra3 (http://10.0.0.3:2379)'
+    assert 'no answer within 5 s' in finding.seen and 'etcdctl member remove a3' in finding.remedy
+
+
+def test_added_and_never_started() -> None:
+    """It is in the member list without a URL."""
+    etcd = of_versions('3.5.30', '3.5.30', '3.5.30')
+    assert etcd.listed
+    etcd.listed.append(ListedMember('b1', '', [], ['http://10.0.0.4:2380']))
+    finding = one(facts(etcd), 'etcd-unreachable')
+    assert finding.where == 'etcd b1' and 'never started' in finding.seen
+
+
+def test_quorum() -> None:
+    """Critical if the ones that answer do not know of a leader; if they do, it is the way there that is broken."""
+    lonely = etcd_member(1, leader=False, has_leader=False)
+    etcd = etcd_facts(lonely, etcd_member(2, None), etcd_member(3, None))
+    finding = one(facts(etcd), 'etcd-quorum-lost')
+    assert finding.severity == 'critical' and '1 of 3 voting members answer, 2 are needed' in finding.seen
+    assert 'infra2' in finding.seen and exit_status(facts(etcd), judge(facts(etcd))) == 2
+    lonely.has_leader = True
+    assert ids(etcd) == ['etcd-unreachable', 'etcd-unreachable']
+
+
+def test_learner_has_no_vote() -> None:
+    """It is named, and does not count for the quorum."""
+    etcd = etcd_facts(etcd_member(1), etcd_member(2, None, leader=False, learner=True))
+    finding = one(facts(etcd), 'etcd-learner')
+    assert finding.severity == 'info' and 'etcdctl member promote a2' in finding.remedy
+    assert not found(facts(etcd), 'etcd-quorum-lost')
+
+
+def test_no_leader() -> None:
+    """All there and nobody leads."""
+    without: Dict[str, Any] = {'leader': False, 'has_leader': False}
+    etcd = of_versions('3.5.30', '3.5.30', '3.5.30', **without)
+    assert one(facts(etcd), 'etcd-no-leader').severity == 'critical'
+    etcd.members[2].leader = etcd.members[2].has_leader = True
+    assert not found(facts(etcd), 'etcd-no-leader')
+
+
+@pytest.mark.parametrize('alarm, remedy', [('NOSPACE', 'etcdctl alarm disarm'), ('CORRUPT', 'remove this member')])
+def test_alarms(alarm: str, remedy: str) -> None:
+    """Critical, on the member that raised it."""
+    etcd = of_versions('3.5.30', '3.5.30')
+    etcd.members[1].alarms = [alarm]
+    finding = one(facts(etcd), 'etcd-alarm')
+    assert finding.severity == 'critical' and 'infra2' in finding.where and alarm in finding.seen
+    assert remedy in finding.remedy
+
+
+def test_hosts_of_another_cluster() -> None:
+    """A configured host that answers and is no member."""
+    etcd = etcd_facts(etcd_member(1), etcd_member(9, id='c9', advertised=False, name=None))
+    finding = one(facts(etcd), 'etcd-hosts-differ')
+    assert finding.severity == 'warning' and 'c9' in finding.seen and 'another cluster' in finding.consequence
+
+
+def test_hosts_that_are_gone() -> None:
+    """A configured host that is no member and does not answer, unless Patroni does not compare (use_proxies)."""
+    etcd = etcd_facts(etcd_member(1), etcd_member(9, None, id=None, advertised=False, name=None))
+    finding = one(facts(etcd), 'etcd-hosts-differ')
+    assert finding.severity == 'warning' and finding.where == 'etcd http://10.0.0.9:2379'
+    etcd.use_proxies = True
+    assert not found(facts(etcd), 'etcd-hosts-differ')
+
+
+def test_hosts_by_another_name() -> None:
+    """Members configured by name and advertised by address are the same members; so are local ones."""
+    local = etcd_member(1, advertised=False, url='http://localhost:2379')
+    etcd = etcd_facts(local, etcd_member(1, configured=False))
+    assert ids(etcd) == []
+    etcd = etcd_facts(local, etcd_member(1, configured=False), etcd_member(2, configured=False))
+    finding = one(facts(etcd), 'etcd-hosts-differ')
+    assert finding.severity == 'info' and 'infra2' in finding.where and 'http://localhost:2379' in finding.seen
+
+
+def test_login() -> None:
+    """Wrong credentials are critical, once for all members; none where authentication is on as well."""
+    refused = 'can not log in as patroni: etcdserver: authentication failed, invalid user ID or password'
+    etcd = of_versions('3.5.16', '3.5.16', auth=True, error=refused)
+    etcd.credentials = True
+    finding = one(facts(etcd), 'etcd-login-failed')
+    assert finding.severity == 'critical' and 'infra1' in finding.where and 'infra2' in finding.where
+    etcd.credentials = False
+    assert ids(etcd) == ['etcd-auth-no-credentials']
+    alone = dataclasses.replace(facts(etcd), patroni=None)  # --endpoints: none can be given
+    assert {f.id for f in judge(alone)} >= {'etcd-login-failed'}
+    assert 'etcd-auth-no-credentials' not in {f.id for f in judge(alone)}
+
+
+def test_what_could_not_be_told() -> None:
+    """A member that answers and does not tell all: unknown, equal reasons once."""
+    etcd = of_versions('3.5.30', '3.5.30', error='/kv/range: etcdserver: request timed out')
+    finding = one(facts(etcd), 'etcd-unknown')
+    assert finding.severity == 'unknown' and 'request timed out' in finding.seen
+    assert exit_status(facts(etcd), judge(facts(etcd))) == 3
+    strange = etcd_facts(etcd_member(1), etcd_member(2, 'master', prefixes=['/v3']))
+    assert "'master' can not be read" in one(facts(strange), 'etcd-unknown').seen
+
+
+@pytest.mark.parametrize('version, taken, since', [
+    ('3.4.45', '2026-05-31', None), ('3.4.45', '2026-06-01', '2026-06-01'), ('3.3.25', '2026-01-01', '2021-10-15'),
+    ('3.5.34', '2026-12-31', None), ('3.5.34', '2027-07-08', '2027-07-08'), ('3.6.1', '2030-01-01', None),
+    ('3.0.17', '2026-01-01', '2017'), ('4.2.0', '2026-01-01', None)])
+def test_end_of_life(version: str, taken: str, since: Optional[str]) -> None:
+    """By the day on which the facts were taken, for information."""
+    findings = found(facts(of_versions(version), taken=taken + 'T00:00:00+00:00'), 'etcd-end-of-life')
+    assert bool(findings) is bool(since)
+    for finding in findings:
+        assert finding.severity == 'info' and version in finding.seen and str(since) in finding.seen
+
+
+def test_cluster_version() -> None:
+    """Not decided; below every member; and not when an older member may be the one that is silent."""
+    undecided = of_versions('3.5.30', '3.5.30', cluster='not_decided')
+    assert all('not_decided' in finding.seen for finding in found(facts(undecided), 'etcd-cluster-version'))
+    assert len(found(facts(undecided), 'etcd-cluster-version')) == 2
+    below = of_versions('3.5.21', '3.5.30', cluster='3.0.0')
+    finding = one(facts(below), 'etcd-cluster-version')
+    assert finding.severity == 'warning' and 'cluster version 3.0.0' in finding.seen and '3.5.21' in finding.seen
+    below.members[1] = etcd_member(2, None)
+    assert not found(facts(below), 'etcd-cluster-version')
+    assert not found(facts(of_versions('3.4.23', '3.5.30', cluster='3.4.0')), 'etcd-cluster-version')
+
+
+def test_no_credentials_in_texts() -> None:
+    """A URL with user name and password shows without them."""
+    etcd = etcd_facts(etcd_member(1), etcd_member(2, None, url='http://root:s3cret@10.0.0.2:2379'))
+    assert etcd.listed
+    etcd.configured.append(etcd.members[1].url)
+    assert found(facts(etcd)) and not any('s3cret' in text_of(finding) for finding in judge(facts(etcd)))

@@ -1,0 +1,128 @@
+"""Findings about Patroni members and about this node."""
+import dataclasses
+
+from typing import Any, Dict, List, Optional
+
+import pytest
+
+from judge_facts import facts, found, of_versions, one, patroni_facts, patroni_member, text_of, with_slots
+
+from patroni_etcd3_compat.check.facts import Patroni, Postgres
+from patroni_etcd3_compat.check.judge import exit_status, judge
+
+
+def ids(patroni: Patroni) -> List[str]:
+    """Identifiers of what was found about it."""
+    return [finding.id for finding in found(facts(patroni=patroni)) if finding.id != 'node-serves']
+
+
+def test_nothing_about_healthy_clusters() -> None:
+    """In states that pass as well; a single member of any release."""
+    assert ids(patroni_facts(patroni_member('a'), patroni_member('b'), patroni_member('c', state='starting'))) == []
+    old = patroni_facts(patroni_member('a', '3.0.2'))
+    assert {f.id for f in judge(facts(of_versions('3.4.23'), old))} == {'etcd-end-of-life', 'node-serves'}
+    assert [f.id for f in judge(dataclasses.replace(facts(), patroni=None))] == ['node-serves']
+
+
+def test_leader_key() -> None:
+    """Missing: critical, but a warning in pause. Held by nobody who is there: a warning."""
+    patroni = patroni_facts(patroni_member('a'), patroni_member('b'))
+    patroni.leader = None
+    finding = one(facts(patroni=patroni), 'patroni-no-leader')
+    assert finding.severity == 'critical' and '/service/batman/leader' in finding.seen and 'a and b' in finding.seen
+    patroni.paused = True
+    assert one(facts(patroni=patroni), 'patroni-no-leader').severity == 'warning'
+    patroni.leader = 'c'
+    finding = one(facts(patroni=patroni), 'patroni-member-down')
+    assert finding.where == 'c' and finding.severity == 'warning'
+    assert one(facts(patroni=patroni), 'patroni-paused').severity == 'info'
+
+
+@pytest.mark.parametrize('state', ['stopped', 'crashed', 'start failed', 'stop failed'])
+def test_states(state: str) -> None:
+    """A replica: warning. The leader: critical."""
+    patroni = patroni_facts(patroni_member('a'), patroni_member('b', state=state))
+    finding = one(facts(patroni=patroni), 'patroni-member-down')
+    assert finding.severity == 'warning' and finding.where == 'b' and state in finding.seen
+    patroni.members[0].state, patroni.members[1].state = state, 'streaming'
+    assert one(facts(patroni=patroni), 'patroni-member-down').severity == 'critical'
+
+
+def test_node_that_is_not_in_etcd() -> None:
+    """The member that the configuration names."""
+    patroni = patroni_facts(patroni_member('a'), patroni_member('b', in_dcs=False, state=None))
+    assert one(facts(patroni=patroni), 'patroni-member-down').where == 'b'
+
+
+def test_rest_api() -> None:
+    """Silent: a warning with what else is known; its slots are not told of once more."""
+    member = patroni_member('b', error='no answer within 5 s', postgres=Postgres(error='connection refused'))
+    patroni = patroni_facts(patroni_member('a'), member)
+    assert ids(patroni) == ['patroni-api-unreachable']
+    finding = one(facts(patroni=patroni), 'patroni-api-unreachable')
+    for part in ('http://b:8008/patroni', 'no answer within 5 s', 'connection refused'):
+        assert part in finding.seen
+    assert finding.severity == 'warning'
+
+
+def test_nothing_could_be_read() -> None:
+    """Unknown, and so is a cluster of no members."""
+    for patroni in (Patroni('batman', error='no etcd member gave the keys below /service/batman/'), Patroni('batman')):
+        some = facts(patroni=patroni)
+        assert one(some, 'patroni-unknown').severity == 'unknown' and exit_status(some, judge(some)) == 3
+        assert '/service/batman/' in text_of(one(some, 'patroni-unknown'))
+
+
+@pytest.mark.parametrize('replica, config, id, severity', [
+    ('4.0.2', {}, 'patroni-member-slots', 'critical'), ('4.1.5', {'slots': {'x': {'type': 'physical'}}},
+                                                        'patroni-permanent-slots', 'critical'),
+    ('4.1.5', {'failsafe_mode': True}, 'patroni-failsafe-mode', 'warning'),
+    ('4.1.5', {}, 'patroni-before-3.1', 'warning'), ('4.1.5', {}, 'patroni-role-primary', 'info')])
+def test_hazards(replica: str, config: Dict[str, Any], id: str, severity: str) -> None:
+    """Each hit of the table is a finding with its severity, consequence, remedy and source."""
+    patroni = patroni_facts(patroni_member('old', '3.0.4'), patroni_member('new', replica), **config)
+    finding = one(facts(patroni=patroni), id)
+    assert finding.severity == severity and finding.link.startswith('https://github.com/patroni/patroni/')
+    assert 'old (Patroni 3.0.4)' in finding.seen and 'new (Patroni {0})'.format(replica) in finding.seen
+    assert not found(facts(patroni=patroni), 'patroni-versions-differ')
+
+
+def test_hazard_on_a_node_with_the_package() -> None:
+    """What the package does about it there is said; the severity stays, for it can be switched off."""
+    patroni = patroni_facts(patroni_member('old', '3.3.11'), patroni_member('node1', '4.0.2'))
+    assert 'takes the positions' in one(facts(patroni=patroni, serves='package'), 'patroni-member-slots').consequence
+    finding = one(facts(patroni=patroni), 'patroni-member-slots')
+    assert 'takes the positions' not in finding.consequence and finding.where == 'node1'
+
+
+def test_versions_that_differ() -> None:
+    """Without a hazard: for information. Not known: unknown."""
+    patroni = patroni_facts(patroni_member('a', '4.1.1'), patroni_member('b', '4.1.5'))
+    finding = one(facts(patroni=patroni), 'patroni-versions-differ')
+    assert finding.severity == 'info' and finding.seen == 'a 4.1.1, b 4.1.5'
+    patroni.members[1].version = None
+    finding = one(facts(patroni=patroni), 'patroni-unknown')
+    assert finding.severity == 'unknown' and finding.where == 'b' and 'not reported' in finding.seen
+
+
+@pytest.mark.parametrize('serves, versions, severity', [
+    ('stock', ['3.5.30', '3.5.30'], 'info'), ('stock', ['3.2.26', '3.4.23'], 'warning'),
+    ('package', ['3.5.30', '3.5.30'], 'info'), ('package', ['3.2.26', '3.4.23'], 'info'),
+    ('patch', ['3.2.26', '3.4.23'], 'info'), (None, ['3.2.26', '3.4.23'], 'unknown'), (None, ['3.5.30'], None)])
+def test_node(serves: Optional[str], versions: List[str], severity: Optional[str]) -> None:
+    """What serves here, and whether that is enough."""
+    findings = found(facts(of_versions(*versions), serves=serves), 'node-serves')
+    assert [finding.severity for finding in findings] == [severity][:bool(severity)]
+    for finding in findings:
+        assert finding.where == 'node node1' and 'Patroni 4.1.5' in finding.seen
+        assert ('etcd-prefix-mixed' in finding.consequence) is (severity in ('warning', 'unknown'))
+
+
+def test_postgres_that_refuses() -> None:
+    """Unknown, with what it said."""
+    refused = Postgres(error='no pg_hba.conf entry for host "10.0.0.9"')
+    some = facts(patroni=patroni_facts(patroni_member('a', postgres=refused),
+                                       patroni_member('b', postgres=with_slots())))
+    finding = one(some, 'slot-unknown')
+    assert (finding.severity, finding.where, finding.seen) == ('unknown', 'a', refused.error)
+    assert exit_status(some, judge(some)) == 3

@@ -1,0 +1,161 @@
+"""Findings about replication slots: stuck, lost, holding xmin, keeping too much; and the silence about all others."""
+from typing import Any, List, Optional
+
+import pytest
+
+from judge_facts import MB, facts, found, one, patroni_facts, patroni_member, text_of, with_slots
+
+from patroni_etcd3_compat.check.facts import Facts, PatroniMember, Slot
+from patroni_etcd3_compat.check.judge.slots import lsn, size
+
+SLOTS = ('slot-stuck', 'slot-lost', 'slot-retains-wal', 'slot-holds-xmin')
+
+
+def slot(name: str, at: Optional[int] = 900, later: Optional[int] = None, **different: Any) -> Slot:
+    """An inactive physical slot; positions in MB."""
+    ret = Slot(name, 'physical', False, at and at * MB, later and later * MB, 100 * MB, None, None, 'reserved')
+    for key, value in different.items():
+        assert hasattr(ret, key)
+        setattr(ret, key, value)
+    return ret
+
+
+def on_replica(*slots: Slot, others: 'tuple[PatroniMember, ...]' = (), version: str = '4.1.5',
+               interval: Optional[float] = 30, leader_slots: 'tuple[Slot, ...]' = (), config: Any = None) -> Facts:
+    """These slots on a replica; the leader went on from 950 to 990 MB."""
+    leader = patroni_member('lead-er', '4.1.5', position=950 * MB, later_position=990 * MB,
+                            postgres=with_slots(*leader_slots, in_recovery=False))
+    replica = patroni_member('node1', version, position=950 * MB, later_position=990 * MB, postgres=with_slots(*slots))
+    return facts(patroni=patroni_facts(leader, replica, *others, **(config or {})), slots_interval=interval)
+
+
+def kinds(some: Facts) -> List[str]:
+    """Identifiers of what was found about slots."""
+    return [finding.id for finding in found(some, *SLOTS)]
+
+
+def test_inactive_slots_are_normal() -> None:
+    """Whatever their wal_status on a replica, while they move or nobody knows."""
+    for status in ('reserved', 'extended', 'unreserved', None):
+        assert kinds(on_replica(slot('lead_er', 900, 990, wal_status=status))) == []
+        assert kinds(on_replica(slot('lead_er', 900, wal_status=status), interval=None)) == []
+
+
+def test_stuck() -> None:
+    """The same position twice, while the member that it is for was ahead of it and went on."""
+    some = on_replica(slot('lead_er', 900, 900))
+    finding = one(some, 'slot-stuck')
+    assert finding.severity == 'critical' and finding.where == 'node1, slot lead_er'
+    for part in ('restart_lsn 0/38400000 in two samples 30 s apart', 'lead-er went on from 0/3B600000 to 0/3DE00000',
+                 'keeps 100 MB', 'pg_wal of node1 (128 MB now)', "pg_drop_replication_slot('lead_er')"):
+        assert part in text_of(finding)
+
+
+@pytest.mark.parametrize('some', [
+    on_replica(slot('lead_er', 900, 900), interval=None),              # one sample says nothing
+    on_replica(slot('lead_er', 900, 901)),                             # moves
+    on_replica(slot('lead_er', 970, 970)),                             # ahead of the member: has to wait for it
+    on_replica(slot('lead_er', None, None)),                           # keeps nothing
+    on_replica(slot('node1', 900, 900)),                               # its own
+    on_replica(slot('stopped', 900, 900)),                             # of nobody who went on
+    on_replica(slot('still', 900, 900), others=(patroni_member('still', position=900 * MB, later_position=900 * MB),)),
+    on_replica(slot('quiet', 900, 900), others=(patroni_member('quiet', position=None),)),
+    on_replica(slot('lead_er', 900, 900, type='logical')),             # moves when it can
+    on_replica(slot('lead_er', 900, 900), others=(
+        patroni_member('lead.er', position=900 * MB, later_position=900 * MB),)),
+])
+def test_not_stuck(some: Facts) -> None:
+    """It has to hold, or it can't be told."""
+    assert not found(some, 'slot-stuck')
+
+
+def test_samples_too_close() -> None:
+    """Patroni moves slots once in loop_wait: no verdict before twice that time, unless somebody reads from it."""
+    finding = one(on_replica(slot('lead_er', 900, 900), interval=19), 'slot-stuck')
+    assert finding.severity == 'unknown' and '--slots-interval 20' in finding.remedy
+    for some in (on_replica(slot('lead_er', 900, 900), interval=5, config={'loop_wait': 2}),
+                 on_replica(slot('lead_er', 900, 900, active=True), interval=5)):
+        assert one(some, 'slot-stuck').severity == 'critical'
+
+
+def test_permanent_slot_that_moves_on_the_leader_alone() -> None:
+    """The position that counts is that of the same slot on the leader."""
+    config = {'slots': {'backup': {'type': 'physical'}}}
+    moving, standing = slot('backup', 950, 980, active=True), slot('backup', 950, 950)
+    finding = one(on_replica(slot('backup', 900, 900), leader_slots=(moving,), config=config), 'slot-stuck')
+    assert 'the same slot on the leader lead-er went on' in finding.seen and finding.where == 'node1, slot backup'
+    assert not found(on_replica(slot('backup', 900, 900), leader_slots=(standing,), config=config), 'slot-stuck')
+
+
+@pytest.mark.parametrize('version, severity', [('4.1.5', 'warning'), ('4.0.6', 'critical'), ('3.2.0', 'critical'),
+                                               ('3.1.2', 'warning'), ('4.0.7', 'warning')])
+def test_lost(version: str, severity: str) -> None:
+    """With the statement that drops it; Patroni 3.2.0 to 4.0.6 moves no other slot while it is there."""
+    finding = one(on_replica(slot("lead_er'", None, wal_status='lost'), version=version), 'slot-lost')
+    assert finding.severity == severity and "pg_drop_replication_slot('lead_er''')" in finding.remedy
+    assert ('TypeError' in finding.consequence) is (severity == 'critical')
+
+
+def test_lost_on_the_leader() -> None:
+    """Nothing stalls there; a member may have to be built anew."""
+    some = on_replica(version='4.0.6', leader_slots=(slot('node1', None, wal_status='lost'),))
+    assert some.patroni
+    some.patroni.members[0].version = '4.0.6'
+    finding = one(some, 'slot-lost')
+    assert finding.severity == 'warning' and 'patronictl reinit batman node1' in finding.remedy
+
+
+def test_slot_without_a_position() -> None:
+    """Never reserved: only where Patroni stumbles over it."""
+    assert kinds(on_replica(slot('x', None, retained=None, wal_status=None), version='4.0.6')) == ['slot-lost']
+    assert kinds(on_replica(slot('x', None, retained=None, wal_status=None), version='4.1.5')) == []
+
+
+def test_xmin() -> None:
+    """Of an inactive slot only."""
+    finding = one(on_replica(slot('lead_er', 900, 990, xmin='745')), 'slot-holds-xmin')
+    assert finding.severity == 'warning' and '745' in finding.seen and 'pg_drop_replication_slot' in finding.remedy
+    assert kinds(on_replica(slot('lead_er', 900, 990, xmin='745', active=True))) == []
+    assert kinds(on_replica(slot('logical', 900, 990, catalog_xmin='745', type='logical'))) == []
+
+
+def test_retained() -> None:
+    """More than max_wal_size and wal_keep_size; with whose it is."""
+    stopped = patroni_member('stopped', state='stopped', error='connection refused')
+    some = on_replica(slot('stopped', retained=2000 * MB), others=(stopped,))
+    finding = one(some, 'slot-retains-wal')
+    assert finding.severity == 'warning' and 'keeps 2.0 GB, more than max_wal_size (1.0 GB)' in finding.seen
+    assert 'It belongs to member stopped (stopped, REST API does not answer)' in finding.seen
+    assert 'permanent slot' in one(on_replica(slot('backup', retained=2000 * MB), config={'slots': {'backup': {
+        'type': 'physical'}}}), 'slot-retains-wal').seen
+    assert 'no member that is there' in one(on_replica(slot('gone', retained=2000 * MB)), 'slot-retains-wal').seen
+    assert kinds(on_replica(slot('gone', retained=1024 * MB))) == []
+
+
+def test_retained_and_the_settings() -> None:
+    """wal_keep_size may be the larger one; without either nothing can be said; where the end is."""
+    many = slot('gone', retained=2000 * MB)
+    some = on_replica(many)
+    assert some.patroni
+    postgres = some.patroni.members[1].postgres
+    assert postgres
+    postgres.wal_keep_size = 3000 * MB
+    assert kinds(some) == []
+    postgres.max_wal_size = postgres.wal_keep_size = None
+    assert kinds(some) == []
+    postgres.max_wal_size, postgres.max_slot_wal_keep_size, postgres.free_disk = 1024 * MB, 4096 * MB, 10 * MB
+    finding = one(some, 'slot-retains-wal')
+    assert 'at 4.0 GB (max_slot_wal_keep_size) the slot is lost (10 MB free)' in finding.consequence
+
+
+@pytest.mark.parametrize('value, expected', [
+    (None, 'size unknown'), (0, '0 bytes'), (1023, '1023 bytes'), (1536, '1.5 kB'), (16 * MB, '16 MB'),
+    (3 * 1024 * MB, '3.0 GB'), (2 ** 60, '1048576 TB'), (-5, '-5 bytes')])
+def test_size(value: Optional[int], expected: str) -> None:
+    """Bytes as people read them."""
+    assert size(value) == expected
+
+
+def test_lsn() -> None:
+    """As PostgreSQL writes them."""
+    assert (lsn(None), lsn(-1), lsn(0), lsn((7 << 32) + 0x920001E0)) == ('unknown', 'unknown', '0/0', '7/920001E0')
