@@ -79,7 +79,8 @@ def test_prefix_with_stock() -> None:
     assert finding.severity == 'critical'
     for part in ('cluster version 3.2.0', 'etcd infra3 (http://10.0.0.3:2379) 3.4.23: /v3 /v3beta',
                  'takes /v3alpha for all members', 'whether it starts depends',
-                 'gets no member list from etcd infra3', 'as soon as it moves to etcd infra3', 'patroni-etcd3-compat'):
+                 'gets no member list from infra3 (/v3alpha is not served there)', 'as soon as it moves to infra3',
+                 'patroni-etcd3-compat'):
         assert part in text_of(finding)
     finding = one(facts(of_versions('3.5.21', '3.5.21', cluster='3.0.0')), 'etcd-prefix-mixed')
     assert finding.severity == 'critical' and 'it does not start' in finding.consequence

@@ -96,6 +96,12 @@ def test_lost(version: str, severity: str) -> None:
     assert ('TypeError' in finding.consequence) is (severity == 'critical')
 
 
+def test_lost_on_a_replica() -> None:
+    """Nobody reads from it there, so nobody has to be built anew; least of all the leader."""
+    finding = one(on_replica(slot('lead_er', None, wal_status='lost')), 'slot-lost')
+    assert 'nobody reads from it now' in finding.consequence and 'reinit' not in finding.remedy
+
+
 def test_lost_on_the_leader() -> None:
     """Nothing stalls there; a member may have to be built anew."""
     some = on_replica(version='4.0.6', leader_slots=(slot('node1', None, wal_status='lost'),))

@@ -88,7 +88,7 @@ def test_minor_versions_apart(versions: List[str], skips: Optional[str]) -> None
     assert bool(findings) is bool(skips)
     for finding in findings:
         assert finding.severity == 'warning' and all(version in finding.seen for version in versions)
-        assert 'on to {0} with all'.format(skips) in finding.remedy
+        assert 'then all to {0}, then on'.format(skips) in finding.remedy
 
 
 @pytest.mark.parametrize('versions, least', [

@@ -4,7 +4,7 @@ from typing import Iterator, Optional
 from ...versions import NESTED_SINCE
 from ..facts import EtcdMember, Facts, Finding
 from .kinds import comma, finding
-from .members import alive, local, named, ours, patroni_versions, served, servers, show, text, wrongly_spoken
+from .members import alive, brief, local, named, ours, patroni_versions, served, servers, show, text, wrongly_spoken
 from .stock import Outlook, outlook
 
 #: Patroni sends transactions inside of transactions from this release on (patroni/patroni#2693).
@@ -69,14 +69,14 @@ def _stock(look: Outlook) -> str:
         parts.append('stock Patroni takes {0} for all members'.format(comma(sorted(set(look.prefixes.values())), 'or')))
     if look.refused:
         parts.append('it gets no member list from {0}'.format(comma(
-            ['{0} ({1})'.format(named(url), reason) for url, reason in look.refused])))
+            ['{0} ({1})'.format(brief(url), reason) for url, reason in look.refused])))
     if look.starts is None:
         parts.append('whether it starts depends on the member that it asks first and the one that it moves to')
     else:
         parts.append('it starts' if look.starts else 'it does not start')
     if look.lost:
         parts.append('a running one demotes its primary as soon as it moves to {0}'.format(
-            comma([named(url) for url in look.lost], 'or')))
+            comma([brief(url) for url in look.lost], 'or')))
     elif look.refused and look.starts:
         parts.append('on a node that has only these configured it does not')
     return '; '.join(parts)

@@ -12,8 +12,8 @@ def judge_etcd(facts: Facts) -> Iterator[Finding]:
     members = servers(facts.etcd)
     listed = [member for member in members if member.listed] or members
     if not any(member.answers for member in members):
-        yield finding('etcd-unknown', 'unknown', 'etcd', 'none of the {0} URLs answers'.format(
-            len(facts.etcd.members)) if facts.etcd.members else 'no URL to ask',
+        yield finding('etcd-unknown', 'unknown', 'etcd', 'nobody answers at {0}'.format(
+            ', '.join(show(url.url) for url in facts.etcd.members)) if facts.etcd.members else 'no URL to ask',
             'nothing can be told about etcd, and a Patroni on this node can not reach it either',
             'look at the network between this node and etcd, and at hosts and certificates in the configuration')
     else:
@@ -63,8 +63,8 @@ def _unreachable(facts: Facts, listed: List[Server]) -> Iterator[Finding]:
         yield finding(
             'etcd-unreachable', 'warning', str(member), seen, 'each further member that fails costs the quorum sooner; '
             'Patroni needs a time-out longer whenever it tries this one',
-            'look at the member and the way there; if it is gone for good: etcdctl member remove {0}'.format(
-                member.id or 'ID'))
+            'look at the member, and at the way there (network, certificates)' + (
+                '; if it is gone for good: etcdctl member remove {0}'.format(member.id) if member.listed else ''))
 
 
 def _alarms(members: List[Server]) -> Iterator[Finding]:

@@ -69,6 +69,11 @@ def named(url: EtcdMember) -> str:
     return 'etcd {0} ({1})'.format(url.name, show(url.url)) if url.name else 'etcd {0}'.format(show(url.url))
 
 
+def brief(url: EtcdMember) -> str:
+    """The name of the member behind a URL, for a text that has named the URL already."""
+    return url.name or show(url.url)
+
+
 def served(url: EtcdMember) -> Tuple[str, ...]:
     """The prefixes that are served at a URL; by the version where they were not tried out."""
     if url.prefixes or url.gateway is False or url.protocol == 'grpc':

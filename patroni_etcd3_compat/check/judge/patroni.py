@@ -21,9 +21,11 @@ def judge_patroni(facts: Facts) -> Iterator[Finding]:
     place = '{0}/{1}'.format(patroni.namespace.rstrip('/'), patroni.scope)
     if patroni.error:
         if any(alive(url) for url in facts.etcd.members):  # else that is said already
+            there = any(url.prefixes and not url.error for url in facts.etcd.members)
             yield finding('patroni-unknown', 'unknown', patroni.scope, patroni.error,
                           'nothing could be told about Patroni', 'compare scope and namespace with those of the nodes: '
-                          'etcdctl get --prefix --keys-only {0}/'.format(place))
+                          'etcdctl get --prefix --keys-only {0}/'.format(place) if there else
+                          'first do what the findings about etcd say')
         return
     if not patroni.members and not patroni.leader:
         yield finding(

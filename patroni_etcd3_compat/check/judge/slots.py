@@ -65,16 +65,21 @@ def _lost(place: Place) -> Iterator[Finding]:
         seen = 'restart_lsn is NULL: the slot keeps no WAL'
     else:
         return
-    consequence = 'whoever reads from it can not go on'
+    leads = place.member.name == place.patroni.leader
+    consequence = 'whoever reads from it can not go on' if leads or not place.owners else \
+        'nobody reads from it now; after a failover to {0} WAL may be missing for {1}'.format(
+            place.member.name, place.owners[0].name)
     if stalls:
         consequence += '; Patroni {0} fails at it on every loop (TypeError), and moves no other slot of this node ' \
                        'either: pg_wal grows'.format(place.member.version)
-    remedy = 'drop it there: {0}; '.format(place.drop)
+    remedy = 'drop it on {0}: {1}'.format(place.member.name, place.drop)
     if place.owners:
-        remedy += 'Patroni creates it anew, and {0} may have to be built anew: patronictl reinit {1} {0}'.format(
-            place.owners[0].name, place.patroni.scope)
+        remedy += '; Patroni creates it anew'
+        if leads:
+            remedy += '. If {0} does not stream again after that: patronictl reinit {1} {0}'.format(
+                place.owners[0].name, place.patroni.scope)
     else:
-        remedy += 'and build anew what reads from it'
+        remedy += ', and build anew what reads from it'
     if place.postgres.max_slot_wal_keep_size:
         remedy += '. max_slot_wal_keep_size is {0}'.format(size(place.postgres.max_slot_wal_keep_size))
     yield finding('slot-lost', 'critical' if stalls else 'warning', str(place), seen, consequence, remedy)

@@ -75,8 +75,7 @@ def outlook(etcd: Etcd) -> Optional[Outlook]:
     for url in asked:
         prefix, reason = stock_prefix(url)
         if prefix and prefix not in served(url):
-            reason = 'cluster version {0} means {1} for it, and that is not served there'.format(
-                url.cluster_version, prefix)
+            reason = '{0} is not served there'.format(prefix)
         if not prefix or reason:
             ret.refused.append((url, reason))
             continue

@@ -99,8 +99,9 @@ def _way(facts: Facts, members: List[Tuple[Server, Version]]) -> Iterator[Findin
             'etcd-upgrade-skips', 'warning', 'etcd', _list(members), 'etcd supports upgrades of one minor version at a '
             'time; members of {0} and {1} in one cluster are tested by nobody, and an entry that the older ones do not '
             'know can stop them'.format(minor(lowest), minor(highest)),
-            'bring {0} back to {1}, or go on to {2} with all before anything newer is added; have a snapshot: etcdctl '
-            'snapshot save FILE'.format(_names(ahead), minor(lowest), between[0] if between else minor(highest)))
+            'have a snapshot (etcdctl snapshot save FILE). The way that etcd supports: {0} back to {1}, then all to '
+            '{2}, then on. The short one: upgrade {3} at once'.format(
+                _names(ahead), minor(lowest), between[0] if between else minor(highest), _names(behind)))
     line = line_of(highest)
     if line and lowest[:2] == line.upgrade_from[:2] and lowest < line.upgrade_from:
         early = [row for row in behind if row[1] < line.upgrade_from]
@@ -128,9 +129,9 @@ def _errors(facts: Facts, members: List[Tuple[Server, Version]]) -> Iterator[Fin
         return
     yield finding(
         'etcd-error-shape', 'warning' if sure and not ours(facts) else 'info', _names(sure or maybe),
-        'errors of etcd {0} {1} a key "error", and Patroni runs on {2}'.format(
+        '{1} of etcd {0} have no key "error", and Patroni runs on {2}'.format(
             comma(sorted({text(version) for _, version in sure or maybe})),
-            'come without' if sure else 'come without, in builds of some distributions,', comma(old)),
+            'errors' if sure else 'in builds of some distributions errors', comma(old)),
         'stock Patroni before 4.1.1 reads nothing else: it does not notice that its lease is gone, that it has to '
         'authenticate anew, or that authentication is off' + ('; ' + caveat(facts) if ours(facts) else ''),
         'upgrade these Patroni members to 4.1.1 or later, or install patroni-etcd3-compat there')
