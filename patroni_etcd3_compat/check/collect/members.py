@@ -1,8 +1,8 @@
 """The etcd cluster, put together from what its members tell."""
 from typing import Dict, List, Optional
-from urllib.parse import urlsplit
 
 from ...client import is_loopback
+from ...gateway import split_url
 from ..facts import Etcd, EtcdMember, ListedMember
 from .etcd import Keys, Told
 from .settings import Settings
@@ -39,9 +39,8 @@ class Members:
             member = self._members.get(_same(url))
             if member is None:
                 member = self._members[_same(url)] = EtcdMember(url, False, tls=url.startswith('https:'))
-                if is_loopback(url) and not is_loopback(told.member.url):
-                    member.error = 'a loopback address, advertised by a member on another machine'
-                else:
+                member.error = _unfit(url, told.member.url)
+                if not member.error:
                     more.append(_blank(member))
             member.advertised = True
         return more
@@ -83,8 +82,19 @@ class Members:
 
 def _same(url: str) -> str:
     """Bring an URL to a form in which those that lead to the same place are equal."""
-    parts = urlsplit(url)
-    return '{0}://{1}'.format(parts.scheme, parts.netloc.lower())
+    return split_url(url)[0].lower()
+
+
+def _unfit(url: str, listed_by: str) -> Optional[str]:
+    """Tell why an advertised URL is not to be asked."""
+    try:
+        if not url.startswith(('http://', 'https://')):
+            return 'an URL that is none of http or https'
+        if is_loopback(url) and not is_loopback(listed_by):
+            return 'a loopback address, advertised by a member on another machine'
+        return None
+    except ValueError:
+        return 'not an URL'
 
 
 def _blank(member: EtcdMember) -> EtcdMember:

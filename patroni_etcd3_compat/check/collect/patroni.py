@@ -119,8 +119,10 @@ class RestApi:
 
         :returns: what ``GET /patroni`` answers, or why it did not as the only entry ``error``.
         """
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
+            if parts.scheme not in ('http', 'https') or not parts.netloc:
+                return {'error': 'its api_url is none of http or https'}
             response = self._request.request('GET', '{0}://{1}/patroni'.format(parts.scheme, parts.netloc),
                                              timeout=self._timeout, retries=False, redirect=False)
             status = json.loads(response.data.decode('utf-8'))

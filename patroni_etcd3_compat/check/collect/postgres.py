@@ -101,4 +101,8 @@ def _slot(row: Dict[str, Any], position: Optional[int]) -> Slot:
     restart = parse_lsn(lsn) if lsn else None
     retained = max(position - restart, 0) if position is not None and restart is not None else None
     return Slot(row['slot_name'], row['slot_type'], bool(row['active']), restart, None, retained,
-                row.get('xmin'), row.get('catalog_xmin'), row.get('wal_status'))
+                _text(row.get('xmin')), _text(row.get('catalog_xmin')), row.get('wal_status'))
+
+
+def _text(value: Any) -> Optional[str]:
+    return None if value is None else str(value)

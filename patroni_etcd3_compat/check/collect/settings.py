@@ -100,6 +100,9 @@ def load_settings(config_file: Optional[str], endpoints: Sequence[str] = (), sco
         raise ConfigError('section {0} in {1} holds no options'.format(section, where))
     options = dict(options, retry_timeout=timeout)
     given = _endpoints(endpoints, str(options.get('protocol') or 'http'))
+    if config_file is None:  # which Patroni reads only where there are other options in the environment
+        for option in ('username', 'password'):
+            options.setdefault(option, os.environ.get('PATRONI_ETCD3_' + option.upper()))
     if given[0]:
         for option in ('host', 'hosts', 'url', 'proxy', 'srv', 'discovery_srv', 'srv_domain', 'srv_suffix'):
             options.pop(option, None)

@@ -1,0 +1,229 @@
+"""What is to be collected and from whom: Patroni's configuration as Patroni reads it, and the endpoints."""
+import os
+
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional
+
+import pytest
+import urllib3.util.connection
+import yaml
+
+from hypothesis import given, settings as hypothesis_settings, strategies as st
+
+from patroni_etcd3_compat.check.collect import ConfigError, load_settings, Settings
+
+SECRET = 'pAssw0rd'
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith('PATRONI'):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Settings]:
+    """Load a configuration, given as text or as its contents."""
+    def go(config: Any, *args: Any, **kwargs: Any) -> Settings:
+        path = tmp_path / 'patroni.yml'
+        path.write_text(config if isinstance(config, str) else yaml.safe_dump(config))
+        return load_settings(str(path), *args, **kwargs)
+
+    return go
+
+
+def etcd3(scope: Optional[str] = 'lab', **options: Any) -> Dict[str, Any]:
+    """A configuration with these options in section ``etcd3``."""
+    return dict({'scope': scope} if scope else {}, etcd3=options)
+
+
+@pytest.mark.parametrize('options, urls', [
+    ({'hosts': ['a:1', 'b', '[::1]:3']}, ['http://a:1', 'http://b:2379', 'http://[::1]:3']),
+    ({'hosts': 'b:2, a:1,b:2', 'protocol': 'https'}, ['https://b:2', 'https://a:1']),
+    ({'hosts': ['a'], 'port': 7}, ['http://a:7']),
+    ({'host': '127.0.0.1'}, ['http://127.0.0.1:2379']),
+    ({'host': '127.0.0.1:5', 'protocol': 'https'}, ['https://127.0.0.1:5']),
+    ({'url': 'https://u:{0}@a'.format(SECRET)}, ['https://a:2379']),
+    ({'proxy': 'http://p:1', 'hosts': ['a:1']}, ['http://p:1']),
+])
+def test_members_of_the_configuration(load: Callable[..., Settings], options: Dict[str, Any], urls: Any) -> None:
+    """Put together as Patroni does, in the order of the configuration, each once."""
+    settings = load(etcd3(**options))
+    assert settings.urls == urls
+    assert settings.use_proxies is ('proxy' in options)
+    assert (settings.username, settings.password) == (('u', SECRET) if 'url' in options else (None, None))
+    assert SECRET not in repr(settings)
+
+
+def test_srv(load: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of the DNS; hosts take their place when there are none, as with Patroni."""
+    from patroni.dcs import etcd as patroni_etcd
+    records = {'_etcd-client-ssl._tcp.example': [('b', 2), ('a', 1)]}
+    monkeypatch.setattr(patroni_etcd.AbstractEtcdClientWithFailover, 'get_srv_record',
+                        staticmethod(lambda name: records.get(name, [])))
+    assert load(etcd3(srv='example')).urls == ['https://a:1', 'https://b:2']
+    assert load(etcd3(srv='none', hosts=['c:3'])).urls == ['http://c:3']
+    with pytest.raises(ConfigError, match='gives no etcd member: no SRV records were found for none'):
+        load(etcd3(srv='none'))
+
+
+def test_everything_else(load: Callable[..., Settings], tmp_path: Path) -> None:
+    """Credentials, certificates, names: each goes to its place, and only there."""
+    files = {name: str(tmp_path / name) for name in ('ca', 'cert', 'key')}
+    for path in files.values():
+        Path(path).write_text('')
+    config = dict(
+        etcd3(hosts=['a:1'], username='u', password=SECRET, cacert=files['ca'], cert=files['cert'], key=files['key'],
+              use_proxies=True, version_prefix='/v3beta'),
+        name='n', namespace='/deep/', citus={'group': 1, 'database': 'd'},
+        ctl={'insecure': True, 'cacert': files['ca']},
+        restapi={'listen': ':8008', 'connect_address': 'n:8008', 'certfile': files['cert'],
+                 'authentication': {'username': 'r', 'password': SECRET}},
+        postgresql={'authentication': {'superuser': {'username': 'postgres', 'password': SECRET, 'sslmode': 'require'},
+                                       'rewind': {'username': 'rewind'}}})
+    settings = load(config, timeout=2, slots_interval=3)
+    assert (settings.timeout, settings.slots_interval, settings.section) == (2, 3, 'etcd3')
+    assert (settings.use_proxies, settings.version_prefix) == (True, '/v3beta')
+    assert (settings.username, settings.password) == ('u', SECRET)
+    assert settings.tls == {'cert_file': files['cert'], 'key_file': files['key'], 'ca_certs': files['ca'],
+                            'cert_reqs': 'CERT_REQUIRED'}
+    assert (settings.scope, settings.namespace, settings.group, settings.name) == ('lab', '/deep', 1, 'n')
+    assert settings.path == '/deep/lab/1/' and settings.api_url == 'https://n:8008/patroni'
+    assert settings.postgres == {'username': 'postgres', 'password': SECRET, 'sslmode': 'require'}
+    assert SECRET not in repr(settings.rest) and settings.rest['ctl']['insecure'] is True
+    other = load(config, scope='other')
+    assert (other.path, other.name, other.api_url) == ('/deep/other/', None, None)
+    del config['postgresql']['authentication']['superuser']
+    assert load(config).postgres == {'username': 'rewind'}
+    assert load(etcd3(hosts='a', version_prefix='auto')).version_prefix is None
+    assert load(etcd3(hosts='a', version_prefix='/v4')).version_prefix == '/v4'
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch, load: Callable[..., Settings]) -> None:
+    """Patroni's variables count, without a file and above it, and are still there afterwards."""
+    values = {'PATRONI_SCOPE': 'env', 'PATRONI_ETCD3_HOSTS': 'e:1,f:2', 'PATRONI_ETCD3_USERNAME': 'u',
+              'PATRONI_ETCD3_PASSWORD': SECRET, 'PATRONI_SUPERUSER_USERNAME': 'super',
+              'PATRONI_ETCD3_VERSION_PREFIX': '/v3alpha'}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    connect = urllib3.util.connection.create_connection
+    for _ in range(2):
+        settings = load_settings(None)
+        assert settings.urls == ['http://e:1', 'http://f:2'] and settings.scope == 'env'
+        assert (settings.username, settings.password) == ('u', SECRET)
+        assert settings.postgres == {'username': 'super'}
+        assert settings.version_prefix == '/v3alpha'  # known to Patroni by this package's hook
+        assert load(etcd3(hosts='a')).urls == ['http://e:1', 'http://f:2']
+    assert {name: os.environ[name] for name in values} == values
+    assert urllib3.util.connection.create_connection is connect  # which Patroni replaces
+    monkeypatch.setenv('PATRONI_CONFIGURATION', yaml.safe_dump(etcd3('whole', hosts='g:3')))
+    assert load_settings(None).path == '/service/whole/'
+
+
+def test_named_section_comes_first(load: Callable[..., Settings]) -> None:
+    """``etcd3_compat`` is who meant it."""
+    settings = load({'scope': 'lab', 'etcd3': {'hosts': 'a'}, 'etcd3_compat': {'hosts': 'b'}})
+    assert (settings.section, settings.urls) == ('etcd3_compat', ['http://b:2379'])
+
+
+def test_folder_of_files(tmp_path: Path) -> None:
+    """As Patroni takes it."""
+    (tmp_path / '0.yml').write_text('scope: lab\netcd3: {hosts: a}')
+    (tmp_path / '1.yaml').write_text('etcd3: {hosts: b}')
+    assert load_settings(str(tmp_path)).urls == ['http://b:2379']
+
+
+@pytest.mark.parametrize('values, urls', [
+    (['a:1,b'], ['http://a:1', 'http://b:2379']),
+    (['a:1', ' https://b:2/ ', 'a:1'], ['http://a:1', 'https://b:2']),
+    (['[::1]:5', 'https://[::1]'], ['http://[::1]:5', 'https://[::1]:2379']),
+])
+def test_endpoints(values: Any, urls: Any) -> None:
+    """etcd alone, unless a scope is named."""
+    settings = load_settings(None, values)
+    assert (settings.urls, settings.section, settings.scope, settings.path) == (urls, None, None, '')
+    assert load_settings(None, values, 'lab').path == '/service/lab/'
+
+
+def test_endpoints_and_more(load: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take the place of those in the configuration, and the rest of it counts. Credentials may come in an URL."""
+    settings = load(dict(etcd3(hosts='a', username='u', password=SECRET, protocol='https'), name='n'), ['b:1'])
+    assert (settings.urls, settings.username, settings.scope) == (['https://b:1'], 'u', 'lab')
+    settings = load_settings(None, ['http://u:{0}@a:1'.format(SECRET)])
+    assert (settings.urls, settings.username, settings.password) == (['http://a:1'], 'u', SECRET)
+    assert SECRET not in repr(settings)
+    monkeypatch.setenv('PATRONI_ETCD3_USERNAME', 'v')
+    monkeypatch.setenv('PATRONI_SCOPE', 'env')
+    settings = load_settings(None, ['a:1'])
+    assert (settings.urls, settings.username, settings.scope) == (['http://a:1'], 'v', None)
+
+
+@pytest.mark.parametrize('value', ['ftp://a:1', 'a:x', 'http://', 'a:99999', 'http://u:{0}@a:x'.format(SECRET), ':1'])
+def test_bad_endpoints(value: str) -> None:
+    """The text shows the endpoint without a password."""
+    with pytest.raises(ConfigError, match='is no endpoint of etcd; write host:port') as e:
+        load_settings(None, [value])
+    assert SECRET not in str(e.value) and e.value.__cause__ is None
+
+
+@pytest.mark.parametrize('config, text', [
+    ('scope: lab\netcd3:\n  password: "{0}\n'.format(SECRET), r'is not valid YAML \(line 4, column 1\)'),
+    ('scope: lab\netcd3: {{password: *{0}}}'.format(SECRET), r'is not valid YAML \(line 2, column 19\)'),
+    ('scope: lab\netcd3: {{password: !{0} x}}'.format(SECRET), r'is not valid YAML'),
+    ('- {0}'.format(SECRET), 'can not be used as a configuration of Patroni'),
+    ('', 'can not be used as a configuration of Patroni'),
+    ('postgresql: {{authentication: {0}}}'.format(SECRET), 'can not be used as a configuration of Patroni'),
+    ({'scope': 'lab'}, r'has no section etcd3; name the configuration file'),
+    ({'scope': 'lab', 'etcd': {'hosts': 'a'}}, r'has no section etcd3 \(but etcd\)'),
+    ({'scope': 'lab', 'etcd3': 'a:1'}, 'section etcd3 in .* holds no options'),
+    (etcd3(username='u'), r'names no etcd member: set hosts'),
+    (etcd3(hosts=[]), 'gives no etcd member: set hosts'),
+    (etcd3(url='http://u:{0}/@a'.format(SECRET)), 'is none that Patroni can read'),
+    (etcd3(hosts=['a:b']), 'is none that Patroni can read'),
+    (etcd3(None, hosts='a'), 'names no scope'),
+    (etcd3(hosts='a', cacert='/nowhere/ca.pem'), '/nowhere/ca.pem, named in section etcd3 of .* can not be read'),
+])
+def test_bad_configuration(load: Callable[..., Settings], config: Any, text: str,
+                           caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    """Cause and remedy, and nothing that could be a secret: not in the text, the log or the traceback."""
+    with pytest.raises(ConfigError, match=text) as e:
+        load(config)
+    assert SECRET not in str(e.value) and SECRET not in caplog.text
+    assert e.value.__cause__ is None and e.value.__suppress_context__ or e.value.__context__ is None
+    assert capfd.readouterr().err == ''
+
+
+def test_file_that_is_not_there_or_unreadable(tmp_path: Path) -> None:
+    """Patroni itself would go on with the environment."""
+    with pytest.raises(ConfigError, match=r'/nowhere.yml does not exist; name the one that Patroni is started with'):
+        load_settings('/nowhere.yml')
+    path = tmp_path / 'binary.yml'
+    path.write_bytes(b'\xff\xfe\x00')
+    with pytest.raises(ConfigError, match='is not a text file|is not valid YAML'):
+        load_settings(str(path))
+    with pytest.raises(ConfigError, match=r'the environment \(PATRONI_\*\) has no section etcd3'):
+        load_settings(None)
+    with pytest.raises(ConfigError, match='the time-out is 0 seconds'):
+        load_settings(None, ['a'], timeout=0)
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2), max_leaves=4)
+
+
+@hypothesis_settings(deadline=None, max_examples=60)
+@given(st.dictionaries(st.sampled_from(['hosts', 'host', 'port', 'protocol', 'username', 'cert', 'key', 'use_proxies',
+                                        'url', 'proxy', 'version_prefix']), _VALUES, max_size=4),
+       st.dictionaries(st.sampled_from(['scope', 'name', 'namespace', 'ctl', 'restapi', 'postgresql', 'citus']),
+                       _VALUES, max_size=4))
+def test_any_configuration(tmp_path_factory: pytest.TempPathFactory, options: Any, sections: Any) -> None:
+    """There are settings or there is a :class:`ConfigError`."""
+    path = tmp_path_factory.getbasetemp() / 'any.yml'
+    path.write_text(yaml.safe_dump(dict(sections, etcd3=options)))
+    try:
+        settings = load_settings(str(path), scope='lab')
+    except ConfigError:
+        return
+    assert settings.urls and settings.path.startswith('/') and settings.path.endswith('/')
