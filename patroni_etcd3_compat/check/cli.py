@@ -152,8 +152,8 @@ def check(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str
 @_cluster_options
 @click.option('--etcd-to', metavar='VERSION', help='Plan an upgrade of etcd to this release, such as 3.5.')
 @click.option('--patroni-to', metavar='VERSION', help='Plan an upgrade of Patroni to this release, such as 4.1.5.')
-@click.option('--direct', is_flag=True, help='With --etcd-to: also the way that skips releases of etcd, which this '
-              'package makes possible for Patroni, and what etcd itself says about it.')
+@click.option('--direct', is_flag=True, help='With --etcd-to: the way that skips releases of etcd, which this package '
+              'makes possible for Patroni, and what etcd itself says about it.')
 @click.option('-f', '--format', 'fmt', type=click.Choice(['markdown', 'json']), default='markdown',
               help='Markdown (the default) or JSON.')
 @_output_option

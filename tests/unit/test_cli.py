@@ -1,4 +1,5 @@
 """The command line: options, exit status, where the output goes; what is collected is made up here."""
+import json
 import os
 import re
 import subprocess
@@ -73,17 +74,19 @@ def test_only_and_ignore(run: Run) -> None:
     (['check', '--timeout', '0'], '0 is not above 0'),
     (['check', '--watch', 'nan'], 'nan is not above 0'),
     (['check', '--slots-interval', '-1'], '-1 is not above 0'),
-    (['check', '--timeout', 'soon'], "'soon' is not a valid float"),
+    (['check', '--timeout', 'soon'], 'is not a valid float'),
     (['check', '--only', 'slot-lost,slot-found'], 'there is no slot-found; there are: '),
     (['check', '--ignore', 'slot-found'], 'there is no slot-found; there are: '),
     (['check', '-o', '/no/such/folder/file'], 'can not write /no/such/folder/file: No such file or directory'),
+    (['plan', '--etcd-to', 'new'], "'new' is no version of etcd"),
+    (['plan', '--patroni-to', '4.1.5', '--direct'], '--direct is about etcd'),
     (['plan'], 'one of --etcd-to and --patroni-to is needed'),
     (['plan', '--etcd-to', '3.5', '--patroni-to', '4.1.5'], 'one of --etcd-to and --patroni-to is needed')])
 def test_used_wrongly(run: Run, args: List[str], text: str) -> None:
     """One clear line, and 3: 1 and 2 are about the cluster."""
     status, out, err = run(*args)
     assert (status, out) == (3, '')
-    assert text in err and err.count('\n') == 1
+    assert text.lower() in err.lower() and err.count('\n') == 1
     if 'slot-found' in text:
         assert all(kind.id in err for kind in KINDS)
 
@@ -114,6 +117,32 @@ def test_defect(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (status, out) == (3, '')
     assert 'test_cli.py' in err and 'defect: RuntimeError' in err
     assert secret not in err
+
+
+@pytest.mark.parametrize('args, status', [
+    (['--etcd-to', '3.4'], 1), (['--etcd-to', '3.5', '--direct'], 1), (['--patroni-to', '4.1.5'], 1),
+    (['--etcd-to', '3.0'], 2)])
+def test_plan(run: Run, tmp_path: Path, args: List[str], status: int) -> None:
+    """1: the lost slot comes first. 2: it is forbidden. Markdown or JSON, on standard output or in a file."""
+    ended = run('plan', '-c', 'patroni.yml', *args)
+    assert (ended[0], ended[2]) == (status, '') and ended[1].startswith('# Upgrade of ')
+    assert run('plan', '-c', 'patroni.yml', *args, '-o', str(tmp_path / 'plan.md')) == (status, '', '')
+    assert (tmp_path / 'plan.md').read_text() == ended[1]
+    made = json.loads(run('plan', '-c', 'patroni.yml', *args, '-f', 'json')[1])
+    assert made['target'] == args[1] and bool(made['refusals']) is (status == 2) and made['ready'] is False
+    if status == 1:
+        assert 'patroni.yml' in ended[1]  # the commands name the configuration that was given
+
+
+def test_plan_is_ready(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0: nothing stands against it."""
+    well = facts()
+    well.patroni, well.etcd.members = None, well.etcd.members[:1]
+    well.etcd.members[0].alarms = []
+    monkeypatch.setattr(cli, 'collect', lambda settings: well)
+    monkeypatch.setattr(cli, 'judge', lambda facts: [])
+    status, out, _ = run('plan', '--endpoints', '10.0.0.1', '--etcd-to', '3.4', '-f', 'json')
+    assert (status, json.loads(out)['ready']) == (0, True)
 
 
 def test_settings(run: Run, calls: List[Tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ INFO node-serves
   do     nothing
   more   https://example.org/node
 
-CRITICAL: 1 critical, 1 warning, 1 info (exit status 2; 2026-01-02T03:04:05+00:00, 0.4 s)
+CRITICAL: 1 critical, 1 warning, 1 info (exit status 2; 2026-01-02T03:04:05+00:00, 0.41 s)
 '''
 
 
@@ -127,7 +127,7 @@ def test_etcd_alone() -> None:
         EtcdMember('https://10.0.0.1:2379', True, True, 'infra1', protocol='grpc')]))
     first, last = text_of(alone)
     assert '| infra1 | https://10.0.0.1:2379 | -       | -       | gRPC only | -' in first
-    assert re.match(r'(OK|UNKNOWN): no findings \(exit status [03]; 2026-01-02T03:04:05\+00:00, 0.1 s\)\n$', last)
+    assert re.match(r'(OK|UNKNOWN): no findings \(exit status [03]; 2026-01-02T03:04:05\+00:00, 0.10 s\)\n$', last)
 
 
 def test_nothing_to_show() -> None:

@@ -157,7 +157,7 @@ def pretty(facts: Facts, findings: List[Finding], width: int, colour: bool) -> s
     blocks = list(_tables(facts, width, colour))
     blocks += [_finding(finding, width, colour) for finding in findings]
     status = exit_status(facts, findings)
-    last = '\n'.join(textwrap.wrap('{0}: {1} (exit status {2}; {3}, {4:.1f} s)'.format(
+    last = '\n'.join(textwrap.wrap('{0}: {1} (exit status {2}; {3}, {4:.2f} s)'.format(
         STATUS[status], summary(findings), status, facts.taken, facts.seconds), width))
     if colour:
         word, _, rest = last.partition(':')
