@@ -122,13 +122,14 @@ def test_nested_transactions(serves: Optional[str], severity: str) -> None:
 
 def test_no_nested_transactions() -> None:
     """Members of one kind, or no Patroni that sends them."""
-    for versions in (['3.2.26', '3.2.26'], ['3.3.25', '3.5.30']):
+    for versions in (['3.2.26', '3.2.26'], ['3.3.0', '3.5.30']):
         assert not found(facts(of_versions(*versions)), 'etcd-nested-transactions')
     mixed = of_versions('3.2.26', '3.3.25')
     old = patroni_facts(patroni_member('a', '3.0.2'), patroni_member('b', '3.0.3'))
     assert not found(facts(mixed, old), 'etcd-nested-transactions')
-    old.members[1].version = None
-    assert found(facts(mixed, old), 'etcd-nested-transactions')
+    for version in (None, '3.0.4', '4.1.5'):
+        old.members[1].version = version
+        assert found(facts(mixed, old), 'etcd-nested-transactions')
     assert found(dataclasses.replace(facts(mixed), patroni=None), 'etcd-nested-transactions')
 
 
@@ -139,6 +140,10 @@ def test_gateway_off() -> None:
     finding = one(some, 'etcd-gateway-off')
     assert finding.severity == 'warning' and 'infra2' in finding.where and 'demotes' in finding.consequence
     assert 'enable-grpc-gateway' in finding.remedy and not found(some, 'etcd-prefix-mixed')
+    off.configured = False  # the other URL of the same member serves: split ports
+    assert not found(facts(etcd_facts(etcd_member(2, url='http://10.0.0.2:2381'), off)), 'etcd-gateway-off')
+    untold = etcd_member(2, prefixes=[], gateway=None)
+    assert not found(facts(etcd_facts(etcd_member(1), untold)), 'etcd-gateway-off')
     finding = one(facts(etcd_facts(off), serves='package'), 'etcd-gateway-off')
     assert finding.severity == 'critical' and 'can not use any member' in finding.consequence
     assert not found(facts(), 'etcd-gateway-off')
@@ -172,6 +177,10 @@ def test_some_advertised_urls() -> None:
     loopback = etcd_member(2, url='http://127.0.0.1:2379', configured=False)
     finding = one(facts(etcd_facts(etcd_member(1), loopback)), 'etcd-advertised-unusable')
     assert finding.severity == 'warning' and 'loopback' in finding.seen
+    remote = etcd_facts(etcd_member(1), loopback, etcd_member(3, url='http://127.0.0.1:3379'))
+    assert len(found(facts(remote), 'etcd-advertised-unusable')) == 2  # one configured host is elsewhere
+    alone = etcd_facts(etcd_member(1, advertised=False), dataclasses.replace(loopback, id='a1'))
+    assert one(facts(alone), 'etcd-advertised-unusable').severity == 'critical'  # none left
     wrong = etcd_member(2, None, url='https://10.0.0.2:2379', configured=False, error='the scheme is wrong, http is '
                         'spoken there')
     finding = one(facts(etcd_facts(etcd_member(1), wrong)), 'etcd-advertised-unusable')

@@ -47,6 +47,16 @@ def test_one_member_is_gone() -> None:
     assert 'no answer within 5 s' in finding.seen and 'etcdctl member remove a3' in finding.remedy
 
 
+def test_member_behind_a_proxy() -> None:
+    """What Patroni does not ask need not be reachable from here."""
+    proxy = etcd_member(1, url='http://proxy:2379', advertised=False)
+    etcd = etcd_facts(proxy, etcd_member(1, None, configured=False), etcd_member(2, None, configured=False))
+    etcd.use_proxies = True
+    assert ids(etcd) == ['etcd-unreachable'] and one(facts(etcd), 'etcd-unreachable').severity == 'info'
+    etcd.use_proxies = False
+    assert one(facts(etcd), 'etcd-unreachable').severity == 'warning'
+
+
 def test_added_and_never_started() -> None:
     """It is in the member list without a URL."""
     etcd = of_versions('3.5.30', '3.5.30', '3.5.30')

@@ -60,9 +60,12 @@ def _unreachable(facts: Facts, listed: List[Server]) -> Iterator[Finding]:
             seen = 'in the member list without a client URL: it was added and never started'
         else:
             seen = '; '.join(errors) or 'no answer'
+        unused = facts.etcd.use_proxies and not any(url.configured for url in member.urls)
         yield finding(
-            'etcd-unreachable', 'warning', str(member), seen, 'each further member that fails costs the quorum sooner; '
-            'Patroni needs a time-out longer whenever it tries this one',
+            'etcd-unreachable', 'info' if unused else 'warning', str(member), seen,
+            'Patroni does not use this URL either (use_proxies), so it may be fine behind the proxy' if unused else
+            'each further member that fails costs the quorum sooner; Patroni needs a time-out longer whenever it tries '
+            'this one',
             'look at the member, and at the way there (network, certificates)' + (
                 '; if it is gone for good: etcdctl member remove {0}'.format(member.id) if member.listed else ''))
 
@@ -101,7 +104,7 @@ def _hosts(facts: Facts, members: List[Server]) -> Iterator[Finding]:
                 '({0})'.format(url.error or 'no answer'), 'Patroni asks it in vain whenever it starts or has lost etcd',
                 'take it out of hosts')
     missing = [member for member in members if member.listed and not any(url.configured for url in member.urls)]
-    if missing and len(missing) < len(facts.etcd.listed):
+    if missing and len(missing) < len(facts.etcd.listed) and not facts.etcd.use_proxies:
         yield finding(
             'etcd-hosts-differ', 'info', comma([str(member) for member in missing]),
             'in the member list, and not among the configured hosts ({0})'.format(
