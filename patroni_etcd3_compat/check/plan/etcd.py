@@ -3,6 +3,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from ...versions import Minor, parse_version, Version
 from ..facts import Facts, Finding
+from ..judge.members import ours
 from .etcd_checks import needs_package, prechecks
 from .etcd_refusals import refusals
 from .gates import at_least, Commands
@@ -116,7 +117,7 @@ def plan_etcd(facts: Facts, findings: Sequence[Finding], target: str, direct: bo
         plan.warnings += [_UNSUPPORTED.format(', '.join(skipped)), _MEASURED]
     elif direct:
         plan.notes.append('--direct changes nothing: there is no minor release in between.')
-    if needs_package(low, lines, direct) and facts.patroni and facts.node.serves not in ('package', 'patch'):
+    if needs_package(low, lines, direct) and facts.patroni and not ours(facts):
         plan.steps += around_patroni(facts.patroni, commands)
     leader = next((node for node in members if node.leader), None)
     for leg in way:
@@ -159,7 +160,7 @@ def _snapshot(leg: Leg, leader: Optional[Node], commands: Commands, low: Version
     return Step(
         'Take a snapshot before {0}'.format(leg.to), {'action': 'snapshot', 'before': leg.to},
         'It is the way back once all members run {0}. The leader has the latest data.'.format(leg.to),
-        ['mkdir -p "$BACKUP"', 'etcdctl $ETCDCTL_FLAGS --endpoints={0} snapshot save "{1}"'.format(
+        ['(umask 077; mkdir -p "$BACKUP")', 'etcdctl $ETCDCTL_FLAGS --endpoints={0} snapshot save "{1}"'.format(
             url, commands.snapshot(leg.to))],
         [Gate('the snapshot is whole', commands.snapshot_status(leg.to, low),
               'hash, revision, keys and size of the snapshot', 0)],

@@ -1,9 +1,10 @@
 """What has to be right before an upgrade of etcd, with its present result. Pure."""
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence
 
 from ...versions import (gateway_of, GUARD_SINCE, Minor, NESTED_SINCE, parse_version, PREFIXES, Version,
                          wants_token_for_list)
 from ..facts import Facts, Finding, Patroni
+from ..judge.members import auth, ours, patroni_versions, show
 from .members import Node
 from .model import PreCheck
 from .releases import AUTH_BREAK, dotted, POLICY, shared_prefixes
@@ -15,6 +16,10 @@ _NESTED_BY: Version = (3, 0, 4)
 
 #: Patroni asks for the member list with a token, and reads errors without the key "error", from here on.
 _AUTH_FIXES: Version = (4, 1, 1)
+
+#: Findings that end when all members run the target, and those that end when this package is on every node.
+_ENDED = ('etcd-upgrade-skips', 'etcd-upgrade-patch')
+_PREVENTED = ('etcd-nested-transactions', 'etcd-prefix-mixed')
 
 
 def needs_package(low: Version, lines: Sequence[Minor], direct: bool) -> bool:
@@ -43,7 +48,7 @@ def prechecks(facts: Facts, findings: Sequence[Finding], members: Sequence[Node]
     """
     known = [node.version for node in members if node.version]
     found = [_answers(members), _size(members), _leader(members), _cluster_version(members, min(known)),
-             _alarms(facts), _learners(members), _gateway(facts, members, lines), _auth(facts, lines),
+             _alarms(facts), _learners(members), _gateway(members, lines), _auth(facts, lines),
              _room(facts), _hosts(facts)]
     found += _option(facts, lines)
     if exact and (3, 5, 0) <= exact < (3, 5, 3):
@@ -57,13 +62,19 @@ def prechecks(facts: Facts, findings: Sequence[Finding], members: Sequence[Node]
         found += patroni_state(facts.patroni)
         found.append(_stock(facts, min(known), lines, direct))
         found += _guard(facts, facts.patroni, lines, exact)
-    return found + critical(findings)
+    return found + critical(findings, _ENDED + (_PREVENTED if needs_package(min(known), lines, direct) else ()))
 
 
-def critical(findings: Sequence[Finding]) -> List[PreCheck]:
-    """What ``check`` holds for critical has to be dealt with first."""
-    return [PreCheck(finding.id, 'check finds nothing critical', 'failed',
-                     '{0}: {1}'.format(finding.where, finding.seen), finding.remedy, finding.link)
+def critical(findings: Sequence[Finding], ended: Sequence[str]) -> List[PreCheck]:
+    """What ``check`` holds for critical has to be dealt with first.
+
+    :param findings: all of them.
+    :param ended: identifiers of those that the plan itself puts an end to.
+    """
+    return [PreCheck(finding.id, 'check finds nothing critical', 'warning' if finding.id in ended else 'failed',
+                     '{0}: {1}'.format(finding.where, finding.seen),
+                     'The plan ends it: go through it without delay. Until then: {0}'.format(finding.remedy)
+                     if finding.id in ended else finding.remedy, finding.link)
             for finding in findings if finding.severity == 'critical']
 
 
@@ -114,7 +125,7 @@ def _cluster_version(members: Sequence[Node], low: Version) -> PreCheck:
 
 
 def _alarms(facts: Facts) -> PreCheck:
-    raised = ['{0}: {1}'.format(member.name or member.url, ', '.join(member.alarms))
+    raised = ['{0}: {1}'.format(member.name or show(member.url), ', '.join(member.alarms))
               for member in facts.etcd.members if member.alarms]
     return PreCheck('alarms', 'no alarm is raised', 'failed' if raised else 'ok', '; '.join(raised) or 'none',
                     'Deal with its cause, then "etcdctl alarm disarm".' if raised else '')
@@ -127,31 +138,30 @@ def _learners(members: Sequence[Node]) -> PreCheck:
                     'Promote it ("etcdctl member promote") or remove it first.' if learners else '')
 
 
-def _gateway(facts: Facts, members: Sequence[Node], lines: Sequence[Minor]) -> PreCheck:
-    urls = {node.url for node in members}
-    off = [member for member in facts.etcd.members if member.url in urls and member.gateway is False]
+def _gateway(members: Sequence[Node], lines: Sequence[Minor]) -> PreCheck:
+    off = [node for node in members if node.gateway is False]
     result, remedy = 'ok', ''
     if off:
         result, remedy = 'failed', 'Set enable-grpc-gateway: true on it: as it is, it is lost for Patroni.'
     elif (3, 4) in lines:
         result, remedy = 'manual', 'Members that are started from a configuration file need enable-grpc-gateway: ' \
             'true in it before they become 3.4.'
-    seen = 'off: ' + ', '.join(member.name or member.url for member in off) if off else 'on everywhere'
+    seen = 'off: ' + ', '.join(node.where for node in off) if off else 'on everywhere'
     return PreCheck('gateway', 'the gateway is on, and stays on', result, seen, remedy)
 
 
 def _auth(facts: Facts, lines: Sequence[Minor]) -> PreCheck:
-    known = {member.auth for member in facts.etcd.members if member.auth is not None}
-    unknown = not known and lines[-1] >= AUTH_BREAK
+    on = auth(facts)
+    unknown = on is None and lines[-1] >= AUTH_BREAK
     return PreCheck('auth', 'authentication does not stand in the way', 'unknown' if unknown else 'ok',
-                    'on' if True in known else 'off' if known else 'unknown', 'Find out: with authentication on a '
+                    'unknown' if on is None else 'on' if on else 'off', 'Find out: with authentication on a '
                     'rolling upgrade from 3.4 to 3.5 is not supported.' if unknown else '')
 
 
 def _room(facts: Facts) -> PreCheck:
     sizes = [member.db_size for member in facts.etcd.members if member.db_size is not None]
     return PreCheck('room', 'there is room for a snapshot of each release', 'manual',
-                    '{0:.1f} MB each'.format(max(sizes) / 1e6) if sizes else 'size of the database unknown',
+                    '{0:.1f} MB each'.format(max(max(sizes) / 1e6, 0.1)) if sizes else 'size of the database unknown',
                     'Look at the folder that BACKUP shall be.')
 
 
@@ -193,23 +203,18 @@ def patroni_state(patroni: Patroni) -> List[PreCheck]:
     return found
 
 
-def _versions(patroni: Patroni) -> List[Tuple[str, Optional[Version]]]:
-    return [(member.name, parse_version(member.version)) for member in patroni.members]
-
-
 def _stock(facts: Facts, low: Version, lines: Sequence[Minor], direct: bool) -> PreCheck:
     """Whether stock Patroni may be there, and whether it is."""
     serves = facts.node.serves
     if not needs_package(low, lines, direct):
         return PreCheck('stock-patroni', 'Patroni finds every member on the way', 'ok',
                         'the releases share a gateway prefix, two by two; this node runs {0}'.format(serves or 'stock'))
-    patroni = facts.patroni
-    nests = low < NESTED_SINCE and patroni is not None and any(
-        version is None or version >= _NESTED_BY for _, version in _versions(patroni))
+    known = patroni_versions(facts.patroni)
+    nests = low < NESTED_SINCE and (not known or max(known.values()) >= _NESTED_BY)
     danger = 'the first edit of ttl or lost lease makes a stock Patroni send a nested transaction, which kills every ' \
         'member before 3.3 for good once a newer one has taken it' if nests else \
         'a stock Patroni loses the members of the other release, and demotes'
-    if serves in ('package', 'patch'):
+    if ours(facts):
         return PreCheck('stock-patroni', 'no stock Patroni is there', 'manual', 'this node is served by the {0}; other '
                         'nodes cannot be seen from here'.format(serves), 'Run "patroni-etcd3-compat check" on every '
                         'node of Patroni: each has to say so. Otherwise {0}.'.format(danger))
@@ -220,12 +225,12 @@ def _stock(facts: Facts, low: Version, lines: Sequence[Minor], direct: bool) -> 
 
 def _guard(facts: Facts, patroni: Patroni, lines: Sequence[Minor], exact: Optional[Version]) -> List[PreCheck]:
     """Stock Patroni before 4.1.1 and what newer members want or say."""
-    old = ['{0} ({1})'.format(name, dotted(version)) for name, version in _versions(patroni)
-           if version and version < _AUTH_FIXES]
-    if not old or facts.node.serves in ('package', 'patch'):
+    old = ['{0} ({1})'.format(name, dotted(version)) for name, version in patroni_versions(patroni).items()
+           if version < _AUTH_FIXES]
+    if not old or ours(facts):
         return []
     wants = lines[-1] >= min(GUARD_SINCE) and not (exact and not wants_token_for_list(exact))
-    if wants and any(member.auth for member in facts.etcd.members):
+    if wants and auth(facts):
         return [PreCheck('auth-guard', 'Patroni can log in at the new members', 'failed', ', '.join(old), 'etcd '
                          '3.4.42, 3.5.28, 3.6.9 and later want a token for the member list, which stock Patroni before '
                          '4.1.1 does not send: it does not start. Install this package, or Patroni 4.1.1 or later, on '

@@ -3,6 +3,7 @@ from typing import List, Optional, Sequence
 
 from ...versions import OLDEST, Version
 from ..facts import Facts
+from ..judge.members import auth
 from .members import Node
 from .model import Refusal
 from .releases import AUTH_BREAK, dotted, guide_to, GUIDES, POLICY, RECOVERY, SKIPPED_TO
@@ -78,7 +79,7 @@ def _below(members: Sequence[Node], above: Sequence[Node], low: Version, wanted:
 
 def _auth(facts: Facts, members: Sequence[Node], low: Version, wanted: Version) -> Optional[Refusal]:
     """Authentication is on, and the way leads across the line that changed its log entries."""
-    if not low[:2] < AUTH_BREAK <= wanted[:2] or not any(member.auth for member in facts.etcd.members):
+    if not low[:2] < AUTH_BREAK <= wanted[:2] or not auth(facts):
         return None
     guide = guide_to(AUTH_BREAK)
     endpoints = ','.join(node.client_url for node in members)

@@ -6,6 +6,7 @@ from typing import List, Optional, Sequence, Tuple
 
 from ...versions import Version
 from ..facts import Facts
+from ..judge.members import auth
 from .members import Node
 from .model import Gate, Variable
 from .releases import dotted
@@ -52,7 +53,7 @@ class Commands:
         self._patroni = facts.patroni
         self._config = config_file or '/etc/patroni/config.yml'
         self._scope = shlex.quote(facts.patroni.scope) if facts.patroni else ''
-        self._auth = any(member.auth for member in facts.etcd.members)
+        self._auth = auth(facts)
         self._tls = any(member.tls for member in facts.etcd.members)
         self._members = members
         self.endpoints = [node.client_url for node in members]
@@ -78,6 +79,7 @@ class Commands:
         if self._members and self._auth:
             found.append(Variable('ETCDCTL_USER', 'root:PASSWORD', 'a user with role root', True))
         if not self._members and self._patroni:
+            found.append(Variable('SLOTS_INTERVAL', '60', 'seconds between two looks at the slots'))
             found.append(self._flags('API_FLAGS', '--cacert FILE --cert FILE --key FILE', any(
                 (member.api_url or '').startswith('https') for member in self._patroni.members)))
         return found
@@ -98,7 +100,7 @@ class Commands:
     def slots(self) -> Gate:
         """No slot stands still."""
         return Gate('slots move on while something is written',
-                    '$CHECK --slots-interval 60 --only ' + ','.join(SLOTS), '')
+                    '$CHECK --slots-interval $SLOTS_INTERVAL --only ' + ','.join(SLOTS), '')
 
     def patronictl(self, command: str, *options: str) -> str:
         """A call of ``patronictl`` for this cluster."""
@@ -152,7 +154,7 @@ class Commands:
             '# {0}: {1} snapshot restore etcd-before-{2}.db --name {0} --initial-cluster {3} --initial-cluster-token '
             'restored-{2} --initial-advertise-peer-urls {4} --data-dir NEW_FOLDER'.format(
                 node.name, tool, before, self._peers(), node.peer_url or 'PEER_URL') for node in self._members] + [
-            '# let data-dir be that folder and start etcd on every member; Patroni goes on by itself']
+            '# let data-dir be that folder and start etcd on every member; Patroni finds it by itself']
 
     def rejoin(self, node: Node) -> List[str]:
         """One member out and in again, empty."""

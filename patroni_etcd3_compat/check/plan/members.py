@@ -2,11 +2,12 @@
 from typing import List, NamedTuple, Optional
 
 from ...versions import parse_version, Version
-from ..facts import Etcd, EtcdMember, ListedMember
+from ..facts import Etcd
+from ..judge.members import Server, servers, show
 
 
 class Node(NamedTuple):
-    """A member of the etcd cluster."""
+    """A member of the etcd cluster. No URL has a user name or password in it."""
 
     name: str
     #: hexadecimal
@@ -20,6 +21,8 @@ class Node(NamedTuple):
     text: Optional[str]
     version: Optional[Version]
     cluster_version: Optional[str]
+    #: the gateway is on
+    gateway: Optional[bool]
     leader: bool
     learner: bool
     error: Optional[str]
@@ -30,46 +33,29 @@ class Node(NamedTuple):
         return self.name if self.name == self.url else '{0} ({1})'.format(self.name, self.url)
 
 
-def _best(entries: List[EtcdMember]) -> Optional[EtcdMember]:
-    """The URL that says most about a member, those of the configuration first."""
-    ranked = sorted(entries, key=lambda entry: (entry.version is None, not entry.gateway, not entry.configured))
-    return ranked[0] if ranked else None
-
-
-def _node(listed: Optional[ListedMember], entry: Optional[EtcdMember]) -> Node:
-    url = entry.url if entry else listed.client_urls[0] if listed and listed.client_urls else ''
-    client = listed.client_urls[0] if listed and listed.client_urls else url
-    name = (listed.name if listed else None) or (entry.name if entry else None) or url
-    return Node(name, listed.id if listed else entry.id if entry else None, url, client,
-                listed.peer_urls[0] if listed and listed.peer_urls else None,
-                entry.version if entry else None, parse_version(entry.version) if entry else None,
-                entry.cluster_version if entry else None, bool(entry and entry.leader),
-                bool(listed and listed.learner or entry and entry.learner),
-                entry.error if entry else 'not asked')
+def _node(server: Server) -> Node:
+    best, listed = server.best, server.listed
+    urls = ([best.url] if best else []) + (listed.client_urls if listed else [])
+    url = show(urls[0]) if urls else 'URL'
+    version = parse_version(best.version) if best else None
+    return Node(server.name or url, server.id or None, url,
+                show(listed.client_urls[0]) if listed and listed.client_urls else url,
+                show(listed.peer_urls[0]) if listed and listed.peer_urls else None,
+                best.version if best and version else None, version, best.cluster_version if best else None,
+                best.gateway if best else None, any(url.leader for url in server.urls), server.learner,
+                best.error if best else 'it was not asked')
 
 
 def nodes(etcd: Etcd) -> List[Node]:
-    """Give the members, in the order of the configuration as far as they stand there.
+    """Give the members, in the order of Patroni's configuration as far as they stand there.
 
     :param etcd: what was collected. Without a member list every URL counts as a member.
     """
-    if etcd.listed is None:
-        seen = set()
-        found = []
-        for entry in etcd.members:
-            key = entry.id or entry.url
-            if key not in seen:
-                seen.add(key)
-                found.append(_node(None, entry))
-        return found
+    def place(server: Server) -> int:
+        configured = [etcd.configured.index(url.url) for url in server.urls if url.url in etcd.configured]
+        return min(configured) if configured else len(etcd.configured)
 
-    def order(node: Node) -> int:
-        places = [place for place, entry in enumerate(etcd.members) if entry.url == node.url]
-        return places[0] if places else len(etcd.members)
-
-    found = []
-    for listed in etcd.listed:
-        urls = [url.rstrip('/') for url in listed.client_urls]
-        entries = [entry for entry in etcd.members if entry.id == listed.id or entry.url.rstrip('/') in urls]
-        found.append(_node(listed, _best(entries)))
-    return sorted(found, key=order)
+    found = servers(etcd)
+    if etcd.listed:
+        found = [server for server in found if server.listed]
+    return [_node(server) for server in sorted(found, key=place)]

@@ -2,9 +2,10 @@
 from typing import List, Optional, Sequence
 
 from ..facts import Facts, Finding, Patroni
+from ..judge.members import patroni_versions
 from .gates import Commands
 from .model import Gate, Plan, Step
-from .patroni_checks import known_versions, leader_goes_first, prechecks, read_target, refusals, Target
+from .patroni_checks import leader_goes_first, prechecks, read_target, refusals, Target
 from .patroni_steps import through, upgrade, version_gate
 from .releases import dotted
 
@@ -26,7 +27,7 @@ def plan_patroni(facts: Facts, findings: Sequence[Finding], to: str, config_file
     patroni, target = facts.patroni, read_target(to)
     if patroni is None:
         raise ValueError('a plan for Patroni needs its configuration: -c FILE')
-    versions = known_versions(patroni)
+    versions = patroni_versions(patroni)
     plan = Plan('Patroni {0} to {1}, cluster {2}'.format(
         ', '.join(sorted({dotted(version) for version in versions.values()})) or 'of unknown version',
         to, patroni.scope),
@@ -65,7 +66,8 @@ def _pattern(target: Target) -> str:
 def _save(commands: Commands) -> Step:
     return Step('Save the dynamic configuration', {'action': 'save-config'},
                 'It is the only thing in etcd that Patroni cannot make anew by itself.',
-                ['mkdir -p "$BACKUP"', commands.patronictl('show-config') + ' > "$BACKUP/patroni-config.yml"'],
+                ['(umask 077; mkdir -p "$BACKUP")',
+                 commands.patronictl('show-config') + ' > "$BACKUP/patroni-config.yml"'],
                 [Gate('there is something in it', 'test -s "$BACKUP/patroni-config.yml"', '', 0)],
                 'Nothing was changed.')
 
@@ -79,7 +81,7 @@ def _notes(patroni: Patroni, target: Target) -> List[str]:
     notes = ['Do the members one after the other and without long breaks: releases side by side are meant for the time '
              'of an upgrade.',
              'No switchover, no change of the dynamic configuration and no upgrade of etcd meanwhile.']
-    if target.version >= (4, 0, 0) and any(version < (4, 0, 0) for version in known_versions(patroni).values()):
+    if target.version >= (4, 0, 0) and any(version < (4, 0, 0) for version in patroni_versions(patroni).values()):
         notes.append('synchronous_mode: quorum only when every member runs 4.0.0 (better 4.0.6) or later: under an '
                      'older leader it silently means no synchronous replication at all.')
     if patroni.config.get('failsafe_mode'):

@@ -1,9 +1,10 @@
 """What forbids an upgrade of Patroni, and what has to be right before it. Pure."""
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from ...hazards import hazards, Hit
+from ...hazards import HAZARDS, hazards, Hit
 from ...versions import NESTED_SINCE, NO_ERROR_KEY_SINCE, parse_version, Version, wants_token_for_list
 from ..facts import Facts, Finding, Patroni
+from ..judge.members import auth, patroni_versions
 from .etcd_checks import critical, patroni_state
 from .model import PreCheck, Refusal
 from .releases import dotted
@@ -12,6 +13,9 @@ _NOTES = 'https://github.com/patroni/patroni/blob/master/docs/releases.rst#versi
 
 #: Higher than any patch release.
 _NEWEST = 999
+
+#: Identifiers of all hazards.
+_KNOWN = {hazard.id for hazard in HAZARDS}
 
 _PLAN = 'patroni-etcd3-compat plan --patroni-to {0}'
 
@@ -38,19 +42,13 @@ def read_target(text: str) -> Target:
     return Target(text, version if exact else (version[0], version[1], _NEWEST), exact)
 
 
-def known_versions(patroni: Patroni) -> Dict[str, Version]:
-    """Versions of the members that tell theirs."""
-    parsed = ((member.name, parse_version(member.version)) for member in patroni.members)
-    return {name: version for name, version in parsed if version}
-
-
 def _named(versions: Mapping[str, Version]) -> str:
     return ', '.join('{0} {1}'.format(name, dotted(version)) for name, version in versions.items())
 
 
 def refusals(patroni: Patroni, target: Target) -> List[Refusal]:
     """Tell what forbids it."""
-    versions = known_versions(patroni)
+    versions = patroni_versions(patroni)
     if not versions:
         return [Refusal('versions-unknown', 'No member of Patroni told its version: {0}.'.format(
             patroni.error or 'there is none'), _NOTES + '400',
@@ -92,40 +90,35 @@ def leader_goes_first(patroni: Patroni, target: Target) -> Optional[Hit]:
 
 def prechecks(facts: Facts, findings: Sequence[Finding], patroni: Patroni, target: Target) -> List[PreCheck]:
     """Give all of them."""
-    versions = known_versions(patroni)
+    versions = patroni_versions(patroni)
     low = min(versions.values())
     silent = [member.name for member in patroni.members if member.name not in versions]
     found = patroni_state(patroni)
     found.append(PreCheck('versions', 'the version of every member is known', 'failed' if silent else 'ok',
                           ', '.join(silent) or _named(versions), 'Find out why its REST API does not answer.'
                           if silent else ''))
-    found += _on_the_way(patroni, target, {finding.id for finding in findings if finding.severity == 'critical'})
+    present = {finding.id for finding in findings if finding.severity == 'critical'}
+    first = leader_goes_first(patroni, target)
+    hits = [('nothing is at risk while members differ', hit)
+            for hit in midway(patroni, target.version, first is not None)]
+    hits += [('nothing is at risk afterwards', hit) for hit in hazards(patroni.leader, {
+        member.name: dotted(target.version) for member in patroni.members}, patroni.config)]
+    found += [_on_the_way(when, hit, target) for when, hit in hits
+              if hit.hazard.id not in present and hit.hazard.id != 'patroni-role-primary']  # see "callbacks"
     found += _by_hand(patroni.config, low, target.version)
     found += _etcd(facts, target)
-    return found + critical(findings)
+    return found + critical(findings, sorted(_KNOWN & present - {hit.hazard.id for _, hit in hits}))
 
 
-def _on_the_way(patroni: Patroni, target: Target, known: Any) -> List[PreCheck]:
-    """The rows of ``hazards`` that the order of the work brings about."""
-    first = leader_goes_first(patroni, target)
-    now = {hit.hazard.id for hit in hazards(patroni.leader, {member.name: member.version for member in patroni.members},
-                                            patroni.config)}
-    results = {'critical': 'failed', 'warning': 'warning', 'info': 'manual'}
-    after = hazards(patroni.leader, {member.name: dotted(target.version) for member in patroni.members}, patroni.config)
-    found: Dict[Tuple[str, str], PreCheck] = {}
-    for when, hits in (('while members differ', midway(patroni, target.version, first is not None)),
-                       ('afterwards', after)):
-        for hit in hits:
-            row = hit.hazard
-            if row.id in known:
-                continue
-            fixed = row.other.before if row.other else None
-            remedy = row.remedy
-            if row.severity == 'critical' and fixed and row.id not in now:
-                remedy = 'take {0} or later as the target: "{1}"'.format(dotted(fixed), _PLAN.format(dotted(fixed)))
-            found.setdefault((row.id, row.consequence), PreCheck(
-                row.id, when, results[row.severity], row.consequence, remedy[0].upper() + remedy[1:] + '.', row.source))
-    return list(found.values())
+def _on_the_way(when: str, hit: Hit, target: Target) -> PreCheck:
+    """A row of ``hazards`` that the order of the work brings about."""
+    row = hit.hazard
+    fixed = row.other.before if row.other else None
+    remedy = row.remedy
+    if row.severity == 'critical' and fixed and target.version < fixed:
+        remedy = 'take {0} or later as the target: "{1}"'.format(dotted(fixed), _PLAN.format(dotted(fixed)))
+    return PreCheck(row.id, when, {'critical': 'failed', 'warning': 'warning'}.get(row.severity, 'manual'),
+                    row.consequence, remedy[0].upper() + remedy[1:] + '.', row.source)
 
 
 def _by_hand(config: Mapping[str, Any], low: Version, target: Version) -> List[PreCheck]:
@@ -180,7 +173,7 @@ def _etcd(facts: Facts, target: Target) -> List[PreCheck]:
     if serves == 'patch':
         return found + [PreCheck('package', 'the patch goes along', 'manual', 'this node runs a patched Patroni', 'A '
                                  'new release comes without the patch: put in the one for it, or install the package.')]
-    if any(member.auth for member in facts.etcd.members) and any(map(wants_token_for_list, members)) \
+    if auth(facts) and any(map(wants_token_for_list, members)) \
             and target.version < (4, 1, 1):
         found.append(PreCheck('auth-guard', 'Patroni can log in at etcd', 'failed', target.text, 'Members of etcd want '
                               'a token for the member list, which Patroni before 4.1.1 does not send: take that.',

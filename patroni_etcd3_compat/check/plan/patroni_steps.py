@@ -3,6 +3,7 @@ from typing import List, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from ..facts import Patroni, PatroniMember
+from ..judge.members import show
 from .gates import Commands
 from .model import Gate, Step
 
@@ -73,14 +74,14 @@ def through(patroni: Patroni, commands: Commands, work: Work, skip: List[str], l
     replicas = [_member(member, False, commands, work) for member in todo if member.name != patroni.leader]
     leader = [_member(member, True, commands, work) for member in todo if member.name == patroni.leader]
     if leader and not patroni.paused:
-        others = [member for member in patroni.members if member.name != patroni.leader
+        others = [member for member in ordered(patroni) if member.name != patroni.leader
                   and not member.tags.get('nofailover')]
         leader = [_pause(commands)] + leader + [_resume(commands)]
         if others and not leader_first:
             leader[0].notes.append(
                 'Or, in place of this step and the next two: "{0}", and then treat {1} like the others. Clients notice '
                 'that one; take it where KillMode is not process.'.format(commands.patronictl(
-                    'switchover', '--leader', str(patroni.leader), '--candidate', others[0].name), patroni.leader))
+                    'switchover', '--leader', str(patroni.leader), '--candidate', others[-1].name), patroni.leader))
     for step in leader if leader_first else ():
         if step.action['action'] == work.action:
             step.why = leader_first
@@ -94,7 +95,7 @@ def around_patroni(patroni: Patroni, commands: Commands) -> List[Step]:
 
 def api(member: PatroniMember) -> Optional[str]:
     """Where the REST API of a member tells its version."""
-    parts = urlsplit(member.api_url or '')
+    parts = urlsplit(show(member.api_url or ''))
     return '{0}://{1}/patroni'.format(parts.scheme, parts.netloc) if parts.scheme and parts.netloc else None
 
 

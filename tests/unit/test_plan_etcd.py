@@ -1,0 +1,296 @@
+"""Plans for an upgrade of etcd, made of recorded facts: the way, the order, what is refused, what has to be right."""
+from typing import Any, Dict, List, Optional
+
+import pytest
+
+from judge_facts import etcd_facts, etcd_member, facts, of_versions, patroni_facts, patroni_member
+from patroni_etcd3_compat.check.facts import Facts
+from patroni_etcd3_compat.check.judge import judge, KINDS
+from patroni_etcd3_compat.check.plan import make_plan, Plan
+from patroni_etcd3_compat.check.plan.gates import SLOTS, STOPS
+from patroni_etcd3_compat.check.plan.model import PreCheck, RESULTS
+from patroni_etcd3_compat.check.plan.releases import GUIDES
+from patroni_etcd3_compat.versions import LINES
+
+
+def plan(some: Facts, to: str, direct: bool = False) -> Plan:
+    """The plan for these facts, judged as the command judges them."""
+    return make_plan(some, judge(some), to, None, direct)
+
+
+def actions(made: Plan) -> List[str]:
+    """What is done, in order."""
+    return [' '.join(step.action.values()) for step in made.steps]
+
+
+def results(made: Plan) -> Dict[str, str]:
+    """The pre-checks that are neither right nor to be looked at."""
+    return {check.id: check.result for check in made.prechecks if check.result not in ('ok', 'manual')}
+
+
+def one(made: Plan, id: str) -> PreCheck:
+    """The only pre-check with that identifier."""
+    (check,) = [check for check in made.prechecks if check.id == id]
+    return check
+
+
+def test_one_minor_release_at_a_time() -> None:
+    """Snapshot first, the leader last and its leadership handed over, then the same for the next release."""
+    made = plan(facts(of_versions('3.3.25', '3.3.25', '3.3.25')), '3.5')
+    assert actions(made) == [
+        'snapshot 3.4', 'upgrade infra2 3.4', 'upgrade infra3 3.4', 'move-leader infra1 infra2', 'upgrade infra1 3.4',
+        'snapshot 3.5', 'upgrade infra1 3.5', 'upgrade infra3 3.5', 'move-leader infra2 infra1', 'upgrade infra2 3.5']
+    assert made.ready and made.warnings == [] and results(made) == {}
+    last = [step for step in made.steps if not step.reversible]
+    assert [step.action['member'] for step in last] == ['infra1', 'infra2']
+    assert 'None in place' in last[0].back and 'snapshot restore etcd-before-3.4.db' in last[0].back_commands[1]
+    assert '3.4.32' in last[1].back and 'downgrade_3_5' in made.sources[-1]
+    assert 'Stop infra1, install the 3.4 that it ran again' in made.steps[6].back
+    assert made.steps[5].url == 'http://10.0.0.2:2379'  # the snapshot comes from who leads by then
+
+
+def test_every_step_has_gates_and_a_way_back() -> None:
+    """Nothing goes on without a command that can fail, and nothing leaves the way back out."""
+    for made in (plan(facts(of_versions('3.2.26', '3.2.26')), '3.7'), plan(facts(of_versions('3.4.23')), '3.5.30')):
+        for step in made.steps:
+            assert step.gates and step.back and step.why and step.commands, step
+            assert bool(step.back_commands) or step.reversible
+        assert made.health
+
+
+@pytest.mark.parametrize('versions, to, expected', [
+    (['3.4.23', '3.3.25', '3.3.25'], '3.4', ['snapshot 3.4', 'upgrade infra2 3.4', 'upgrade infra3 3.4']),
+    (['3.5.16', '3.5.30', '3.5.16'], '3.5.30', [
+        'snapshot 3.5.30', 'upgrade infra3 3.5.30', 'move-leader infra1 infra3', 'upgrade infra1 3.5.30']),
+    (['3.3.25', '3.5.16', '3.3.25'], '3.5', [
+        'snapshot 3.4', 'upgrade infra3 3.4', 'move-leader infra1 infra3', 'upgrade infra1 3.4',
+        'snapshot 3.5', 'upgrade infra1 3.5', 'move-leader infra3 infra1', 'upgrade infra3 3.5']),
+    (['3.4.23'], '3.5', ['snapshot 3.5', 'upgrade infra1 3.5'])])
+def test_members_that_are_there_already(versions: List[str], to: str, expected: List[str]) -> None:
+    """An upgrade that is under way goes on from where it is."""
+    assert actions(plan(facts(of_versions(*versions)), to)) == expected
+
+
+def test_nothing_to_do() -> None:
+    """Says so."""
+    made = plan(facts(of_versions('3.5.16', '3.5.30')), '3.5')
+    assert made.steps == [] and not made.ready and not made.refusals
+    assert made.notes == ['Nothing to do: every member runs 3.5 or later. For a newer patch release name it: '
+                          '--etcd-to 3.5.N']
+
+
+def test_patch_release_that_the_next_line_wants() -> None:
+    """To 3.6 the way leads through 3.5.26 or later, to 3.7 through 3.6.11 or later, and the gates say so."""
+    made = plan(facts(of_versions('3.4.23', '3.4.23', '3.4.23')), '3.7')
+    titles = [step.title for step in made.steps if step.action['action'] == 'upgrade']
+    assert titles[0] == 'Upgrade infra2 to 3.5 (3.5.26 or later)' and titles[3].endswith('3.6 (3.6.11 or later)')
+    assert titles[-1].endswith('3.7 (its newest patch release)')
+    gates = [step.gates[0].command for step in made.steps if step.action['action'] == 'upgrade']
+    assert gates[0].endswith('\'"etcdserver": ?"3\\.5\\.(2[6-9]|[3-9][0-9]|[0-9]{3,})\'')
+    assert '3\\.6\\.(1[1-9]|[2-9][0-9]|[0-9]{3,})' in gates[3]
+    statuses = [step.gates[0].command for step in made.steps if step.action['action'] == 'snapshot']
+    assert [command.split()[0] for command in statuses] == ['etcdctl', 'etcdctl', 'etcdutl']
+
+
+REFUSED = [
+    (of_versions('3.4.23', '3.4.23', auth=True), '3.5', False, 'auth', 'auth disable', 'upgrade_3_5'),
+    (of_versions('3.3.25', '3.3.25', auth=True), '3.6', False, 'auth', '--etcd-to 3.4 ', 'upgrade_3_5'),
+    (of_versions('3.4.23', '3.5.30', auth=True), '3.5', False, 'auth', 'auth disable', 'upgrade_3_5'),
+    (of_versions('3.5.16', '3.5.30'), '3.6', False, 'least-3.6', '--etcd-to 3.5.26', 'zombie_members'),
+    (of_versions('3.5.25'), '3.7', False, 'least-3.6', '--etcd-to 3.5.26', 'zombie_members'),
+    (of_versions('3.6.10'), '3.7', False, 'least-3.7', '--etcd-to 3.6.11', 'upgrade_3_7'),
+    (of_versions('3.4.23'), '3.6', True, 'direct-too-far', '--etcd-to 3.6', 'upgrading-etcd'),
+    (of_versions('3.5.30'), '3.4', False, 'below', '--next-cluster-version-compatible', 'downgrade_3_5'),
+    (of_versions('3.6.12'), '3.5', False, 'below', 'downgrade enable 3.5', 'downgrade_3_6'),
+    (of_versions('3.5.30'), '3.3', False, 'below', 'Restore a snapshot', 'recovery'),
+    (of_versions('3.4.23'), '3.3', False, 'below', 'Restore a snapshot', 'recovery'),
+    (of_versions('3.4.23', '3.3.25'), '3.3', False, 'below', 'infra2 still runs 3.3', 'upgrade_3_4'),
+    (of_versions('3.5.30'), '3.8', False, 'target-unknown', 'newer release', 'upgrading-etcd'),
+    (of_versions('3.5.30'), '4.0', False, 'target-unknown', 'newer release', 'upgrading-etcd'),
+    (of_versions('2.3.8'), '3.1', False, 'too-old', 'new etcd cluster', 'upgrading-etcd'),
+    (etcd_facts(etcd_member(1, None), etcd_member(2, None)), '3.5', False, 'versions-unknown', 'find out', '')]
+
+
+@pytest.mark.parametrize('etcd, to, direct, id, way, source', REFUSED)
+def test_refused(etcd: Any, to: str, direct: bool, id: str, way: str, source: str) -> None:
+    """With the rule, where it is from, and the path that works; and then there are no steps."""
+    made = plan(facts(etcd), to, direct)
+    assert [refusal.id for refusal in made.refusals] == [id]
+    (refusal,) = made.refusals
+    assert source in refusal.source and refusal.source.startswith('https://')
+    assert way.lower() in (refusal.way + '\n' + '\n'.join(refusal.commands)).lower()
+    assert made.steps == [] and not made.ready
+
+
+@pytest.mark.parametrize('etcd, to', [
+    (of_versions('3.3.25', '3.3.25', auth=True), '3.4'), (of_versions('3.5.30', '3.5.30', auth=True), '3.6'),
+    (of_versions('3.5.26'), '3.6'), (of_versions('3.6.11'), '3.7'), (of_versions('3.5.16'), '3.5.30'),
+    (of_versions('3.4.23', '3.4.23', auth=None), '3.5')])
+def test_not_refused(etcd: Any, to: str) -> None:
+    """What lies next to the rules."""
+    assert plan(facts(etcd), to).refusals == [] and plan(facts(etcd), to).steps
+
+
+def test_two_rules_at_once() -> None:
+    """Both are told."""
+    made = plan(facts(of_versions('3.4.23', '3.5.16', auth=True)), '3.6')
+    assert [refusal.id for refusal in made.refusals] == ['auth', 'least-3.6']
+
+
+def test_authentication_that_is_not_known() -> None:
+    """Has to be found out before 3.5."""
+    assert results(plan(facts(of_versions('3.4.23', auth=None)), '3.5'))['auth'] == 'unknown'
+    assert 'auth' not in results(plan(facts(of_versions('3.3.25', auth=None)), '3.4'))
+
+
+@pytest.mark.parametrize('serves, steps', [('stock', 4), (None, 4), ('package', 0), ('patch', 0)])
+def test_members_before_3_3_want_the_package(serves: Optional[str], steps: int) -> None:
+    """A stock Patroni can destroy the cluster while 3.2 is beside a newer release: first the package, everywhere."""
+    made = plan(facts(of_versions('3.2.26', '3.2.26', '3.2.26'), serves=serves), '3.4')
+    installing = [name for name in actions(made) if name.startswith(('install', 'pause', 'resume'))]
+    assert installing == ['install-package node2', 'pause', 'install-package node1', 'resume'][:steps]
+    assert actions(made)[steps] == 'snapshot 3.3'
+    check = one(made, 'stock-patroni')
+    assert check.result == ('warning' if steps else 'manual') and 'nested transaction' in check.remedy
+    assert 'move-leader' not in ' '.join(actions(made)[:steps + 4])  # which 3.2 does not know
+
+
+def test_nested_transactions_are_not_in_the_way_of_the_plan_that_ends_them() -> None:
+    """Found critical at present, and dealt with by the first steps."""
+    made = plan(facts(of_versions('3.2.26', '3.4.23', '3.2.26')), '3.4')
+    assert one(made, 'etcd-nested-transactions').result == 'warning'
+    assert 'failed' not in results(made).values()
+
+
+def test_stock_patroni_is_enough_one_release_at_a_time() -> None:
+    """Neighbours from 3.3 on share a prefix."""
+    made = plan(facts(of_versions('3.3.25', '3.3.25', '3.3.25')), '3.5')
+    assert one(made, 'stock-patroni').result == 'ok'
+    assert any('3.3 and 3.4 share the gateway prefix /v3beta; 3.4 and 3.5 share the gateway prefix /v3' in note
+               for note in made.notes)
+
+
+def test_direct() -> None:
+    """One snapshot, one round; the package on every node; and what etcd says about it."""
+    some = facts(of_versions('3.3.25', '3.3.25', '3.3.25'))
+    made = plan(some, '3.5', direct=True)
+    assert actions(made)[4:] == ['snapshot 3.5', 'upgrade infra2 3.5', 'upgrade infra3 3.5',
+                                 'move-leader infra1 infra2', 'upgrade infra1 3.5']
+    assert 'skips 3.4' in made.warnings[0] and 'not supported' in made.warnings[0] and len(made.warnings) == 2
+    assert made.direct and actions(made)[0] == 'install-package node2'
+    near = plan(facts(of_versions('3.4.23')), '3.5', direct=True)
+    assert near.warnings == [] and any('no minor release in between' in note for note in near.notes)
+
+
+def other_etcd(**different: Any) -> Facts:
+    """Three members of 3.4, and one that differs."""
+    return facts(etcd_facts(*(etcd_member(number, '3.4.23', '3.4.0', **(different if number == 3 else {}))
+                              for number in (1, 2, 3))))
+
+
+@pytest.mark.parametrize('some, id, result', [
+    (facts(etcd_facts(etcd_member(1, '3.4.23', '3.4.0'), etcd_member(2, '3.4.23', '3.4.0'), etcd_member(3, None))),
+     'members', 'failed'),
+    (facts(of_versions('3.4.23')), 'quorum', 'warning'),
+    (facts(of_versions('3.4.23', '3.4.23')), 'quorum', 'warning'),
+    (other_etcd(alarms=['NOSPACE']), 'alarms', 'failed'),
+    (other_etcd(learner=True), 'learners', 'warning'),
+    (other_etcd(gateway=False, prefixes=[]), 'gateway', 'failed'),
+    (other_etcd(cluster_version='not_decided'), 'cluster-version', 'failed'),
+    (facts(of_versions('3.4.23', '3.4.23', '3.4.23', cluster='3.3.0')), 'cluster-version', 'failed'),
+    (facts(of_versions('3.4.23', '3.4.23', '3.4.23', leader=False)), 'leader', 'failed'),
+    (facts(of_versions('3.4.23', '3.5.16', '3.4.23')), 'cluster-version', 'warning'),
+    (facts(etcd_facts(*(etcd_member(number, '3.4.23', '3.4.0') for number in (1, 2, 3)),
+                      configured=['http://10.0.0.1:2379'])), 'hosts', 'warning'),
+    (facts(etcd_facts(*(etcd_member(number, '3.3.25', '3.3.0') for number in (1, 2, 3)), version_prefix='/v3alpha')),
+     'version-prefix', 'failed'),
+    (facts(etcd_facts(*(etcd_member(number, '3.4.23', '3.4.0') for number in (1, 2, 3)), version_prefix='/v3')),
+     'version-prefix', 'warning'),
+    (facts(of_versions('3.4.23'), patroni_facts(patroni_member('a'), patroni_member('b', state='stopped'))),
+     'patroni-members', 'failed'),
+    (facts(of_versions('3.4.23'), patroni_facts(patroni_member('a'), leader='gone')), 'patroni-leader', 'failed'),
+    (facts(of_versions('3.4.23'), patroni_facts(patroni_member('a', '4.0.7'))), 'error-shape', 'warning')])
+def test_prechecks(some: Facts, id: str, result: str) -> None:
+    """Each comes to the result that the facts give it, with a remedy; on a healthy cluster it is right."""
+    made = plan(some, '3.5')
+    check = next(check for check in made.prechecks if check.id == id)
+    assert check.result == result and check.remedy and check.seen
+    assert made.ready == ('failed' not in results(made).values())
+    healthy = plan(facts(of_versions('3.4.23', '3.4.23', '3.4.23')), '3.5')
+    assert id not in results(healthy)
+
+
+@pytest.mark.parametrize('serves, version, to, result', [
+    ('stock', '4.0.7', '3.6', 'failed'), ('stock', '4.1.1', '3.6', None), ('package', '4.0.7', '3.6', None),
+    ('stock', '4.0.7', '3.5.30', 'failed'), ('stock', '4.0.7', '3.5.27', None)])
+def test_token_for_the_member_list(serves: str, version: str, to: str, result: Optional[str]) -> None:
+    """Stock Patroni before 4.1.1 does not start on members that want one."""
+    some = facts(of_versions('3.5.26', '3.5.26', '3.5.26', auth=True),
+                 patroni_facts(patroni_member('a', version)), serves)
+    assert results(plan(some, to)).get('auth-guard') == result
+
+
+def test_release_that_can_make_members_differ() -> None:
+    """3.5.0 to 3.5.2 are no targets."""
+    some = facts(of_versions('3.4.23', '3.4.23', '3.4.23'))
+    assert results(plan(some, '3.5.2')) == {'target-release': 'failed'}
+    assert results(plan(some, '3.5.3')) == {}
+
+
+def test_critical_findings_come_first() -> None:
+    """What check calls critical stands in the way, unless the plan ends it."""
+    some = facts(of_versions('3.4.23', '3.4.23', '3.4.23', gateway=False, prefixes=[]))
+    critical = [finding for finding in judge(some) if finding.severity == 'critical']
+    assert 'etcd-gateway-off' in {finding.id for finding in critical}
+    made = plan(some, '3.5')
+    assert {finding.id for finding in critical} <= set(results(made)) and not made.ready and made.steps
+
+
+def test_without_patroni() -> None:
+    """``--endpoints`` alone: no word of patronictl, and Patroni has to be looked at by hand."""
+    some = facts(of_versions('3.4.23', '3.4.23', '3.4.23'))
+    some.patroni = None
+    made = plan(some, '3.5')
+    commands = [command for step in made.steps for command in step.commands + [gate.command for gate in step.gates]]
+    assert not [command for command in commands if 'patronictl' in command or 'CHECK_PATRONI' in command]
+    assert [variable.value for variable in made.variables if variable.name == 'CHECK'] == [
+        'patroni-etcd3-compat check --endpoints http://10.0.0.1:2379,http://10.0.0.2:2379,http://10.0.0.3:2379']
+    assert one(made, 'patroni').result == 'manual'
+
+
+def test_split_ports() -> None:
+    """etcdctl goes where gRPC is, curl and Patroni where HTTP is."""
+    member = etcd_member(1, '3.5.30', advertised=False)
+    grpc = etcd_member(1, None, url='http://10.0.0.1:2381', configured=False, protocol='grpc')
+    some = facts(etcd_facts(member, grpc))
+    made = plan(some, '3.6')
+    assert {variable.name: variable.value for variable in made.variables}['ENDPOINTS'] == 'http://10.0.0.1:2381'
+    assert '10.0.0.1:2379/version' in made.steps[-1].gates[0].command
+
+
+def test_tls_and_authentication() -> None:
+    """Options and a user are there to be filled in, and no password is in the plan."""
+    some = facts(of_versions('3.5.30', '3.5.30', tls=True, auth=True))
+    some.etcd.members[0].url = 'http://root:sesame@10.0.0.1:2379'
+    made = plan(some, '3.6')
+    values = {variable.name: variable.value for variable in made.variables}
+    assert values['ETCDCTL_USER'] == 'root:PASSWORD' and '--cacert' in values['ETCDCTL_FLAGS']
+    assert 'sesame' not in str(made)
+
+
+@pytest.mark.parametrize('etcd_to, patroni_to, direct, text', [
+    ('3.x', None, False, "'3.x' is no version of etcd"), (None, 'new', False, "'new' is no version of Patroni"),
+    (None, None, False, 'one of etcd and Patroni'), ('3.5', '4.1', False, 'one of etcd and Patroni'),
+    (None, '4.1', True, '--direct is about etcd')])
+def test_what_makes_no_sense(etcd_to: Optional[str], patroni_to: Optional[str], direct: bool, text: str) -> None:
+    """Is an error that says why."""
+    with pytest.raises(ValueError, match=text):
+        make_plan(facts(), [], etcd_to, patroni_to, direct)
+
+
+def test_tables_agree() -> None:
+    """The guides are those of the release lines; what gates ask check for exists."""
+    assert [guide.minor for guide in GUIDES] == [line.minor for line in LINES]
+    assert all(bool(guide.why) == bool(guide.least) for guide in GUIDES)
+    assert {id for ids in STOPS.values() for id in ids} | set(SLOTS) <= {kind.id for kind in KINDS}
+    assert all(check.result in RESULTS for check in plan(facts(of_versions('3.2.26')), '3.7').prechecks)

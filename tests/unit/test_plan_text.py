@@ -1,0 +1,81 @@
+"""Plans as text: the whole Markdown of some, and JSON."""
+import dataclasses
+import json
+import os
+
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+
+from hypothesis import given, settings, strategies as st
+
+from judge_facts import facts, of_versions, patroni_facts, patroni_member
+from patroni_etcd3_compat.check.facts import Facts
+from patroni_etcd3_compat.check.judge import judge
+from patroni_etcd3_compat.check.plan import make_plan, Plan, render_plan
+from test_judge_table import FACTS, SECRET
+
+#: Markdown that is expected, one file for each case; ``EXPECTED=write`` in the environment writes them anew.
+EXPECTED = Path(__file__).resolve().parent / 'plans'
+
+
+def made(some: Facts, etcd_to: Optional[str] = None, patroni_to: Optional[str] = None, direct: bool = False,
+         config_file: Optional[str] = None) -> Plan:
+    """The plan for these facts, judged as the command judges them."""
+    if some.etcd.listed:
+        for number, entry in enumerate(some.etcd.listed, 1):
+            entry.peer_urls = ['http://10.0.0.{0}:2380'.format(number)]
+    return make_plan(some, judge(some), etcd_to, patroni_to, direct, config_file)
+
+
+CASES = {
+    'etcd-3.3-to-3.4': lambda: made(facts(of_versions('3.3.25', '3.3.25', '3.3.25')), etcd_to='3.4',
+                                    config_file='/etc/patroni/main.yml'),
+    'etcd-3.4-to-3.5-with-auth': lambda: made(facts(of_versions('3.4.23', '3.4.23', auth=True)), etcd_to='3.5'),
+    'etcd-3.2-to-3.4-direct': lambda: made(facts(of_versions('3.2.26'), patroni_facts(patroni_member('node1'))),
+                                           etcd_to='3.4', direct=True),
+    'patroni-3.3-to-4.0.2': lambda: made(facts(None, patroni_facts(
+        patroni_member('node1', '3.3.2'), patroni_member('node2', '3.3.2'), patroni_member('node3', '3.3.2'))),
+        patroni_to='4.0.2')}
+
+
+@pytest.mark.parametrize('case', list(CASES))
+def test_markdown(case: str) -> None:
+    """Compared as a whole."""
+    text = render_plan(CASES[case](), 'markdown')
+    path = EXPECTED / (case + '.md')
+    if os.environ.get('EXPECTED') == 'write':
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize('case', list(CASES))
+def test_json(case: str) -> None:
+    """All of the plan, and whether it can be begun."""
+    plan = CASES[case]()
+    found = json.loads(render_plan(plan, 'json'))
+    assert found.pop('ready') is plan.ready
+    assert found == dataclasses.asdict(plan) and found['schema'] == 1
+
+
+def test_other_format() -> None:
+    """There is none."""
+    with pytest.raises(ValueError, match='html'):
+        render_plan(made(facts(), etcd_to='3.6'), 'html')
+
+
+@settings(max_examples=300, deadline=None)
+@given(FACTS, st.sampled_from(['3.1', '3.3.10', '3.5', '3.6.12', '3.7', '4.0.1', '4.1']), st.booleans(), st.booleans())
+def test_any_facts(some: Facts, to: str, of_patroni: bool, direct: bool) -> None:
+    """A plan or a refusal for whatever was collected, and nothing of what may hold a secret in it."""
+    before: Any = dataclasses.asdict(some)
+    findings = judge(some)
+    if of_patroni and some.patroni is None:
+        return
+    plan = make_plan(some, findings, None if of_patroni else to, to if of_patroni else None, direct and not of_patroni)
+    assert dataclasses.asdict(some) == before
+    text = render_plan(plan, 'markdown') + render_plan(plan, 'json')
+    assert SECRET not in text
+    assert bool(plan.steps) != bool(plan.refusals or plan.notes[0].startswith('Nothing to do'))
