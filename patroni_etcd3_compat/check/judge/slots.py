@@ -70,7 +70,7 @@ def _lost(place: Place) -> Iterator[Finding]:
         'nobody reads from it now; after a failover to {0} WAL may be missing for {1}'.format(
             place.member.name, place.owners[0].name)
     if stalls:
-        # It is the position to advance the slot to that Patroni compares with none: a leader before 4.0.0 gives it none.
+        # It is the position to advance the slot to that Patroni compares with none: a leader before 4.0.0 gives none.
         consequence += '; Patroni {0} fails at it on every loop (TypeError){1}, and moves no other slot of this node ' \
                        'either: pg_wal grows'.format(
                            place.member.version, '' if slot.name in place.patroni.published_slots else
