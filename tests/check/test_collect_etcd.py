@@ -115,12 +115,12 @@ def test_dead_and_frozen(mixed: EtcdCluster) -> None:
         for member in frozen:
             member.freeze()
         try:
-            wait_until(lambda: by_name(look(mixed.urls, 2))['etcd3'].has_leader is False, 20, 'the last one to notice')
-            members = by_name(look(mixed.urls, 2))
-            assert {members[member.name].error for member in frozen} == {'no answer within 2 s'}
+            wait_until(lambda: by_name(look(mixed.urls, 1))['etcd3'].has_leader is False, 20, 'the last one to notice')
+            members = by_name(look(mixed.urls, 1))
+            assert {members[member.name].error for member in frozen} == {'no answer within 1 s'}
             last = members['etcd3']
             assert (last.error, last.leader, last.auth) == (None, False, False)
-            patroni = collect(load_settings(None, mixed.urls, 'quorum', timeout=2)).patroni
+            patroni = collect(load_settings(None, mixed.urls, 'quorum', timeout=1)).patroni
             assert patroni and patroni.error is None and patroni.leader == 'node7'
         finally:
             for member in frozen:
@@ -131,14 +131,26 @@ def test_dead_and_frozen(mixed: EtcdCluster) -> None:
 
 
 def test_guarded_release(start: Callable[..., EtcdCluster], configuration: Callable[..., str]) -> None:
-    """With authentication on 3.5.30 shows nothing without a token."""
+    """With authentication on 3.5.30 shows little without a token, and its status to admins alone."""
     cluster = start(['3.5.30'], auth=('patroni', SECRET))
     (member,) = look(cluster.urls).etcd.members
     assert (member.version, member.prefixes, member.auth) == ('3.5.30', ['/v3', '/v3beta'], True)
     assert member.id is None and member.error and 'no credentials' in member.error
-    (member,) = collect(load_settings(configuration(
-        {'url': cluster.urls[0].replace('//', '//patroni:{0}@'.format(SECRET))}))).etcd.members
-    assert member.error is None and member.auth is True and member.leader is True and member.name == 'etcd0'
+    assert member.leader is member.has_leader is True and (member.db_size or 0) > 0
+    for rpc, body in (
+            ('role/add', {'name': 'some'}), ('user/add', {'name': 'limited', 'password': SECRET}),
+            ('user/grant', {'user': 'limited', 'role': 'some'}),
+            ('role/grant', {'name': 'some', 'perm': {'permType': 'READWRITE', 'key': b64('/service/'),
+                                                     'range_end': b64('/service0')}})):
+        assert cluster.call(0, 'auth/' + rpc, body, cluster.token(0))[0] == 200
+    for user in ('patroni', 'limited'):
+        path = configuration({'url': cluster.urls[0].replace('//', '//{0}:{1}@'.format(user, SECRET))})
+        facts = collect(load_settings(path))
+        (member,) = facts.etcd.members
+        assert (member.error, member.auth, member.leader, member.has_leader) == (None, True, True, True)
+        assert member.name == 'etcd0' and member.alarms == [] and (member.raft_term or 0) > 0
+        assert (member.db_size or 0) > 0 and (member.raft_index or 0) > 0
+        assert facts.patroni and 'no keys below /service/lab/' in str(facts.patroni.error)
 
 
 def test_gateway_off(start: Callable[..., EtcdCluster]) -> None:

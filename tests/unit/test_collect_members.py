@@ -62,7 +62,7 @@ class Script(Web):
 
 
 VERSION = {'etcdserver': '3.5.30', 'etcdcluster': '3.5.0'}
-STATUS = {'header': {'member_id': '255'}, 'leader': '255', 'raftTerm': '2', 'raftIndex': '9', 'dbSize': '100'}
+STATUS = {'header': {'member_id': '255', 'raft_term': '2'}, 'leader': '255', 'raftIndex': '9', 'dbSize': '100'}
 LIST = {'members': [{'ID': '255', 'name': 'a', 'clientURLs': ['http://a:1'], 'peerURLs': []}]}
 REFUSED = (400, {'code': 3, 'message': 'etcdserver: user name is empty'})
 
@@ -166,6 +166,36 @@ def test_alarms_of_both_kinds() -> None:
                  v3beta__cluster__member__list=LIST, v3beta__kv__range={'header': {'revision': '5'}},
                  v3beta__maintenance__alarm={'alarms': [{'memberID': '255', 'alarm': 'NOSPACE'}, 1]})
     assert interview(old).alarms == [('ff', 'NOSPACE')]
+
+
+DENIED = (403, {'code': 7, 'message': 'etcdserver: permission denied'})
+METRICS = b"""# HELP etcd_server_has_leader Whether or not a leader exists. 1 is existence, 0 is not.
+etcd_server_has_leader 1
+etcd_server_is_leader 0
+etcd_server_is_learner 0
+etcd_server_proposals_committed_total 1.5e+02
+etcd_mvcc_db_total_size_in_bytes 24576
+"""
+
+
+def test_status_for_admins_alone() -> None:
+    """The metrics stand in; where they do not, the refusal is an error. No right to read some key is none."""
+    header = {'header': {'member_id': '255', 'raft_term': '4', 'revision': '1'}}
+    replies: Dict[str, Any] = dict(v3__maintenance__status=DENIED, v3__kv__range=header,
+                                   v3__maintenance__alarm={'alarms': [{'memberID': '255', 'alarm': 'NOSPACE'}]})
+    told = interview(healthy(metrics=METRICS, **replies), scope='lab')
+    member = told.member
+    assert (member.error, member.id, member.raft_term, told.alarms) == (None, 'ff', 4, [('ff', 'NOSPACE')])
+    assert (member.has_leader, member.leader, member.learner) == (True, False, False)
+    assert (member.db_size, member.raft_index) == (24576, 150) and told.keys and told.keys.agreed
+    for metrics in (b'', (404, METRICS), METRICS.replace(b'leader 1', b'leader x')):
+        told = interview(healthy(metrics=metrics, **replies), scope='lab')
+        assert told.member.error == '/maintenance/status: etcdserver: permission denied'
+        assert told.member.has_leader is None and told.keys and told.keys.agreed
+    told = interview(healthy(v3__kv__range=DENIED))
+    assert told.member.error is None and told.member.id == 'ff'
+    assert interview(healthy(v3__kv__range=DENIED), scope='lab').member.error == \
+        '/kv/range: etcdserver: permission denied'
 
 
 _JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3),

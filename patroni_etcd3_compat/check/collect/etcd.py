@@ -2,7 +2,7 @@
 
 Nothing is written: ``authenticate`` is the one call that is more than a question. The calls were tried on 3.3.25,
 3.4.23, 3.5.16 and 3.5.30: all serve those that are used here under every prefix of theirs. With authentication on
-3.5.30 wants a token for each of them, the others for ``/kv/range`` alone.
+3.5.30 wants a token for each of them, and shows its status to admins alone; the others want one for ``/kv/range``.
 """
 import base64
 import json
@@ -17,12 +17,20 @@ from ...answers import Answer, AUTH_NOT_ENABLED, first_document, prefix_not_serv
 from ...errors import no_http
 from ...versions import gateway_of, parse_version, PREFIXES, TOKEN_SINCE
 from ..facts import EtcdMember, ListedMember
+from .metrics import add_metrics
 from .ports import what_is_spoken
 from .settings import Settings
+from .values import as_dict, as_int, as_texts
 from .web import Clock, Unanswered, Web
 
 _STATUS, _RANGE, _LIST = '/maintenance/status', '/kv/range', '/cluster/member/list'
 _ALARM, _LOGIN = '/maintenance/alarm', '/auth/authenticate'
+
+#: The status tells the alarms from this release on.
+_ALARMS_IN_STATUS = (3, 4, 0)
+
+#: gRPC code
+_PERMISSION_DENIED = 7
 
 #: An alarm among the errors of a status.
 _ALARM_TEXT = re.compile(r'memberID:(\d+) alarm:(\w+)')
@@ -51,7 +59,15 @@ class Told:
 
 
 class _Refused(Exception):
-    """A call was answered with an error."""
+    """A call was answered with an error.
+
+    :param text: which one.
+    :param denied: etcd knows who asks, and does not allow it.
+    """
+
+    def __init__(self, text: str, denied: bool = False) -> None:
+        super().__init__(text)
+        self.denied = denied
 
 
 class Interview:
@@ -73,6 +89,7 @@ class Interview:
         self._probed: Dict[str, Tuple[int, bytes]] = {}
         self._token: Optional[str] = None
         self._no_token: Optional[str] = None
+        self._alarms_untold = False
         #: the keys were read, agreed or not
         self._answered: Optional[bool] = None
 
@@ -142,8 +159,12 @@ class Interview:
             self._login()
             answer = self._send(rpc, request, clock)
         if answer.status >= 400:
-            raise _Refused('{0}: {1}'.format(rpc, answer.error))
-        return first_document(answer.status, answer.data)
+            raise _Refused('{0}: {1}'.format(rpc, answer.error), answer.code == _PERMISSION_DENIED)
+        document = first_document(answer.status, answer.data)
+        header = as_dict(document.get('header'))
+        self._member.id = _id(header.get('member_id')) or self._member.id
+        self._member.raft_term = as_int(header.get('raft_term')) or self._member.raft_term
+        return document
 
     def _send(self, rpc: str, request: Dict[str, Any], clock: Optional[Clock] = None) -> Answer:
         path = self._prefix + rpc
@@ -181,20 +202,27 @@ class Interview:
             self._token = str(first_document(answer.status, answer.data)['token'])
 
     def _status(self) -> None:
-        answer, member = self._call(_STATUS, {}), self._member
-        own, leader = _id(_header(answer).get('member_id')), _id(answer.get('leader'))
-        member.has_leader = leader is not None
-        member.id, member.leader = own, own is not None and own == leader
+        member = self._member
+        try:
+            answer = self._call(_STATUS, {})
+        except _Refused as e:
+            self._alarms_untold = True
+            if add_metrics(member, *self._web.ask('GET', member.url + '/metrics', self._clock)) and e.denied:
+                return
+            raise
+        leader = _id(answer.get('leader'))
+        member.has_leader, member.leader = leader is not None, leader is not None and leader == member.id
         member.learner = bool(answer.get('isLearner', False))
-        member.raft_term, member.raft_index = _int(answer.get('raftTerm')), _int(answer.get('raftIndex'))
-        member.db_size = _int(answer.get('dbSize'))
+        member.raft_index, member.db_size = as_int(answer.get('raftIndex')), as_int(answer.get('dbSize'))
+        version = parse_version(member.version)
+        self._alarms_untold = version is not None and version < _ALARMS_IN_STATUS
         errors = answer.get('errors')
         for text in errors if isinstance(errors, list) else ():
             self.told.alarms += [(format(int(number), 'x'), name) for number, name in _ALARM_TEXT.findall(str(text))]
 
     def _agreed_keys(self) -> None:
-        """Read the keys as Patroni does. Without a leader, or on a learner, that can't be done."""
-        if self._member.has_leader and not self._member.learner:
+        """Read the keys as Patroni does. Without a leader, or on a learner, that can not be done."""
+        if self._member.has_leader is not False and not self._member.learner:
             try:
                 self._keys(True, Clock(self._clock.left() / 2))
             except Unanswered as e:
@@ -210,51 +238,38 @@ class Interview:
         request: Dict[str, Any] = {'key': _encode(path or 'health'), 'serializable': not agreed}
         if path:
             request['range_end'] = _encode(path[:-1] + chr(ord(path[-1]) + 1))
-        answer = self._call(_RANGE, request, clock)
+        try:
+            answer = self._call(_RANGE, request, clock)
+        except _Refused as e:
+            if path or not e.denied:
+                raise
+            answer = {}  # some key had to be asked for, and it is not one that this user may read
         self._answered = agreed
         self._member.auth = bool(self._member.auth)  # nobody has asked for a token
         if path:
             values = {_decode(kv.get('key'))[len(path):]: _decode(kv.get('value')) for kv in answer.get('kvs', ())}
-            self.told.keys = Keys(values, _int(_header(answer).get('revision')) or 0, agreed)
+            self.told.keys = Keys(values, as_int(as_dict(answer.get('header')).get('revision')) or 0, agreed)
 
     def _list(self) -> None:
         if not self._member.learner:  # which refuses
             answer = self._call(_LIST, {})
             self.told.listed = [ListedMember(
-                _id(entry.get('ID')) or '', str(entry.get('name', '')), _texts(entry.get('clientURLs')),
-                _texts(entry.get('peerURLs')), bool(entry.get('isLearner', False))) for entry in answer['members']]
+                _id(entry.get('ID')) or '', str(entry.get('name', '')), as_texts(entry.get('clientURLs')),
+                as_texts(entry.get('peerURLs')), bool(entry.get('isLearner', False))) for entry in answer['members']]
 
     def _alarms(self) -> None:
-        """Ask for the alarms where the status does not tell them, before 3.4; the question goes through the log."""
-        version = parse_version(self._member.version)
-        if self._member.has_leader and version and version < (3, 4, 0):
+        """Ask for the alarms where the status does not tell them; the question goes through etcd's log."""
+        if self._alarms_untold and self._member.has_leader and not self._no_token:
             answer = self._call(_ALARM, {'action': 'GET'})
             for entry in answer.get('alarms', ()):
                 if isinstance(entry, dict):
                     self.told.alarms.append((_id(entry.get('memberID')) or '', str(entry.get('alarm', 'NONE'))))
 
 
-def _header(answer: Dict[str, Any]) -> Dict[str, Any]:
-    header = answer.get('header')
-    return header if isinstance(header, dict) else {}
-
-
-def _int(value: Any) -> Optional[int]:
-    """Read a number; those of 64 bits come as text."""
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def _id(value: Any) -> Optional[str]:
     """Write an id as etcdctl does; 0 means none."""
-    number = _int(value)
+    number = as_int(value)
     return format(number, 'x') if number else None
-
-
-def _texts(value: Any) -> List[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def _encode(text: str) -> str:

@@ -13,6 +13,7 @@ from patroni.utils import parse_bool
 from ..facts import Patroni, PatroniMember
 from .etcd import Keys
 from .settings import Settings
+from .values import as_dict, as_int, as_text
 from .web import reason
 
 #: What matters here of the dynamic configuration.
@@ -49,19 +50,19 @@ class Cluster:
 
     def _read(self, values: Mapping[str, str]) -> None:
         config, facts = _dict(values.get('config')), self.facts
-        postgresql = _as_dict(config.get('postgresql'))
+        postgresql = as_dict(config.get('postgresql'))
         facts.leader = values.get('leader') or None
         facts.paused = bool(parse_bool(config.get('pause'))) if config else None
         facts.config = {name: config[name] for name in _CONFIG if config.get(name) is not None}
         if isinstance(postgresql.get('use_slots'), bool):
             facts.config['use_slots'] = postgresql['use_slots']
-        standby = _as_dict(config.get('standby_cluster'))
+        standby = as_dict(config.get('standby_cluster'))
         if any(standby.get(name) for name in ('host', 'port', 'restore_command')):
             facts.config['standby_cluster'] = {name: standby[name] for name in _STANDBY_CLUSTER if standby.get(name)}
         status = _dict(values.get('status'))
-        facts.published_slots = {name: position for name, position in _as_dict(status.get('slots')).items()
+        facts.published_slots = {name: position for name, position in as_dict(status.get('slots')).items()
                                  if isinstance(position, int)}
-        position = _int(status.get('optime', values.get('optime/leader')))
+        position = as_int(status.get('optime', values.get('optime/leader')))
         in_sync = _synchronous(values)
         for key in sorted(values):
             if key.startswith('members/') and key.count('/') == 1:
@@ -76,13 +77,13 @@ class Cluster:
         data, member = node.data, PatroniMember(name)
         member.role = self._role(name, data, in_sync)
         streaming = data.get('replication_state') if member.role != 'leader' else None
-        member.state = _text(streaming) or _text(data.get('state'))
-        member.version, member.timeline = _text(data.get('version')), _int(data.get('timeline'))
-        member.tags = _as_dict(data.get('tags'))
-        member.position = _int(data.get('xlog_location'))
+        member.state = as_text(streaming) or as_text(data.get('state'))
+        member.version, member.timeline = as_text(data.get('version')), as_int(data.get('timeline'))
+        member.tags = as_dict(data.get('tags'))
+        member.position = as_int(data.get('xlog_location'))
         if member.position is not None and position is not None and name != self.facts.leader:
             member.lag = max(position - member.position, 0)
-        member.api_url = _text(data.get('api_url'))
+        member.api_url = as_text(data.get('api_url'))
         member.postgres_address = _address(node)
         return member
 
@@ -143,17 +144,17 @@ def add_status(member: PatroniMember, status: Mapping[str, Any]) -> None:
     :param member: the member.
     :param status: as :meth:`RestApi.status` gives it.
     """
-    member.error = _text(status.get('error'))
+    member.error = as_text(status.get('error'))
     if member.error:
         return
-    member.version = _text(_as_dict(status.get('patroni')).get('version')) or member.version
+    member.version = as_text(as_dict(status.get('patroni')).get('version')) or member.version
     member.postgres_version = _postgres_version(status.get('server_version'))
-    member.timeline = _int(status.get('timeline')) or member.timeline
+    member.timeline = as_int(status.get('timeline')) or member.timeline
     if member.role is None and status.get('role'):  # not in the DCS
-        member.role = 'leader' if status['role'] in _PRIMARY else _text(status['role'])
-    state = _text(status.get('replication_state')) if member.role not in ('leader', None) else None
-    member.state = state or _text(status.get('state')) or member.state
-    member.tags = _as_dict(status.get('tags')) or member.tags
+        member.role = 'leader' if status['role'] in _PRIMARY else as_text(status['role'])
+    state = as_text(status.get('replication_state')) if member.role not in ('leader', None) else None
+    member.state = state or as_text(status.get('state')) or member.state
+    member.tags = as_dict(status.get('tags')) or member.tags
     member.position = position(status) or member.position
 
 
@@ -174,14 +175,14 @@ def position(status: Mapping[str, Any]) -> Optional[int]:
 
     :param status: as :meth:`RestApi.status` gives it.
     """
-    xlog = _as_dict(status.get('xlog'))
-    return max((value for value in (_int(xlog.get(name)) for name in (
+    xlog = as_dict(status.get('xlog'))
+    return max((value for value in (as_int(xlog.get(name)) for name in (
         'location', 'received_location', 'replayed_location')) if value is not None), default=None)
 
 
 def _postgres_version(number: Any) -> Optional[str]:
     """Write 150006 as 15.6, and 90624 as 9.6.24."""
-    number = _int(number)
+    number = as_int(number)
     if not number:
         return None
     return '{0}.{1}.{2}'.format(number // 10000, number // 100 % 100, number % 100) if number < 100000 \
@@ -199,21 +200,6 @@ def _address(node: Any) -> Optional[str]:
 
 def _dict(text: Optional[str]) -> Dict[str, Any]:
     try:
-        return _as_dict(json.loads(text or ''))
+        return as_dict(json.loads(text or ''))
     except (ValueError, RecursionError):
         return {}
-
-
-def _as_dict(value: Any) -> Dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> Optional[str]:
-    return value if isinstance(value, str) and value else None
-
-
-def _int(value: Any) -> Optional[int]:
-    try:
-        return None if isinstance(value, bool) else int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None

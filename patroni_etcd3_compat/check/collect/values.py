@@ -1,0 +1,25 @@
+"""Values as they should be, out of JSON that anybody may have written."""
+from typing import Any, Dict, List, Optional
+
+
+def as_dict(value: Any) -> Dict[str, Any]:
+    """Give an object, an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_int(value: Any) -> Optional[int]:
+    """Give a number, also from text: in the JSON of protobuf those of 64 bits are written so."""
+    try:
+        return None if isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def as_text(value: Any) -> Optional[str]:
+    """Give a text, ``None`` for an empty one and for anything else."""
+    return value if isinstance(value, str) and value else None
+
+
+def as_texts(value: Any) -> List[str]:
+    """Give the texts in a list."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
