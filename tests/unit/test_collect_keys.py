@@ -1,9 +1,12 @@
 """The Patroni cluster as its keys and its REST APIs tell it."""
 import json
+import ssl
 
+from pathlib import Path
 from typing import Any, Dict, Optional
 
 import pytest
+import trustme
 
 from hypothesis import given, strategies as st
 from pytest_httpserver import HTTPServer
@@ -112,6 +115,23 @@ def test_no_password_is_sent(httpserver: HTTPServer) -> None:
     RestApi(settings).status(httpserver.url_for('/'))
     ((request, _),) = httpserver.log
     assert 'Authorization' not in request.headers
+
+
+def test_rest_api_with_tls(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """The certificates of the configuration count, as for patronictl; what does not verify is named."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert('localhost').configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / 'ca.pem'))
+    with HTTPServer('localhost', ssl_context=context) as server:
+        server.expect_request('/patroni').respond_with_json({'patroni': {'scope': 'lab'}})
+        for rest, error in (({'restapi': {'cafile': str(tmp_path / 'ca.pem')}}, None),
+                            ({'ctl': {'cacert': str(tmp_path / 'ca.pem')}}, None),
+                            ({'ctl': {'insecure': True}}, None),
+                            ({}, 'TLS: certificate verify failed: '),
+                            ({'ctl': {'cacert': '/nowhere.pem'}}, 'TLS: ')):
+            status = RestApi(Settings([], scope='lab', rest=rest)).status(server.url_for('/'))
+            assert status.get('error') is error is None or str(status['error']).startswith(str(error))
+    assert not recwarn.list
 
 
 def test_nothing_in_the_dcs() -> None:

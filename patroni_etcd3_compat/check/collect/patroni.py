@@ -4,7 +4,8 @@ import json
 from typing import Any, Dict, List, Mapping, Optional
 from urllib.parse import urlsplit
 
-from urllib3.exceptions import HTTPError
+from urllib3 import disable_warnings
+from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from patroni.dcs import Member
 from patroni.request import PatroniRequest
@@ -109,6 +110,7 @@ class RestApi:
     """
 
     def __init__(self, settings: Settings) -> None:
+        disable_warnings(InsecureRequestWarning)  # of ctl.insecure, by Patroni before 3.1
         self._request = PatroniRequest(settings.rest)
         self._timeout = settings.timeout
         self._scope = settings.scope

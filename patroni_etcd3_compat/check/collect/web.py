@@ -32,7 +32,7 @@ class Web:
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        # With urllib3 1.26 Patroni does not verify certificates unless cacert is set, and warns each time.
+        # With urllib3 1.26 Patroni does not verify certificates unless cacert is set, and would warn each time.
         urllib3.disable_warnings(InsecureRequestWarning)
         self._pool = urllib3.PoolManager(num_pools=100, **options)
 
