@@ -11,6 +11,7 @@ from follow import etcd_site, Follower, patroni_site, put_back_empty, restore, S
 from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster, request
 from lab.load import WriteLoad
+from lab.packages import etcd_binaries, etcd_version, line_of, version_key
 from lab.node import unprivileged_user
 from lab.patroni import Monitor, PatroniCluster
 
@@ -79,6 +80,41 @@ def test_one_member_goes_back(tmp_path: Path) -> None:
         plan = made('--endpoints', ','.join(etcd.hosts), '--etcd-to', '3.4')  # and on again, with the member's new id
         Follower(plan, Shell(plan, BACKUP=str(tmp_path)), site).follow()
         assert versions(etcd) == {('3.4', '3.4')}
+
+
+def test_refusals_and_the_paths_that_work(tmp_path: Path) -> None:
+    """Authentication on before 3.5, and 3.6 before 3.5.26: refused, and what is offered works. etcd alone."""
+    newest = etcd_version('3.5')
+    older = next(version for version in etcd_binaries() if line_of(version) == '3.5')
+    with EtcdCluster(['3.4'] * 3, auth=('root', 'sesame')) as etcd:
+        site = etcd_site(etcd)
+
+        def refused(to: str) -> Any:
+            ended = run('plan', '--endpoints', ','.join(etcd.hosts), '--etcd-to', to, '-f', 'json')
+            (refusal,) = json.loads(ended.out)['refusals']
+            assert (ended.status, ended.err) == (2, '')
+            return refusal
+
+        def follow(to: str) -> None:
+            plan = made('--endpoints', ','.join(etcd.hosts), '--etcd-to', to)
+            Follower(plan, Shell(plan, BACKUP=str(tmp_path)), site).follow()
+
+        refusal = refused(older)
+        assert refusal['id'] == 'auth'
+        _, off, again, _, on = refusal['commands']
+        shell = Shell({'variables': [{'name': 'ETCDCTL_PASSWORD', 'value': 'sesame', 'export': True}]})
+        shell.must(off)
+        etcd.auth = None
+        assert again == 'patroni-etcd3-compat plan --etcd-to ' + line_of(older)
+        follow(older)
+        shell.must(on)
+        etcd.auth = ('root', 'sesame')
+        assert versions(etcd) == {('3.5', '3.5')}
+        assert etcd.token(0)
+
+        if version_key(older) < (3, 5, 26) <= version_key(newest):
+            refusal = refused('3.6')
+            assert refusal['id'] == 'least-3.6' and refusal['commands'][0].split()[3] == '3.5.26'
 
 
 def test_etcd_direct(newest: Environment, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
-from judge_facts import etcd_facts, etcd_member, facts, of_versions, patroni_facts, patroni_member
-from patroni_etcd3_compat.check.facts import Facts
+from judge_facts import (etcd_facts, etcd_member, facts, of_versions, patroni_facts, patroni_member, with_slots)
+from patroni_etcd3_compat.check.facts import Facts, Slot
 from patroni_etcd3_compat.check.judge import judge, KINDS
 from patroni_etcd3_compat.check.plan import make_plan, Plan
 from patroni_etcd3_compat.check.plan.gates import SLOTS, STOPS
@@ -238,12 +238,30 @@ def test_release_that_can_make_members_differ() -> None:
 
 
 def test_critical_findings_come_first() -> None:
-    """What check calls critical stands in the way, unless the plan ends it."""
+    """What check calls critical stands in the way, and is not said twice."""
     some = facts(of_versions('3.4.23', '3.4.23', '3.4.23', gateway=False, prefixes=[]))
-    critical = [finding for finding in judge(some) if finding.severity == 'critical']
-    assert 'etcd-gateway-off' in {finding.id for finding in critical}
+    assert 'etcd-gateway-off' in {finding.id for finding in judge(some) if finding.severity == 'critical'}
     made = plan(some, '3.5')
-    assert {finding.id for finding in critical} <= set(results(made)) and not made.ready and made.steps
+    assert results(made) == {'gateway': 'failed'} and not made.ready and made.steps
+    some = facts(of_versions('3.4.23', '3.4.23', '3.4.23', auth=True), serves='package')
+    found = [finding for finding in judge(some) if finding.severity == 'critical']
+    assert {finding.id for finding in found} == {'etcd-auth-no-credentials'}
+    assert results(plan(some, '3.4.99')) == {'etcd-auth-no-credentials': 'failed', 'end-of-life': 'warning'}
+
+
+def test_findings_that_no_gate_lets_pass_come_first() -> None:
+    """A warning that the gates ask for, too: or the first of them would never open."""
+    lost = Slot('node2', 'physical', False, wal_status='lost')
+    some = facts(of_versions('3.4.23', '3.4.23', '3.4.23'), patroni_facts(
+        patroni_member('node1', postgres=with_slots(lost)), patroni_member('node2')))
+    assert [finding.severity for finding in judge(some) if finding.id == 'slot-lost'] == ['warning']
+    assert results(plan(some, '3.5')) == {'slot-lost': 'failed'}
+
+
+def test_target_that_is_no_longer_looked_after() -> None:
+    """Is a station on the way."""
+    some = facts(of_versions('3.3.25', '3.3.25', '3.3.25'))
+    assert results(plan(some, '3.4')) == {'end-of-life': 'warning'} and plan(some, '3.4').ready
 
 
 def test_without_patroni() -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, Optional
 
+import jsonschema
 import pytest
 
 from hypothesis import given, settings, strategies as st
@@ -14,10 +15,13 @@ from judge_facts import facts, of_versions, patroni_facts, patroni_member
 from patroni_etcd3_compat.check.facts import Facts
 from patroni_etcd3_compat.check.judge import judge
 from patroni_etcd3_compat.check.plan import make_plan, Plan, render_plan
+from patroni_etcd3_compat.check.plan.model import Gate, PreCheck, Refusal, SCHEMA, Step, Variable
 from test_judge_table import FACTS, SECRET
 
 #: Markdown that is expected, one file for each case; ``EXPECTED=write`` in the environment writes them anew.
 EXPECTED = Path(__file__).resolve().parent / 'plans'
+
+SCHEMA_FILE = Path(__file__).resolve().parent.parent.parent / 'docs' / 'plan.schema.json'
 
 
 def made(some: Facts, etcd_to: Optional[str] = None, patroni_to: Optional[str] = None, direct: bool = False,
@@ -57,7 +61,20 @@ def test_json(case: str) -> None:
     plan = CASES[case]()
     found = json.loads(render_plan(plan, 'json'))
     assert found.pop('ready') is plan.ready
-    assert found == dataclasses.asdict(plan) and found['schema'] == 1
+    assert found == dataclasses.asdict(plan) and found['schema'] == SCHEMA
+
+
+@pytest.mark.parametrize('case', list(CASES))
+def test_json_is_as_documented(case: str) -> None:
+    """Valid by the schema, which names everything that is there."""
+    schema = json.loads(SCHEMA_FILE.read_text())
+    document = json.loads(render_plan(CASES[case](), 'json'))
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.Draft7Validator(schema).validate(document)
+    assert set(schema['properties']) == set(document) and schema['properties']['schema']['const'] == SCHEMA
+    for definition, cls in (('Refusal', Refusal), ('Variable', Variable), ('PreCheck', PreCheck), ('Gate', Gate),
+                            ('Step', Step)):
+        assert set(schema['definitions'][definition]['properties']) == {field.name for field in dataclasses.fields(cls)}
 
 
 def test_other_format() -> None:

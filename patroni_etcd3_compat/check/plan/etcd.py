@@ -231,6 +231,7 @@ def _notes(facts: Facts, passed: Sequence[Version], direct: bool) -> List[str]:
     notes = ['Do not restart Patroni while etcd is mixed unless a step says so, and change nothing else meanwhile.',
              'Before each step: "etcdctl $ETCDCTL_FLAGS --endpoints=$ENDPOINTS endpoint status -w table". If another '
              'member leads than this plan says, take that one last; the rest stays as it is.']
+    notes.append('At the end read all that "$CHECK" says, not only what stops the plan.')
     pairs: List[Tuple[Minor, Minor, List[str]]] = [
         (one[:2], other[:2], shared_prefixes(one, other)) for one, other in zip(passed, passed[1:])
         if one[:2] != other[:2]]

@@ -1,17 +1,18 @@
 """What has to be right before an upgrade of etcd, with its present result. Pure."""
 from typing import List, Optional, Sequence
 
-from ...versions import (gateway_of, GUARD_SINCE, Minor, NESTED_SINCE, parse_version, PREFIXES, Version,
+from ...versions import (gateway_of, GUARD_SINCE, line_of, Minor, NESTED_SINCE, parse_version, PREFIXES, Version,
                          wants_token_for_list)
 from ..facts import Facts, Finding, Patroni
 from ..judge.members import auth, ours, patroni_versions, show
+from .common_checks import from_findings, patroni_state
 from .members import Node
 from .model import PreCheck
 from .releases import AUTH_BREAK, dotted, POLICY, shared_prefixes
 
 _GUARD = 'https://github.com/patroni/patroni/issues/3573'
 
-#: Patroni sends them from here on.
+#: Patroni sends nested transactions from here on.
 _NESTED_BY: Version = (3, 0, 4)
 
 #: Patroni asks for the member list with a token, and reads errors without the key "error", from here on.
@@ -51,6 +52,7 @@ def prechecks(facts: Facts, findings: Sequence[Finding], members: Sequence[Node]
              _alarms(facts), _learners(members), _gateway(members, lines), _auth(facts, lines),
              _room(facts), _hosts(facts)]
     found += _option(facts, lines)
+    found += _looked_after(facts, lines)
     if exact and (3, 5, 0) <= exact < (3, 5, 3):
         found.append(PreCheck('target-release', 'the target is a release to have', 'failed', dotted(exact) +
                               ' can make the members differ', 'Take 3.5.3 or later, best the newest.',
@@ -62,20 +64,8 @@ def prechecks(facts: Facts, findings: Sequence[Finding], members: Sequence[Node]
         found += patroni_state(facts.patroni)
         found.append(_stock(facts, min(known), lines, direct))
         found += _guard(facts, facts.patroni, lines, exact)
-    return found + critical(findings, _ENDED + (_PREVENTED if needs_package(min(known), lines, direct) else ()))
-
-
-def critical(findings: Sequence[Finding], ended: Sequence[str]) -> List[PreCheck]:
-    """What ``check`` holds for critical has to be dealt with first.
-
-    :param findings: all of them.
-    :param ended: identifiers of those that the plan itself puts an end to.
-    """
-    return [PreCheck(finding.id, 'check finds nothing critical', 'warning' if finding.id in ended else 'failed',
-                     '{0}: {1}'.format(finding.where, finding.seen),
-                     'The plan ends it: go through it without delay. Until then: {0}'.format(finding.remedy)
-                     if finding.id in ended else finding.remedy, finding.link)
-            for finding in findings if finding.severity == 'critical']
+    ended = _ENDED + (_PREVENTED if needs_package(min(known), lines, direct) else ())
+    return found + from_findings(findings, ('CHECK_ETCD', 'CHECK_PATRONI'), ended, found)
 
 
 def _answers(members: Sequence[Node]) -> PreCheck:
@@ -184,23 +174,12 @@ def _option(facts: Facts, lines: Sequence[Minor]) -> List[PreCheck]:
                          dotted(gone[0])) if gone else 'Better leave it out (auto).')]
 
 
-def patroni_state(patroni: Patroni) -> List[PreCheck]:
-    """Patroni has a leader, and every member is up."""
-    leader = next((member for member in patroni.members if member.name == patroni.leader), None)
-    down = [member.name for member in patroni.members
-            if member.state not in ('running', 'streaming', 'in archive recovery')]
-    found = [PreCheck('patroni-leader', 'Patroni has a leader', 'ok' if leader else 'failed',
-                      leader.name if leader else patroni.error or 'none',
-                      '' if leader else 'Bring the cluster in order first.'),
-             PreCheck('patroni-members', 'every member of Patroni is up', 'failed' if down or patroni.error else 'ok',
-                      ', '.join('{0}: {1}'.format(member.name, member.state or member.error or 'unknown')
-                                for member in patroni.members if member.name in down) or
-                      patroni.error or '{0} of {0}'.format(len(patroni.members)),
-                      'Bring them in order first, or take them out of the cluster.' if down or patroni.error else '')]
-    if patroni.paused:
-        found.append(PreCheck('patroni-paused', 'Patroni is not paused', 'warning', 'it is',
-                              'Nobody is promoted when the primary fails: "patronictl resume", unless you mean it.'))
-    return found
+def _looked_after(facts: Facts, lines: Sequence[Minor]) -> List[PreCheck]:
+    line = line_of(lines[-1] + (0,))
+    if line is None or line.end_of_life is None or line.end_of_life > facts.taken:
+        return []
+    return [PreCheck('end-of-life', 'the target is still looked after', 'warning', 'etcd {0} until {1}'.format(
+        dotted(line.minor), line.end_of_life), 'Fine as a station: plan on to a later one.', line.end_source)]
 
 
 def _stock(facts: Facts, low: Version, lines: Sequence[Minor], direct: bool) -> PreCheck:

@@ -1,9 +1,11 @@
 """A plan, as data. The JSON output is :meth:`Plan.as_dict`, so a change here is a change of :data:`SCHEMA`.
 
+Documented for programs in ``docs/plan.schema.json``.
+
 Commands are for ``sh`` and ``bash``. Those of :attr:`Step.commands` that start with ``#`` say what only the site itself
 can know, such as how a package gets installed; the others can be run as they are once :attr:`Plan.variables` are set.
 """
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Optional
 
 #: Version of the JSON output. Grows when a name changes its meaning or goes; new names do not count.
@@ -77,7 +79,7 @@ class Step:
 
     title: str
     #: the same for a machine: ``{'action': 'upgrade', 'member': 'etcd0', 'to': '3.4'}``. Actions on etcd: snapshot,
-    #: move-leader, upgrade; on Patroni: save-config, install-package, upgrade, pause, resume, switchover
+    #: move-leader, upgrade; on Patroni: save-config, install-package, upgrade, pause, resume
     action: Dict[str, str]
     why: str
     commands: List[str]
@@ -136,5 +138,4 @@ class Plan:
 
     def as_dict(self) -> Dict[str, Any]:
         """The plan as JSON has it."""
-        from dataclasses import asdict
         return dict(asdict(self), ready=self.ready)

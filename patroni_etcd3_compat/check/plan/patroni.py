@@ -80,7 +80,8 @@ def _health(patroni: Patroni, pattern: str, target: Target, commands: Commands) 
 def _notes(patroni: Patroni, target: Target) -> List[str]:
     notes = ['Do the members one after the other and without long breaks: releases side by side are meant for the time '
              'of an upgrade.',
-             'No switchover, no change of the dynamic configuration and no upgrade of etcd meanwhile.']
+             'No switchover, no change of the dynamic configuration and no upgrade of etcd meanwhile.',
+             'At the end read all that "$CHECK" says, not only what stops the plan.']
     if target.version >= (4, 0, 0) and any(version < (4, 0, 0) for version in patroni_versions(patroni).values()):
         notes.append('synchronous_mode: quorum only when every member runs 4.0.0 (better 4.0.6) or later: under an '
                      'older leader it silently means no synchronous replication at all.')

@@ -5,7 +5,7 @@ from ...hazards import HAZARDS, hazards, Hit
 from ...versions import NESTED_SINCE, NO_ERROR_KEY_SINCE, parse_version, Version, wants_token_for_list
 from ..facts import Facts, Finding, Patroni
 from ..judge.members import auth, patroni_versions
-from .etcd_checks import critical, patroni_state
+from .common_checks import from_findings, patroni_state
 from .model import PreCheck, Refusal
 from .releases import dotted
 
@@ -107,7 +107,8 @@ def prechecks(facts: Facts, findings: Sequence[Finding], patroni: Patroni, targe
               if hit.hazard.id not in present and hit.hazard.id != 'patroni-role-primary']  # see "callbacks"
     found += _by_hand(patroni.config, low, target.version)
     found += _etcd(facts, target)
-    return found + critical(findings, sorted(_KNOWN & present - {hit.hazard.id for _, hit in hits}))
+    ended = sorted(_KNOWN & present - {hit.hazard.id for _, hit in hits})
+    return found + from_findings(findings, ('CHECK_PATRONI',), ended, found)
 
 
 def _on_the_way(when: str, hit: Hit, target: Target) -> PreCheck:
