@@ -75,8 +75,11 @@ def test_outlook_with_proxies() -> None:
 
 def test_prefix_with_stock() -> None:
     """Critical; with versions and prefixes of each member, and what becomes of a start and of a running Patroni."""
-    finding = one(facts(of_versions('3.2.26', '3.2.26', '3.4.23')), 'etcd-prefix-mixed')
-    assert finding.severity == 'critical'
+    etcd = of_versions('3.2.26', '3.2.26', '3.4.23')
+    etcd.members.append(etcd_member(4, None))
+    finding = one(facts(etcd), 'etcd-prefix-mixed')
+    assert finding.severity == 'critical' and 'infra4' not in text_of(finding)
+    assert 'configured it does not' not in finding.consequence
     for part in ('cluster version 3.2.0', 'etcd infra3 (http://10.0.0.3:2379) 3.4.23: /v3 /v3beta',
                  'takes /v3alpha for all members', 'whether it starts depends',
                  'gets no member list from infra3 (/v3alpha is not served there)', 'as soon as it moves to infra3',
@@ -101,6 +104,8 @@ def test_prefix_harmless_with_all_hosts() -> None:
     etcd.members[1].version = '3.6.0-rc.1'
     finding = one(facts(etcd), 'etcd-prefix-mixed')
     assert finding.severity == 'warning' and 'it starts' in finding.consequence
+    assert 'on a node that has only these configured it does not' in finding.consequence
+    assert 'it can not read version 3.6.0-rc.1' in finding.consequence
 
 
 @pytest.mark.parametrize('etcd', [of_versions('3.3.25', '3.4.23', '3.5.30'), of_versions('3.2.26', '3.3.25'),

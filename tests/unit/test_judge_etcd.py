@@ -1,14 +1,15 @@
 """Findings about etcd as such: each fires where it should, names what it is about, and not elsewhere."""
 import dataclasses
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
 from judge_facts import etcd_facts, etcd_member, facts, found, of_versions, one, text_of
 
-from patroni_etcd3_compat.check.facts import Etcd, ListedMember
+from patroni_etcd3_compat.check.facts import Etcd, EtcdMember, ListedMember
 from patroni_etcd3_compat.check.judge import exit_status, judge
+from patroni_etcd3_compat.check.judge.members import served, servers, show
 
 
 def ids(etcd: Etcd, **other: Any) -> List[str]:
@@ -90,8 +91,11 @@ def test_no_leader() -> None:
     without: Dict[str, Any] = {'leader': False, 'has_leader': False}
     etcd = of_versions('3.5.30', '3.5.30', '3.5.30', **without)
     assert one(facts(etcd), 'etcd-no-leader').severity == 'critical'
-    etcd.members[2].leader = etcd.members[2].has_leader = True
-    assert not found(facts(etcd), 'etcd-no-leader')
+    etcd.members[2] = etcd_member(3, None)  # two of three: enough, and still nobody leads
+    finding = one(facts(etcd), 'etcd-no-leader')
+    assert '2 of 3 voting members answer' in finding.seen and not found(facts(etcd), 'etcd-quorum-lost')
+    etcd.members[1].has_leader = True
+    assert not found(facts(etcd), 'etcd-no-leader', 'etcd-quorum-lost')
 
 
 @pytest.mark.parametrize('alarm, remedy', [('NOSPACE', 'etcdctl alarm disarm'), ('CORRUPT', 'remove this member')])
@@ -100,7 +104,8 @@ def test_alarms(alarm: str, remedy: str) -> None:
     etcd = of_versions('3.5.30', '3.5.30')
     etcd.members[1].alarms = [alarm]
     finding = one(facts(etcd), 'etcd-alarm')
-    assert finding.severity == 'critical' and 'infra2' in finding.where and alarm in finding.seen
+    assert finding.severity == 'critical' and 'infra2' in finding.where
+    assert finding.seen == 'alarm {0}, database of 20480 bytes'.format(alarm)
     assert remedy in finding.remedy
 
 
@@ -120,6 +125,16 @@ def test_hosts_that_are_gone() -> None:
     assert not found(facts(etcd), 'etcd-hosts-differ')
 
 
+def test_hosts_that_are_down() -> None:
+    """A member that is in the list and silent is no stranger; nor is one of a cluster that gave no list."""
+    silent = etcd_member(2, None, id=None)
+    etcd = etcd_facts(etcd_member(1), etcd_member(2))
+    etcd.members[1] = silent
+    assert ids(etcd) == ['etcd-unreachable']
+    etcd.listed = None
+    assert ids(etcd) == ['etcd-unreachable']
+
+
 def test_hosts_by_another_name() -> None:
     """Members configured by name and advertised by address are the same members; so are local ones."""
     local = etcd_member(1, advertised=False, url='http://localhost:2379')
@@ -128,6 +143,8 @@ def test_hosts_by_another_name() -> None:
     etcd = etcd_facts(local, etcd_member(1, configured=False), etcd_member(2, configured=False))
     finding = one(facts(etcd), 'etcd-hosts-differ')
     assert finding.severity == 'info' and 'infra2' in finding.where and 'http://localhost:2379' in finding.seen
+    local.id = None  # refused to tell: then nobody can say who is missing
+    assert ids(etcd) == []
 
 
 def test_login() -> None:
@@ -139,6 +156,7 @@ def test_login() -> None:
     assert finding.severity == 'critical' and 'infra1' in finding.where and 'infra2' in finding.where
     etcd.credentials = False
     assert ids(etcd) == ['etcd-auth-no-credentials']
+    assert one(facts(etcd), 'etcd-auth-no-credentials').severity == 'critical'
     alone = dataclasses.replace(facts(etcd), patroni=None)  # --endpoints: none can be given
     assert {f.id for f in judge(alone)} >= {'etcd-login-failed'}
     assert 'etcd-auth-no-credentials' not in {f.id for f in judge(alone)}
@@ -151,7 +169,7 @@ def test_what_could_not_be_told() -> None:
     assert finding.severity == 'unknown' and 'request timed out' in finding.seen
     assert exit_status(facts(etcd), judge(facts(etcd))) == 3
     strange = etcd_facts(etcd_member(1), etcd_member(2, 'master', prefixes=['/v3']))
-    assert "'master' can not be read" in one(facts(strange), 'etcd-unknown').seen
+    assert 'version master can not be read' in one(facts(strange), 'etcd-unknown').seen
 
 
 @pytest.mark.parametrize('version, taken, since', [
@@ -169,7 +187,8 @@ def test_end_of_life(version: str, taken: str, since: Optional[str]) -> None:
 def test_cluster_version() -> None:
     """Not decided; below every member; and not when an older member may be the one that is silent."""
     undecided = of_versions('3.5.30', '3.5.30', cluster='not_decided')
-    assert all('not_decided' in finding.seen for finding in found(facts(undecided), 'etcd-cluster-version'))
+    assert all('not_decided' in finding.seen and finding.severity == 'warning'
+               for finding in found(facts(undecided), 'etcd-cluster-version'))
     assert len(found(facts(undecided), 'etcd-cluster-version')) == 2
     below = of_versions('3.5.21', '3.5.30', cluster='3.0.0')
     finding = one(facts(below), 'etcd-cluster-version')
@@ -185,3 +204,44 @@ def test_no_credentials_in_texts() -> None:
     assert etcd.listed
     etcd.configured.append(etcd.members[1].url)
     assert found(facts(etcd)) and not any('s3cret' in text_of(finding) for finding in judge(facts(etcd)))
+
+
+def test_urls_of_one_member() -> None:
+    """URLs are put together by member: by id, or by what the list says of the URL; the one that tells most speaks."""
+    plain = etcd_member(1, advertised=False, url='http://etcd1:2379', name=None)
+    silent, grpc = etcd_member(1, None, id=None), etcd_member(2, None, protocol='grpc')
+    stranger = etcd_member(7, None, id=None, name=None, advertised=False)
+    etcd = etcd_facts(etcd_member(1), grpc)
+    etcd.members = [silent, plain, grpc, stranger]
+    first, second, third = servers(etcd)
+    assert first.best is plain and first.version == (3, 5, 16) and first.name == 'infra1' and first.answers
+    assert str(first) == 'etcd infra1 (http://10.0.0.1:2379, http://etcd1:2379)'
+    assert second.best is grpc and second.answers and second.version is None and not second.learner
+    assert str(third) == 'etcd http://10.0.0.7:2379' and not third.answers and third.listed is None
+    etcd.members = []
+    assert [str(server) for server in servers(etcd)] == [
+        'etcd infra1 (http://10.0.0.1:2379)', 'etcd infra2 (http://10.0.0.2:2379)']
+    assert etcd.listed
+    etcd.listed[0].learner = True
+    assert servers(etcd)[0].learner
+    etcd.listed = None
+    etcd.members = [etcd_member(3, learner=True), dataclasses.replace(grpc, id=None)]
+    assert [server.learner for server in servers(etcd)] == [True, False]
+
+
+@pytest.mark.parametrize('member, expected', [
+    (etcd_member(1, '3.3.25', prefixes=['/v3beta']), ('/v3beta',)),
+    (etcd_member(1, '3.3.25', prefixes=[], gateway=None), ('/v3beta', '/v3alpha')),
+    (etcd_member(1, '3.3.25', prefixes=[], gateway=False), ()), (etcd_member(1, None), ()),
+    (etcd_member(1, '3.0.3', prefixes=[], gateway=None), ()), (etcd_member(1, None, protocol='grpc'), ())])
+def test_served(member: EtcdMember, expected: Tuple[str, ...]) -> None:
+    """What was tried out; the table where that was not possible."""
+    assert served(member) == expected
+
+
+@pytest.mark.parametrize('url, expected', [
+    ('http://a:1', 'http://a:1'), ('https://u:p@a:1', 'https://a:1'), ('http://u:p@x@a:1', 'http://a:1'), ('a@b', 'b'),
+    ('', '')])
+def test_show(url: str, expected: str) -> None:
+    """Without user name and password."""
+    assert show(url) == expected

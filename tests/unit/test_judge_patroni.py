@@ -5,7 +5,8 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 
-from judge_facts import facts, found, of_versions, one, patroni_facts, patroni_member, text_of, with_slots
+from judge_facts import (etcd_facts, etcd_member, facts, found, of_versions, one, patroni_facts, patroni_member,
+                         with_slots)
 
 from patroni_etcd3_compat.check.facts import Patroni, Postgres
 from patroni_etcd3_compat.check.judge import exit_status, judge
@@ -31,7 +32,9 @@ def test_leader_key() -> None:
     finding = one(facts(patroni=patroni), 'patroni-no-leader')
     assert finding.severity == 'critical' and '/service/batman/leader' in finding.seen and 'a and b' in finding.seen
     patroni.paused = True
-    assert one(facts(patroni=patroni), 'patroni-no-leader').severity == 'warning'
+    paused = one(facts(patroni=patroni), 'patroni-no-leader')
+    assert paused.severity == 'warning' and 'in pause' in paused.consequence
+    assert 'in pause' not in finding.consequence
     patroni.leader = 'c'
     finding = one(facts(patroni=patroni), 'patroni-member-down')
     assert finding.where == 'c' and finding.severity == 'warning'
@@ -51,7 +54,8 @@ def test_states(state: str) -> None:
 def test_node_that_is_not_in_etcd() -> None:
     """The member that the configuration names."""
     patroni = patroni_facts(patroni_member('a'), patroni_member('b', in_dcs=False, state=None))
-    assert one(facts(patroni=patroni), 'patroni-member-down').where == 'b'
+    finding = one(facts(patroni=patroni), 'patroni-member-down')
+    assert finding.where == 'b' and finding.severity == 'warning'
 
 
 def test_rest_api() -> None:
@@ -62,7 +66,9 @@ def test_rest_api() -> None:
     finding = one(facts(patroni=patroni), 'patroni-api-unreachable')
     for part in ('http://b:8008/patroni', 'no answer within 5 s', 'connection refused'):
         assert part in finding.seen
-    assert finding.severity == 'warning'
+    assert finding.severity == 'warning' and 'failover' in finding.consequence
+    patroni.leader = 'b'
+    assert 'no primary there' in one(facts(patroni=patroni), 'patroni-api-unreachable').consequence
 
 
 def test_nothing_could_be_read() -> None:
@@ -70,7 +76,17 @@ def test_nothing_could_be_read() -> None:
     for patroni in (Patroni('batman', error='no etcd member gave the keys below /service/batman/'), Patroni('batman')):
         some = facts(patroni=patroni)
         assert one(some, 'patroni-unknown').severity == 'unknown' and exit_status(some, judge(some)) == 3
-        assert '/service/batman/' in text_of(one(some, 'patroni-unknown'))
+        assert '/service/batman/' in one(some, 'patroni-unknown').remedy
+        assert some.etcd.members
+        for member in some.etcd.members:
+            member.error = 'no answer within 5 s'
+        assert ('findings about etcd' in one(some, 'patroni-unknown').remedy) is bool(patroni.error)
+
+
+def test_etcd_is_not_there() -> None:
+    """That is said once."""
+    some = facts(etcd_facts(etcd_member(1, None)), Patroni('batman', error='no etcd member gave the keys'))
+    assert not found(some, 'patroni-unknown') and exit_status(some, judge(some)) == 3
 
 
 @pytest.mark.parametrize('replica, config, id, severity', [
@@ -83,6 +99,7 @@ def test_hazards(replica: str, config: Dict[str, Any], id: str, severity: str) -
     patroni = patroni_facts(patroni_member('old', '3.0.4'), patroni_member('new', replica), **config)
     finding = one(facts(patroni=patroni), id)
     assert finding.severity == severity and finding.link.startswith('https://github.com/patroni/patroni/')
+    assert finding.where == ('new' if 'slots' in id else 'new and old')
     assert 'old (Patroni 3.0.4)' in finding.seen and 'new (Patroni {0})'.format(replica) in finding.seen
     assert not found(facts(patroni=patroni), 'patroni-versions-differ')
 
@@ -100,6 +117,8 @@ def test_versions_that_differ() -> None:
     patroni = patroni_facts(patroni_member('a', '4.1.1'), patroni_member('b', '4.1.5'))
     finding = one(facts(patroni=patroni), 'patroni-versions-differ')
     assert finding.severity == 'info' and finding.seen == 'a 4.1.1, b 4.1.5'
+    alone = patroni_facts(patroni_member('a', None))  # with nobody to compare it with
+    assert not found(facts(patroni=alone), 'patroni-unknown')
     patroni.members[1].version = None
     finding = one(facts(patroni=patroni), 'patroni-unknown')
     assert finding.severity == 'unknown' and finding.where == 'b' and 'not reported' in finding.seen
@@ -126,3 +145,14 @@ def test_postgres_that_refuses() -> None:
     finding = one(some, 'slot-unknown')
     assert (finding.severity, finding.where, finding.seen) == ('unknown', 'a', refused.error)
     assert exit_status(some, judge(some)) == 3
+
+
+def test_what_the_node_needs() -> None:
+    """What is for information only does not ask for the package; a warning does."""
+    old = patroni_facts(patroni_member('node1', '4.1.0'))
+    some = facts(of_versions('3.5.16'), old)
+    assert one(some, 'etcd-error-shape').severity == 'info' and one(some, 'node-serves').severity == 'info'
+    some = facts(of_versions('3.6.8'), old)
+    assert one(some, 'etcd-error-shape').severity == one(some, 'node-serves').severity == 'warning'
+    some = facts(etcd_facts(etcd_member(1), etcd_member(2, None)))
+    assert one(some, 'etcd-unreachable').severity == 'warning' and one(some, 'node-serves').severity == 'info'

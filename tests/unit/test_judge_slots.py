@@ -55,6 +55,8 @@ def test_stuck() -> None:
     on_replica(slot('lead_er', 900, 900), interval=None),              # one sample says nothing
     on_replica(slot('lead_er', 900, 901)),                             # moves
     on_replica(slot('lead_er', 970, 970)),                             # ahead of the member: has to wait for it
+    on_replica(slot('lead_er', 950, 950)),                             # was where the member was
+    on_replica(slot('still', 900, 900), others=(patroni_member('still', position=950 * MB, later_position=950 * MB),)),
     on_replica(slot('lead_er', None, None)),                           # keeps nothing
     on_replica(slot('node1', 900, 900)),                               # its own
     on_replica(slot('stopped', 900, 900)),                             # of nobody who went on
@@ -71,6 +73,9 @@ def test_not_stuck(some: Facts) -> None:
 
 def test_samples_too_close() -> None:
     """Patroni moves slots once in loop_wait: no verdict before twice that time, unless somebody reads from it."""
+    for interval, config in ((20, {}), (20, {'loop_wait': True}), (20, {'loop_wait': None}), (21, {'loop_wait': '30'})):
+        some = on_replica(slot('lead_er', 900, 900), interval=interval, config=config)
+        assert one(some, 'slot-stuck').severity == 'critical'
     finding = one(on_replica(slot('lead_er', 900, 900), interval=19), 'slot-stuck')
     assert finding.severity == 'unknown' and '--slots-interval 20' in finding.remedy
     for some in (on_replica(slot('lead_er', 900, 900), interval=5, config={'loop_wait': 2}),
@@ -81,10 +86,13 @@ def test_samples_too_close() -> None:
 def test_permanent_slot_that_moves_on_the_leader_alone() -> None:
     """The position that counts is that of the same slot on the leader."""
     config = {'slots': {'backup': {'type': 'physical'}}}
-    moving, standing = slot('backup', 950, 980, active=True), slot('backup', 950, 950)
+    moving, standing, behind = slot('backup', 950, 980, active=True), slot('backup', 950, 950), slot('backup', 900, 950)
     finding = one(on_replica(slot('backup', 900, 900), leader_slots=(moving,), config=config), 'slot-stuck')
     assert 'the same slot on the leader lead-er went on' in finding.seen and finding.where == 'node1, slot backup'
-    assert not found(on_replica(slot('backup', 900, 900), leader_slots=(standing,), config=config), 'slot-stuck')
+    for on_leader in (standing, behind, slot('other', 950, 980)):
+        some = on_replica(slot('backup', 900, 900), leader_slots=(on_leader,), config=config)
+        assert not found(some, 'slot-stuck')
+    assert not found(on_replica(leader_slots=(standing,), config=config), 'slot-stuck')
 
 
 @pytest.mark.parametrize('version, severity', [('4.1.5', 'warning'), ('4.0.6', 'critical'), ('3.2.0', 'critical'),
@@ -121,6 +129,9 @@ def test_xmin() -> None:
     """Of an inactive slot only."""
     finding = one(on_replica(slot('lead_er', 900, 990, xmin='745')), 'slot-holds-xmin')
     assert finding.severity == 'warning' and '745' in finding.seen and 'pg_drop_replication_slot' in finding.remedy
+    assert 'hot_standby_feedback' in finding.consequence
+    finding = one(on_replica(leader_slots=(slot('node1', xmin='745'),)), 'slot-holds-xmin')
+    assert finding.where == 'lead-er, slot node1' and 'hot_standby_feedback' not in finding.consequence
     assert kinds(on_replica(slot('lead_er', 900, 990, xmin='745', active=True))) == []
     assert kinds(on_replica(slot('logical', 900, 990, catalog_xmin='745', type='logical'))) == []
 
@@ -152,6 +163,13 @@ def test_retained_and_the_settings() -> None:
     postgres.max_wal_size, postgres.max_slot_wal_keep_size, postgres.free_disk = 1024 * MB, 4096 * MB, 10 * MB
     finding = one(some, 'slot-retains-wal')
     assert 'at 4.0 GB (max_slot_wal_keep_size) the slot is lost (10 MB free)' in finding.consequence
+    assert 'pg_wal (128 MB) can not shrink' in finding.consequence
+    for unlimited in (None, -1, 0):
+        postgres.max_slot_wal_keep_size = unlimited
+        assert 'up to the end of the disk' in one(some, 'slot-retains-wal').consequence
+    assert 'subscriber' not in finding.remedy
+    many.type = 'logical'
+    assert 'subscriber' in one(some, 'slot-retains-wal').remedy
 
 
 @pytest.mark.parametrize('value, expected', [

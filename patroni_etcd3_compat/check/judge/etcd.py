@@ -120,7 +120,8 @@ def _untold(facts: Facts, members: List[Server]) -> Iterator[Finding]:
         best = member.best
         if best is None or not member.answers or wrongly_spoken(best):
             continue
-        problem = best.error or ('' if member.version else 'version {0!r} can not be read'.format(best.version))
+        problem = best.error or ('' if member.version else 'version {0} can not be read'.format(
+            best.version or 'that is not told'))
         deaf = best.auth and member.version and member.version < TOKEN_SINCE  # a finding of its own
         if problem and not no_credentials and not deaf:
             untold.setdefault(problem, []).append(member)
