@@ -164,7 +164,7 @@ def test_retained_and_the_settings() -> None:
     finding = one(some, 'slot-retains-wal')
     assert 'at 4.0 GB (max_slot_wal_keep_size) the slot is lost (10 MB free)' in finding.consequence
     assert 'pg_wal (128 MB) can not shrink' in finding.consequence
-    for unlimited in (None, -1, 0):
+    for unlimited in (None, -1):
         postgres.max_slot_wal_keep_size = unlimited
         assert 'up to the end of the disk' in one(some, 'slot-retains-wal').consequence
     assert 'subscriber' not in finding.remedy

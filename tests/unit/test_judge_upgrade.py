@@ -71,12 +71,21 @@ def test_auth_not_told() -> None:
 
 
 @pytest.mark.parametrize('etcd, patroni, serves, expected', [
-    ('3.6.10', '4.1.0', 'stock', 'warning'), ('3.6.10', '4.1.0', 'package', 'info'), ('3.6.10', '4.1.1', 'stock', None),
+    ('3.6.0', '4.1.0', 'stock', 'warning'), ('3.5.0', '4.1.0', 'stock', 'info'),
+    ('3.6.10', '4.1.0', 'package', 'info'), ('3.6.10', '4.1.1', 'stock', None),
     ('3.5.16', '4.1.0', 'stock', 'info'), ('3.4.23', '3.0.2', 'stock', None)])
 def test_shape_of_errors(etcd: str, patroni: str, serves: str, expected: Optional[str]) -> None:
     """Sure from 3.6 on, possible in 3.5."""
     findings = found(with_auth(etcd, patroni=patroni, auth=False, serves=serves), 'etcd-error-shape')
     assert [finding.severity for finding in findings] == [expected][:bool(expected)]
+
+
+def test_shape_of_errors_of_mixed_members() -> None:
+    """Those that are sure to be so are named."""
+    finding = one(with_auth('3.4.45', '3.5.30', '3.6.10', patroni='4.1.0', auth=False), 'etcd-error-shape')
+    assert finding.where == 'etcd infra3 (http://10.0.0.3:2379)' and 'errors of etcd 3.6.10 have no' in finding.seen
+    finding = one(with_auth('3.4.45', '3.5.16', patroni='4.1.0', auth=False), 'etcd-error-shape')
+    assert finding.where == 'etcd infra2 (http://10.0.0.2:2379)' and 'some distributions' in finding.seen
 
 
 @pytest.mark.parametrize('versions, skips', [
@@ -89,6 +98,9 @@ def test_minor_versions_apart(versions: List[str], skips: Optional[str]) -> None
     for finding in findings:
         assert finding.severity == 'warning' and all(version in finding.seen for version in versions)
         assert 'then all to {0}, then on'.format(skips) in finding.remedy
+        last = len(versions)
+        assert ': etcd infra{0} (http://10.0.0.{0}:2379) back to {1}, '.format(last, versions[0][:3]) in finding.remedy
+        assert finding.remedy.endswith('upgrade etcd infra1 (http://10.0.0.1:2379) at once')
 
 
 @pytest.mark.parametrize('versions, least', [
@@ -100,7 +112,8 @@ def test_patch_release_before_an_upgrade(versions: List[str], least: Optional[st
     findings = found(facts(of_versions(*versions)), 'etcd-upgrade-patch')
     assert bool(findings) is bool(least)
     for finding in findings:
-        assert finding.severity == 'warning' and str(least) in finding.remedy and 'infra1' in finding.where
+        assert finding.severity == 'warning' and str(least) in finding.remedy
+        assert finding.where == 'etcd infra1 (http://10.0.0.1:2379)'
         assert finding.link.endswith('/upgrade_{0}_{1}/'.format(*versions[-1].split('.')))
 
 

@@ -157,7 +157,7 @@ def _retains(place: Place) -> Iterator[Finding]:
     consequence = 'pg_wal{0} can not shrink while the slot stays where it is'.format(
         ' ({0})'.format(size(postgres.wal_size)) if postgres.wal_size is not None else '')
     most = postgres.max_slot_wal_keep_size
-    if most is not None and most > 0:
+    if most is not None and most >= 0:
         consequence += '; at {0} (max_slot_wal_keep_size) the slot is lost'.format(size(most))
     else:
         consequence += ', up to the end of the disk'
