@@ -1,0 +1,136 @@
+"""The command as an operator runs it, and its output without what differs from run to run."""
+import difflib
+import os
+import re
+import subprocess
+import sys
+import time
+
+from pathlib import Path
+from typing import Dict, List, Mapping, NamedTuple
+
+from lab.environments import clean_environ
+from lab.etcd import EtcdCluster
+from lab.patroni import PatroniCluster
+
+#: Output that is expected, one file for each case; ``EXPECTED=write`` in the environment writes them anew.
+EXPECTED = Path(__file__).resolve().parent / 'expected'
+
+#: Columns of tables whose values differ from run to run.
+_VARYING = {'Raft', 'Size', 'Term', 'Index', 'Time', 'Lag', 'pg_wal', 'Position', 'Later', 'Retained', 'xmin', 'TL',
+            'PostgreSQL'}
+
+_PATTERNS = (
+    (r'leader etcd\d', 'leader etcdN'),
+    (r'\d{4}-\d\d-\d\dT[0-9:.]+(Z|\+00:00), [0-9.]+ s', 'TIME'),
+    (r'(?m)^  seen   .* serves section .*', lambda match: re.sub(r'\d+\.[0-9.]+', 'X.Y.Z', match.group())),
+    (r'\b[0-9a-f]{14,16}\b', 'ID'),
+    (r'\b\d+(\.\d+)? (B|bytes|kB|MB|GB|ms|s)\b', r'# \2'),
+    (r'\b[0-9A-F]{1,8}/[0-9A-F]{6,8}\b', '#/#'),
+)
+
+
+class Ended(NamedTuple):
+    """What came of it."""
+
+    status: int
+    out: str
+    err: str
+    #: seconds it took
+    seconds: float
+
+
+def start(*args: str, **env: str) -> 'subprocess.Popen[str]':
+    """Start ``patroni-etcd3-compat``, the one that is installed beside this Python.
+
+    :param env: environment variables.
+    """
+    return subprocess.Popen([str(Path(sys.executable).parent / 'patroni-etcd3-compat'), *args],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            universal_newlines=True, env=dict(
+                                clean_environ(), LC_ALL='C.UTF-8', **_python_path(), **env))
+
+
+def run(*args: str, **env: str) -> Ended:
+    """Run it to its end, see `start`."""
+    started = time.monotonic()
+    with start(*args, **env) as process:
+        out, err = process.communicate(timeout=120)
+    return Ended(process.returncode, out, err, time.monotonic() - started)
+
+
+def _python_path() -> Dict[str, str]:
+    """What the tests were told to test, if it is not the installed wheel."""
+    return {name: os.environ[name] for name in ('PYTHONPATH',) if name in os.environ}
+
+
+def etcd_names(cluster: EtcdCluster) -> Dict[str, str]:
+    """Names for the ports and versions of a cluster: ``127.0.0.1:etcd0``, ``3.5.Z``."""
+    names = {}
+    for member in cluster.members:
+        names[member.url.partition('//')[2]] = '127.0.0.1:' + member.name
+        names[member.version] = member.version.rpartition('.')[0] + '.Z'
+    return names
+
+
+def patroni_names(cluster: PatroniCluster) -> Dict[str, str]:
+    """Names for the ports of the nodes: ``127.0.0.1:node1`` for PostgreSQL, ``127.0.0.1:rest1`` for the REST API."""
+    names = {}
+    for node in cluster.nodes:
+        names['127.0.0.1:{0}'.format(node.port)] = '127.0.0.1:' + node.name
+        names['port {0}'.format(node.port)] = 'port ' + node.name
+        names['127.0.0.1:{0}'.format(node.rest_port)] = '127.0.0.1:' + node.name.replace('node', 'rest')
+    return names
+
+
+def _row(line: str) -> List[str]:
+    return [cell.strip() for cell in line.strip('|').split('|')]
+
+
+def _cell(title: str, cell: str) -> str:
+    if cell in ('extended', 'unreserved'):  # as 'reserved', until the next checkpoint
+        return 'reserved'
+    return '#' if title in _VARYING and cell != '-' else cell
+
+
+def normalise(text: str, names: Mapping[str, str]) -> str:
+    """Take out of the output for people what differs from run to run.
+
+    :param names: texts to be replaced, and what by.
+    """
+    for old, new in names.items():
+        text = re.sub(r'(?<![0-9.]){0}(?![0-9])'.format(re.escape(old)), new, text)
+    lines, titles = [], None
+    for line in text.splitlines():
+        if line.startswith('|'):
+            cells = _row(line)
+            if titles is None:
+                titles = cells
+            else:
+                cells = [_cell(title, cell) for title, cell in zip(titles, cells)]
+            line = '| {0} |'.format(' | '.join(cells))
+        elif line.startswith('+-'):
+            continue
+        else:
+            titles = None
+        lines.append(line)
+    text = '\n'.join(lines) + '\n'
+    for pattern, replacement in _PATTERNS:
+        text = re.sub(pattern, replacement, text)  # type: ignore[arg-type,call-overload]
+    return text
+
+
+def compare(case: str, ended: Ended, names: Mapping[str, str]) -> None:
+    """Compare output and exit status with the file of that case.
+
+    :param names: as for `normalise`.
+    """
+    assert ended.err == ''
+    found = normalise(ended.out, names) + 'exit status {0}\n'.format(ended.status)
+    path = EXPECTED / (case + '.txt')
+    if os.environ.get('EXPECTED') == 'write':
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(found)
+    expected = path.read_text()
+    assert found == expected, '\n'.join(difflib.unified_diff(
+        expected.splitlines(), found.splitlines(), path.name, 'found', lineterm=''))
