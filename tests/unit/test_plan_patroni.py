@@ -62,6 +62,12 @@ def test_line_without_a_patch_level() -> None:
     assert 'pip install "patroni[etcd3]==4.1.*"' in made.steps[1].commands[1]
 
 
+def test_odd_ways_to_write_a_version() -> None:
+    """Are read, and commands get the usual one."""
+    made = plan(cluster('4.0.7', '4.0.7'), 'v4.1.5')
+    assert actions(made)[1] == 'upgrade node2 4.1.5' and '"4\\.1\\.5"' in made.steps[1].gates[0].command
+
+
 def test_single_node_and_paused_cluster() -> None:
     """No switchover without a candidate; what is paused is neither paused nor resumed."""
     made = plan(cluster('4.0.7'), '4.1')

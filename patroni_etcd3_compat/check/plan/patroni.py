@@ -30,7 +30,7 @@ def plan_patroni(facts: Facts, findings: Sequence[Finding], to: str, config_file
     versions = patroni_versions(patroni)
     plan = Plan('Patroni {0} to {1}, cluster {2}'.format(
         ', '.join(sorted({dotted(version) for version in versions.values()})) or 'of unknown version',
-        to, patroni.scope),
+        target.text, patroni.scope),
         'patroni', to, facts.taken, sources=list(_SOURCES))
     plan.members = [{'name': member.name, 'url': member.api_url, 'version': member.version, 'role': member.role}
                     for member in patroni.members]
@@ -41,14 +41,15 @@ def plan_patroni(facts: Facts, findings: Sequence[Finding], to: str, config_file
             if (version >= target.version if target.exact else version[:2] >= target.version[:2])]
     if len(done) == len(patroni.members):
         plan.notes.append('Nothing to do: every member runs {0} or later.{1}'.format(
-            to, '' if target.exact else ' For a newer patch release name it: --patroni-to {0}.N'.format(to)))
+            target.text, '' if target.exact else ' For a newer patch release name it: --patroni-to {0}.N'.format(
+                target.text)))
         return plan
     commands = Commands(facts, [], config_file)
     plan.variables = commands.variables()
     plan.prechecks = prechecks(facts, findings, patroni, target)
     pattern = _pattern(target)
     first = leader_goes_first(patroni, target)
-    work = upgrade(to if target.exact else to + ' (its newest patch release)', pattern, facts.node.serves)
+    work = upgrade(target.text + ('' if target.exact else ' (its newest patch release)'), pattern, facts.node.serves)
     plan.steps = [_save(commands)] + through(
         patroni, commands, work, done, 'The leader first, unlike usual: with the replicas first {0}.'.format(
             first.hazard.consequence) if first else '')

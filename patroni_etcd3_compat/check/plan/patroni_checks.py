@@ -39,7 +39,8 @@ def read_target(text: str) -> Target:
     if version is None:
         raise ValueError('{0!r} is no version of Patroni; it takes one such as 4.1 or 4.1.5'.format(text))
     exact = text.count('.') > 1
-    return Target(text, version if exact else (version[0], version[1], _NEWEST), exact)
+    return Target(dotted(version if exact else version[:2]),
+                  version if exact else (version[0], version[1], _NEWEST), exact)
 
 
 def _named(versions: Mapping[str, Version]) -> str:
