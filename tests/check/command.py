@@ -116,7 +116,7 @@ def normalise(text: str, names: Mapping[str, str]) -> str:
         lines.append(line)
     text = '\n'.join(lines) + '\n'
     for pattern, replacement in _PATTERNS:
-        text = re.sub(pattern, replacement, text)  # type: ignore[arg-type,call-overload]
+        text = re.sub(pattern, replacement, text)
     return text
 
 
