@@ -70,6 +70,10 @@ def run(release: str, patched: bool = False) -> Outcome:
     tests = subprocess.run([str(env.python), str(env.bin / 'pytest'), '-q', '-p', 'no:cacheprovider', *folders],
                            cwd=str(ROOT), env=environ).returncode == 0
     upstream = subprocess.run([str(env.python), '-m', 'lab.upstream'], cwd=str(ROOT), env=environ).returncode == 0
+    tests = subprocess.run([str(env.python), str(env.bin / 'pytest'), '-q', '-p', 'no:cacheprovider', 'tests/unit',
+                            'tests/etcd', 'tests/check/test_command_etcd.py'], cwd=str(ROOT), env=clean_environ()).returncode == 0
+    upstream = subprocess.run([str(env.python), '-m', 'lab.upstream'], cwd=str(ROOT),
+                              env=clean_environ()).returncode == 0
     return Outcome(patroni, urllib3 or '2', tests, upstream, time.monotonic() - started)
 
 
