@@ -62,7 +62,7 @@ def run(release: str, patched: bool = False) -> Outcome:
     env = environment(patroni, urllib3 or '2', patched=patched)
     install_test_tools(env)
     say('Patroni {0} with urllib3 {1}{2}'.format(patroni, urllib3 or '2', ', patched' if patched else ''))
-    environ, folders = clean_environ(), ['tests/unit', 'tests/etcd']
+    environ, folders = clean_environ(), ['tests/unit', 'tests/etcd', 'tests/check/test_command_etcd.py']
     if patched:
         environ.update(PYTHONPATH=str(ROOT / 'tests' / 'patches' / 'alias'), PYTEST_ADDOPTS='-p patched_alias')
         folders = ['tests/etcd']
@@ -70,10 +70,6 @@ def run(release: str, patched: bool = False) -> Outcome:
     tests = subprocess.run([str(env.python), str(env.bin / 'pytest'), '-q', '-p', 'no:cacheprovider', *folders],
                            cwd=str(ROOT), env=environ).returncode == 0
     upstream = subprocess.run([str(env.python), '-m', 'lab.upstream'], cwd=str(ROOT), env=environ).returncode == 0
-    tests = subprocess.run([str(env.python), str(env.bin / 'pytest'), '-q', '-p', 'no:cacheprovider', 'tests/unit',
-                            'tests/etcd', 'tests/check/test_command_etcd.py'], cwd=str(ROOT), env=clean_environ()).returncode == 0
-    upstream = subprocess.run([str(env.python), '-m', 'lab.upstream'], cwd=str(ROOT),
-                              env=clean_environ()).returncode == 0
     return Outcome(patroni, urllib3 or '2', tests, upstream, time.monotonic() - started)
 
 

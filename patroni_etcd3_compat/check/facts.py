@@ -1,7 +1,7 @@
 """What the command knows about a cluster, and what it makes of it. Data only: no I/O, nothing of Patroni.
 
-``None`` everywhere means "could not be told", never "no". These classes are also the JSON output (``docs/check.schema.json``),
-so a change here is a change of :data:`SCHEMA`.
+``None`` everywhere means "could not be told", never "no". These classes are also the JSON output
+(``docs/check.schema.json``), so a change here is a change of :data:`SCHEMA`.
 """
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
@@ -166,7 +166,7 @@ class Patroni:
     leader: Optional[str] = None
     #: ``patronictl pause`` is on
     paused: Optional[bool] = None
-    #: the dynamic configuration, what matters here of it: ttl, loop_wait, retry_timeout, failsafe_mode, member_slots_ttl,
+    #: what matters here of the dynamic configuration: ttl, loop_wait, retry_timeout, failsafe_mode, member_slots_ttl,
     #: slots (permanent_slots, permanent_replication_slots), ignore_slots, synchronous_mode, standby_cluster, use_slots
     config: Dict[str, Any] = field(default_factory=dict)
     #: names and positions (bytes) of slots in the key ``/status``
