@@ -39,7 +39,10 @@ class Server:
     def _serve(self, connection: socket.socket) -> None:
         with connection:
             while True:
-                packet = connection.recv(65536)
+                try:
+                    packet = connection.recv(65536)
+                except ConnectionResetError:  # the client did not read all that it was sent
+                    return
                 if not packet:
                     return
                 self.requests.append(packet)
