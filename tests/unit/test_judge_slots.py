@@ -93,6 +93,8 @@ def test_permanent_slot_that_moves_on_the_leader_alone() -> None:
         some = on_replica(slot('backup', 900, 900), leader_slots=(on_leader,), config=config)
         assert not found(some, 'slot-stuck')
     assert not found(on_replica(leader_slots=(standing,), config=config), 'slot-stuck')
+    third = patroni_member('third', postgres=with_slots(moving))  # of another replica nothing follows
+    assert not found(on_replica(slot('backup', 900, 900), others=(third,), config=config), 'slot-stuck')
 
 
 @pytest.mark.parametrize('version, severity', [('4.1.5', 'warning'), ('4.0.6', 'critical'), ('3.2.0', 'critical'),
