@@ -100,7 +100,14 @@ def test_minor_versions_apart(versions: List[str], skips: Optional[str]) -> None
         assert 'then all to {0}, then on'.format(skips) in finding.remedy
         last = len(versions)
         assert ': etcd infra{0} (http://10.0.0.{0}:2379) back to {1}, '.format(last, versions[0][:3]) in finding.remedy
+        assert 'infra2' not in finding.remedy or last == 2
         assert finding.remedy.endswith('upgrade etcd infra1 (http://10.0.0.1:2379) at once')
+
+
+def test_three_minor_versions() -> None:
+    """All that are too far ahead have to go back, and nobody else."""
+    remedy = one(facts(of_versions('3.2.26', '3.4.23', '3.5.30')), 'etcd-upgrade-skips').remedy
+    assert 'infra2 (http://10.0.0.2:2379) and etcd infra3 (http://10.0.0.3:2379) back to 3.2, then all to 3.3' in remedy
 
 
 @pytest.mark.parametrize('versions, least', [

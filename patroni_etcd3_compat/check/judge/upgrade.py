@@ -92,12 +92,12 @@ def _way(facts: Facts, members: List[Tuple[Server, Version]]) -> Iterator[Findin
     if lowest[:2] == highest[:2]:
         return
     behind = [row for row in members if row[1][:2] == lowest[:2]]
-    ahead = [row for row in members if row[1][:2] == highest[:2]]
+    ahead = [row for row in members if row[1][:2] > (lowest[0], lowest[1] + 1)]
     if lowest[0] != highest[0] or highest[1] - lowest[1] > 1:
         between = [minor(line.minor + (0,)) for line in LINES if lowest[:2] < line.minor < highest[:2]]
         yield finding(
             'etcd-upgrade-skips', 'warning', 'etcd', _list(members), 'etcd supports upgrades of one minor version at a '
-            'time; members of {0} and {1} in one cluster are tested by nobody, and an entry that the older ones do not '
+            'time; it does not test members of {0} and {1} in one cluster, and an entry that the older ones do not '
             'know can stop them'.format(minor(lowest), minor(highest)),
             'have a snapshot (etcdctl snapshot save FILE). The way that etcd supports: {0} back to {1}, then all to '
             '{2}, then on. The short one: upgrade {3} at once'.format(
