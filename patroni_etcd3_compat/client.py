@@ -288,7 +288,10 @@ def is_loopback(url: str) -> bool:
 
     :param url: URL of an etcd member.
     """
-    host = urlsplit(url).hostname or ''
+    try:
+        host = urlsplit(url).hostname or ''
+    except ValueError:  # no URL at all
+        return False
     try:
         return ip_address(host).is_loopback
     except ValueError:

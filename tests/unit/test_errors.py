@@ -54,7 +54,7 @@ def test_what_nobody_can_have_executed(error: Exception, expected: bool) -> None
 @pytest.mark.parametrize('url, expected', [
     ('http://127.0.0.1:2379', True), ('http://127.1.2.3:2379', True), ('http://localhost:2379', True),
     ('https://[::1]:2379', True), ('http://10.0.0.1:2379', False), ('http://etcd1:2379', False),
-    ('http://localhost.localdomain:2379', True), ('http://localhosts:2379', False), ('', False)])
+    ('http://localhost.localdomain:2379', True), ('http://localhosts:2379', False), ('', False), ('http://[', False)])
 def test_is_loopback(url: str, expected: bool) -> None:
     """By address or by the names that are always for it."""
     assert is_loopback(url) is expected

@@ -1,10 +1,11 @@
 """Findings about etcd and Patroni together: what stock Patroni makes of these members, and what this package cures."""
 from typing import Iterator, Optional
 
+from ...client import is_loopback
 from ...versions import NESTED_SINCE
 from ..facts import EtcdMember, Facts, Finding
 from .kinds import comma, finding
-from .members import alive, brief, local, named, ours, patroni_versions, served, servers, show, text, wrongly_spoken
+from .members import alive, brief, named, ours, patroni_versions, served, servers, show, text, wrongly_spoken
 from .stock import Outlook, outlook
 
 #: Patroni sends transactions inside of transactions from this release on (patroni/patroni#2693).
@@ -100,7 +101,7 @@ def _gateway(facts: Facts) -> Iterator[Finding]:
 
 def _urls(facts: Facts) -> Iterator[Finding]:
     usable = [url for url in facts.etcd.members if url.configured and url.version is not None]
-    remote = any(not local(url.url) for url in usable)
+    remote = any(not is_loopback(url.url) for url in usable)
     advertised = [url for url in facts.etcd.members if url.advertised]
     unusable = [(url, reason) for url in advertised for reason in [_unusable(facts, url, remote)] if reason]
     good = [url for url in advertised if url.version is not None and url not in [bad for bad, _ in unusable]]
@@ -128,7 +129,7 @@ def _unusable(facts: Facts, url: EtcdMember, remote: bool) -> Optional[str]:
     """Tell what is wrong with an advertised URL; ``None`` if nothing is, or if its member is just down."""
     if wrongly_spoken(url):
         return url.error or 'nobody speaks HTTP/1.1 there'
-    if remote and local(url.url):
+    if remote and is_loopback(url.url):
         return 'a loopback address: each node finds itself there, or nobody'
     if alive(url) or url.configured:
         return None

@@ -3,7 +3,6 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
 from urllib.parse import urlsplit
 
-from ...client import is_loopback
 from ...versions import gateway_of, parse_version, Version
 from ..facts import Etcd, EtcdMember, Facts, ListedMember, Patroni
 
@@ -112,14 +111,6 @@ def same(url: str) -> str:
         return '{0}://{1}:{2}'.format(parts.scheme, parts.hostname, parts.port)
     except ValueError:
         return url
-
-
-def local(url: str) -> bool:
-    """Tell whether a URL leads to the machine that it is used on."""
-    try:
-        return is_loopback(url)
-    except ValueError:  # no URL at all
-        return False
 
 
 def auth(facts: Facts) -> Optional[bool]:
