@@ -1,5 +1,6 @@
 """The etcd cluster, put together from what its members tell."""
 from typing import Dict, List, Optional
+from urllib.parse import urlsplit
 
 from ...client import is_loopback
 from ...gateway import split_url
@@ -90,6 +91,8 @@ def _unfit(url: str, listed_by: str) -> Optional[str]:
     try:
         if not url.startswith(('http://', 'https://')):
             return 'an URL that is none of http or https'
+        if not urlsplit(url).hostname:
+            return 'an URL without a host'
         if is_loopback(url) and not is_loopback(listed_by):
             return 'a loopback address, advertised by a member on another machine'
         return None
