@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 from typing import Any, Callable, List
 
+import pytest
+
 from lab import wal
 from lab.mixed import MixedCluster
 from lab.node import PatroniNode, descendants
@@ -30,6 +32,18 @@ def test_fifteen_rounds(mixed: Callable[..., Any]) -> None:
             within_a_round(cluster, ours, old)
         last = cluster.rounds[-1]
         assert last[stock.name] >= 13 * wal.ROUND and last[ours.name] < 5 * wal.ROUND
+
+
+@pytest.mark.parametrize('release', ['3.0.2', '3.3.11'])
+def test_every_affected_release(mixed: Callable[..., Any], release: str) -> None:
+    """4.0.0, 4.0.1 and 4.0.2 with this package do as 4.0.3 does, under the oldest leaders and the last of 3.x."""
+    releases = [release, '4.0.0+package', '4.0.1+package', '4.0.2+package', '4.0.3']
+    with mixed('4.0.0, 4.0.1, 4.0.2 under {0}'.format(release), releases) as cluster:
+        replicas = cluster.nodes[1:]
+        for _ in range(4):
+            cluster.round(follow=replicas)
+            for ours in replicas[:-1]:
+                within_a_round(cluster, ours, replicas[-1])
 
 
 def test_switched_off(mixed: Callable[..., Any]) -> None:
