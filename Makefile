@@ -60,7 +60,7 @@ matrix: $(VENV)/installed  ## the same as test-oldest for every release line of 
 soak: $(VENV)/installed  ## every order of upgrade, rollback and loss of etcd members under a running Patroni (about an hour)
 	$(BIN)/pytest -q tests/soak
 
-soak-mixed: $(VENV)/installed  ## test-mixed through switchovers, upgrades, outages and odd members (about 18 minutes)
+soak-mixed: $(VENV)/installed  ## test-mixed through switchovers, upgrades, outages and odd members (about 20 minutes)
 	$(BIN)/pytest -q tests/mixed
 
 bench: $(VENV)/installed  ## what a call costs: stock, this package and bare HTTP clients (about 5 minutes)
