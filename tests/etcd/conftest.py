@@ -50,7 +50,12 @@ class Dcs:
         return cluster.leader.name if cluster.leader and cluster.leader.name else None
 
     def acquire(self) -> bool:
-        """Take the leader key."""
+        """Take the leader key, after a look at the cluster as in the HA loop.
+
+        Without that look Patroni's copy of the keys may be read for the first time just then; what comes of that read
+        later takes the place of what was noted about the key in between, until the watch brings it.
+        """
+        self.dcs.get_cluster()
         return bool(self.dcs.attempt_to_acquire_leader())
 
     def update_leader(self, cluster: Any = None) -> bool:
