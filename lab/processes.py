@@ -90,6 +90,7 @@ class Process:
         parent = os.getpid()
 
         def in_child() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has its background jobs ignore it
             if user is not None:
                 os.initgroups(user.pw_name, user.pw_gid)
                 os.setgid(user.pw_gid)

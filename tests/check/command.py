@@ -7,7 +7,7 @@ import sys
 import time
 
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple
+from typing import Dict, List, Mapping, NamedTuple, Tuple
 
 from lab.environments import clean_environ
 from lab.etcd import EtcdCluster
@@ -40,23 +40,23 @@ class Ended(NamedTuple):
     seconds: float
 
 
-def start(*args: str, **env: str) -> 'subprocess.Popen[str]':
-    """Start ``patroni-etcd3-compat``, the one that is installed beside this Python.
+def program(*args: str, **env: str) -> Tuple[List[str], Dict[str, str]]:
+    """Give the command line for ``patroni-etcd3-compat``, the one that is installed beside this Python.
 
     :param env: environment variables.
+    :returns: the command line and the whole environment.
     """
-    return subprocess.Popen([str(Path(sys.executable).parent / 'patroni-etcd3-compat'), *args],
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            universal_newlines=True, env=dict(
-                                clean_environ(), LC_ALL='C.UTF-8', **_python_path(), **env))
+    return [str(Path(sys.executable).parent / 'patroni-etcd3-compat'), *args], dict(
+        clean_environ(), LC_ALL='C.UTF-8', **_python_path(), **env)
 
 
 def run(*args: str, **env: str) -> Ended:
-    """Run it to its end, see `start`."""
+    """Run it to its end, see `program`."""
+    argv, environ = program(*args, **env)
     started = time.monotonic()
-    with start(*args, **env) as process:
-        out, err = process.communicate(timeout=120)
-    return Ended(process.returncode, out, err, time.monotonic() - started)
+    done = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, timeout=120)
+    return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
 
 def _python_path() -> Dict[str, str]:

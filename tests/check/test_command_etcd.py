@@ -1,5 +1,6 @@
 """The whole output of the command on real etcd clusters: healthy, mixed, and with all that can be wrong."""
 import json
+import re
 import signal
 
 from pathlib import Path
@@ -9,10 +10,10 @@ import pytest
 import trustme
 import yaml
 
-from command import compare, etcd_names, run, start
+from command import compare, etcd_names, program, run
 from lab import packages
 from lab.etcd import EtcdCluster, EtcdMember
-from lab.processes import free_port, wait_until
+from lab.processes import free_port, Process, wait_until
 
 #: Wide enough for all columns; a finding of etcd's age comes with time, whatever else is the case.
 WIDE = {'COLUMNS': '400'}
@@ -109,16 +110,17 @@ def test_split_ports(new: EtcdCluster) -> None:
         compare(case, ended, dict(etcd_names(new), **{grpc: '127.0.0.1:grpc1'}))
 
 
-def test_watch(new: EtcdCluster) -> None:
+def test_watch(new: EtcdCluster, tmp_path: Path) -> None:
     """One look after the other until SIGINT, which ends it quietly with the status of the last one."""
-    with start('check', '--endpoints', endpoints(new), '--watch', '0.2', *NO_AGE) as process:
-        assert process.stdout is not None and process.stderr is not None
-        for _ in range(3):
-            while not process.stdout.readline().startswith('OK: 1 info (exit status 0; '):
-                assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors) == (0, '')
+    argv, environ = program('check', '--endpoints', endpoints(new), '--watch', '0.2', *NO_AGE)
+    process = Process(argv, tmp_path / 'log', env=environ)
+    try:
+        wait_until(lambda: process.log_text().count('OK: 1 info (exit status 0; ') >= 3, 60, 'three looks')
+        process.signal(signal.SIGINT)
+        assert process.wait(30) and process.exit_code == 0
+    finally:
+        process.kill()
+    assert not re.search('Abort|Traceback|Interrupt', process.log_text())
 
 
 def configuration(folder: Path, **options: Any) -> str:
