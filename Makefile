@@ -32,7 +32,7 @@ test-mixed: $(VENV)/installed  ## releases of Patroni side by side: pg_wal of a 
 	$(BIN)/pytest -q tests/mixed/test_replica_wal.py
 
 test-check: $(VENV)/installed  ## the command patroni-etcd3-compat on real clusters
-	$(BIN)/pytest -q tests/check
+	$(BIN)/pytest -q tests/check --ignore tests/check/test_plan_other_ways.py
 
 test-oldest: $(VENV)/installed  ## unit and etcd tests, and Patroni's own, under Debian 12's Patroni and urllib3 1.26
 	$(BIN)/python -m lab.matrix 3.0.2+1.26
@@ -59,6 +59,7 @@ matrix: $(VENV)/installed  ## the same as test-oldest for every release line of 
 
 soak: $(VENV)/installed  ## every order of upgrade, rollback and loss of etcd members under a running Patroni (about an hour)
 	$(BIN)/pytest -q tests/soak
+	$(BIN)/pytest -q tests/check/test_plan_other_ways.py
 
 soak-mixed: $(VENV)/installed  ## test-mixed through switchovers, upgrades, outages and odd members (about 20 minutes)
 	$(BIN)/pytest -q tests/mixed

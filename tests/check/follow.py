@@ -1,4 +1,5 @@
 """Following a plan to the letter: its commands are run as they stand; what it leaves to the site is done by the lab."""
+import json
 import os
 import shutil
 import signal
@@ -9,9 +10,10 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping
 
+from command import run
 from lab import say
 from lab.environments import clean_environ, Environment
-from lab.etcd import EtcdCluster, release
+from lab.etcd import EtcdCluster, release, request
 from lab.member import EtcdMember
 from lab.node import PatroniNode
 from lab.packages import etcdctl
@@ -161,3 +163,18 @@ def patroni_site(cluster: PatroniCluster, new: Environment) -> Site:
         node.start()
 
     return {'upgrade': upgrade}
+
+
+def made(*args: str) -> Dict[str, Any]:
+    """A plan as the command makes it. There is nothing in the way."""
+    ended = run('plan', *args, '-f', 'json')
+    assert (ended.status, ended.err) == (0, ''), ended
+    plan: Dict[str, Any] = json.loads(ended.out)
+    assert plan['ready'] and plan['refusals'] == [], plan
+    return plan
+
+
+def versions(cluster: EtcdCluster) -> Any:
+    """Lines that the members and the cluster run."""
+    found = [request(member.url, 'GET', '/version')[1] for member in cluster.members]
+    return {tuple(entry[name].rpartition('.')[0] for name in ('etcdserver', 'etcdcluster')) for entry in found}
