@@ -25,7 +25,7 @@ _PATTERNS = (
     (r'\d{4}-\d\d-\d\dT[0-9:.]+(Z|\+00:00), [0-9.]+ s', 'TIME'),
     (r'(?m)^  seen   .* serves section .*', lambda match: re.sub(r'\d+\.[0-9.]+', 'X.Y.Z', match.group())),
     (r'\b[0-9a-f]{9,16}\b', 'ID'),
-    (r'\b\d+(\.\d+)? (B|kB|MB|GB)\b', '# MB'),
+    (r'\b\d+(\.\d+)? (bytes|kB|MB|GB)\b', '# MB'),
     (r'\b\d+(\.\d+)? (ms|s)\b', r'# \2'),
     (r'\b[0-9A-F]{1,8}/[0-9A-F]{6,8}\b', '#/#'),
 )

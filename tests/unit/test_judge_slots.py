@@ -6,7 +6,6 @@ import pytest
 from judge_facts import MB, facts, found, one, patroni_facts, patroni_member, text_of, with_slots
 
 from patroni_etcd3_compat.check.facts import Facts, PatroniMember, Slot
-from patroni_etcd3_compat.check.judge.slots import lsn, size
 
 SLOTS = ('slot-stuck', 'slot-lost', 'slot-retains-wal', 'slot-holds-xmin')
 
@@ -172,16 +171,3 @@ def test_retained_and_the_settings() -> None:
     assert 'subscriber' not in finding.remedy
     many.type = 'logical'
     assert 'subscriber' in one(some, 'slot-retains-wal').remedy
-
-
-@pytest.mark.parametrize('value, expected', [
-    (None, 'size unknown'), (0, '0 bytes'), (1023, '1023 bytes'), (1536, '1.5 kB'), (16 * MB, '16 MB'),
-    (3 * 1024 * MB, '3.0 GB'), (2 ** 60, '1048576 TB'), (-5, '-5 bytes')])
-def test_size(value: Optional[int], expected: str) -> None:
-    """Bytes as people read them."""
-    assert size(value) == expected
-
-
-def test_lsn() -> None:
-    """As PostgreSQL writes them."""
-    assert (lsn(None), lsn(-1), lsn(0), lsn((7 << 32) + 0x920001E0)) == ('unknown', 'unknown', '0/0', '7/920001E0')

@@ -10,7 +10,6 @@ from render_samples import facts, findings
 
 from patroni_etcd3_compat.check.facts import Etcd, EtcdMember, Facts, Finding
 from patroni_etcd3_compat.check.render import render
-from patroni_etcd3_compat.check.render.text import lsn, size
 
 WHOLE = '''\
 etcd: 3 URLs, 2 answering, cluster version 3.3.0, leader infra1
@@ -36,7 +35,7 @@ Replication slots: 2
 +--------+-------+----------+--------+-----------+----------+------+--------------+----------+
 | Member | Slot  | Type     | Active | Position  | Retained | xmin | catalog_xmin | WAL      |
 +--------+-------+----------+--------+-----------+----------+------+--------------+----------+
-| node1  | node2 | physical | yes    | 0/6000000 |      0 B |    - |            - | reserved |
+| node1  | node2 | physical | yes    | 0/6000000 |  0 bytes |    - |            - | reserved |
 | node1  | gone  | physical | no     | -         |        - |    - |            - | lost     |
 +--------+-------+----------+--------+-----------+----------+------+--------------+----------+
 
@@ -152,16 +151,3 @@ def test_two_samples() -> None:
     later.patroni.members[0].postgres.slots[0].later_restart_lsn = 0x6000060
     assert '| Position  | Later     |' in render('pretty', later, [])
     assert '| 0/6000000 | 0/6000060 |' in render('pretty', later, [])
-
-
-@pytest.mark.parametrize('count, text', [(None, '-'), (0, '0 B'), (1023, '1023 B'), (1024, '1.0 kB'), (20480, '20 kB'),
-                                         (16 << 20, '16 MB'), (1300 << 20, '1.3 GB'), (5 << 50, '5120 TB'),
-                                         (-2048, '-2.0 kB')])
-def test_sizes(count: int, text: str) -> None:
-    """In steps of 1024, two figures at least."""
-    assert size(count) == text
-
-
-def test_positions() -> None:
-    """As PostgreSQL writes them."""
-    assert [lsn(None), lsn(0), lsn(0x16B3742F00)] == ['-', '0/0', '16/B3742F00']

@@ -6,6 +6,7 @@ from patroni.dcs import slot_name_from_member_name
 from ...hazards import permanent_slots
 from ...versions import parse_version
 from ..facts import Facts, Finding, Patroni, PatroniMember, Postgres, Slot
+from ..units import lsn, size
 from .kinds import comma, finding
 
 #: Patroni moves slots on replicas from the first of these releases on; from the second on it copes with lost ones.
@@ -100,7 +101,7 @@ def _stuck(place: Place) -> Iterator[Finding]:
     loop_wait = place.patroni.config.get('loop_wait')
     least = 2 * (loop_wait if isinstance(loop_wait, int) and not isinstance(loop_wait, bool) else 10)
     seen = 'restart_lsn {0} in two samples {1:g} s apart, {2}{3}'.format(
-        lsn(slot.restart_lsn), interval, followed, _kept(slot))
+        lsn(slot.restart_lsn, 'unknown'), interval, followed, _kept(slot))
     if interval < least and not slot.active:
         yield finding(
             'slot-stuck', 'unknown', str(place), seen, 'Patroni moves it every loop_wait, the samples are too close '
@@ -108,7 +109,7 @@ def _stuck(place: Place) -> Iterator[Finding]:
         return
     yield finding(
         'slot-stuck', 'critical', str(place), seen, 'WAL from that position on stays in pg_wal of {0} ({1} now) until '
-        'the disk is full'.format(place.member.name, size(place.postgres.wal_size)),
+        'the disk is full'.format(place.member.name, size(place.postgres.wal_size, 'size unknown')),
         'where a finding about the releases of the members stands beside this one: what it says; else look for the '
         'name of the slot in the log of Patroni there. If the disk gets full: {0}, Patroni creates it anew when it '
         'is needed'.format(place.drop))
@@ -183,22 +184,3 @@ def _owner(place: Place) -> str:
 
 def _kept(slot: Slot) -> str:
     return '; it keeps {0}'.format(size(slot.retained)) if slot.retained is not None else ''
-
-
-def lsn(position: Optional[int]) -> str:
-    """A position as PostgreSQL writes it."""
-    if position is None or position < 0:
-        return 'unknown'
-    return '{0:X}/{1:X}'.format(position >> 32, position & 0xFFFFFFFF)
-
-
-def size(value: Optional[int]) -> str:
-    """Bytes as people read them."""
-    if value is None:
-        return 'size unknown'
-    amount, unit = float(value), 'bytes'
-    for larger in ('kB', 'MB', 'GB', 'TB'):
-        if abs(amount) < 1024:
-            break
-        amount, unit = amount / 1024, larger
-    return '{0:.{1}f} {2}'.format(amount, 0 if unit == 'bytes' or amount >= 10 else 1, unit)

@@ -7,8 +7,9 @@ import click
 
 from ..facts import EtcdMember, Facts, Finding, PatroniMember, Slot
 from ..judge import exit_status
+from ..units import lsn, size
 from .table import bad, Cell, Column, good, show, table
-from .text import answers, clean, lsn, number, one_line, size, STATUS, summary
+from .text import answers, clean, number, one_line, STATUS, summary
 
 #: Colour of a severity.
 COLOURS = {'critical': 'red', 'warning': 'yellow', 'unknown': 'magenta', 'info': 'cyan'}

@@ -1,5 +1,5 @@
 """Small pieces of text that several formats share."""
-from typing import Dict, List, Optional
+from typing import Dict, List
 
 from ..facts import EtcdMember, Facts, Finding, SEVERITIES
 
@@ -21,33 +21,6 @@ def clean(text: object) -> str:
 def one_line(text: object) -> str:
     """The same without line feeds and double blanks."""
     return ' '.join(clean(text).split())
-
-
-def size(count: Optional[int]) -> str:
-    """Write a number of bytes the way PostgreSQL's ``pg_size_pretty`` does, in steps of 1024.
-
-    :param count: bytes; ``None`` if not known.
-
-    :returns: such as ``16 MB``; a minus for ``None``.
-    """
-    if count is None:
-        return '-'
-    value, unit = float(count), 'B'
-    for larger in ('kB', 'MB', 'GB', 'TB'):
-        if abs(value) < 1024:
-            break
-        value, unit = value / 1024, larger
-    return '{0:.{1}f} {2}'.format(value, 0 if unit == 'B' or abs(value) >= 10 else 1, unit)
-
-
-def lsn(position: Optional[int]) -> str:
-    """Write a position in the WAL as PostgreSQL does.
-
-    :param position: bytes; ``None`` if not known or there is none.
-
-    :returns: such as ``0/3000060``; a minus for ``None``.
-    """
-    return '-' if position is None else '{0:X}/{1:X}'.format(position >> 32, position & 0xffffffff)
 
 
 def number(count: int, one: str, many: str = '') -> str:

@@ -1,0 +1,31 @@
+"""Bytes and positions as people read them, the same in findings and in all formats."""
+from typing import Optional
+
+
+def size(count: Optional[int], unknown: str = '-') -> str:
+    """Write a number of bytes the way PostgreSQL's ``pg_size_pretty`` does, in steps of 1024.
+
+    :param count: bytes; ``None`` if not known.
+    :param unknown: what to write for that.
+
+    :returns: such as ``16 MB``.
+    """
+    if count is None:
+        return unknown
+    value, unit = float(count), 'bytes'
+    for larger in ('kB', 'MB', 'GB', 'TB'):
+        if abs(value) < 1024:
+            break
+        value, unit = value / 1024, larger
+    return '{0:.{1}f} {2}'.format(value, 0 if unit == 'bytes' or abs(value) >= 10 else 1, unit)
+
+
+def lsn(position: Optional[int], unknown: str = '-') -> str:
+    """Write a position in the WAL as PostgreSQL does.
+
+    :param position: bytes; ``None`` if not known or there is none.
+    :param unknown: what to write for that, or for what can't be a position.
+
+    :returns: such as ``0/3000060``.
+    """
+    return unknown if position is None or position < 0 else '{0:X}/{1:X}'.format(position >> 32, position & 0xffffffff)
