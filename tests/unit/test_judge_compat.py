@@ -218,6 +218,10 @@ def test_version_prefix() -> None:
     etcd.version_prefix = '/v3'
     finding = one(facts(etcd, serves='package'), 'etcd-prefix-option')
     assert finding.severity == 'warning' and finding.where == 'etcd infra1 (http://10.0.0.1:2379)'
+    etcd.version_prefix = 'v3'
+    for serves, severity in (('package', 'critical'), ('patch', 'critical'), ('stock', 'warning')):
+        finding = one(facts(etcd, serves=serves), 'etcd-prefix-option')
+        assert finding.severity == severity and 'auto, /v3, /v3beta and /v3alpha' in finding.remedy
     for prefix in ('/v3beta', None):
         etcd.version_prefix = prefix
         assert not found(facts(etcd), 'etcd-prefix-option')

@@ -2,7 +2,7 @@
 from typing import Iterator, Optional
 
 from ...client import is_loopback
-from ...versions import NESTED_SINCE
+from ...versions import AUTO, NESTED_SINCE, PREFIXES
 from ..facts import EtcdMember, Facts, Finding
 from .kinds import comma, finding
 from .members import alive, brief, named, ours, patroni_versions, served, servers, show, text, wrongly_spoken
@@ -142,6 +142,13 @@ def _unusable(facts: Facts, url: EtcdMember, remote: bool) -> Optional[str]:
 
 def _option(facts: Facts) -> Iterator[Finding]:
     prefix = facts.etcd.version_prefix
+    if prefix and prefix not in PREFIXES:
+        yield finding(
+            'etcd-prefix-option', 'critical' if ours(facts) else 'warning', 'this node',
+            'version_prefix: {0} is configured'.format(prefix),
+            'a Patroni with the package or the patch does not start with it; one that runs keeps the value of before',
+            'allowed are {0}; or take it out'.format(comma([AUTO, *PREFIXES])))
+        return
     without = [url for url in facts.etcd.members if url.version and served(url) and prefix not in served(url)]
     if not prefix or not without:
         return
