@@ -82,7 +82,9 @@ def _failsafe(config: Mapping[str, Any], names: List[str]) -> bool:
 
 
 def _member_slots(config: Mapping[str, Any], names: List[str]) -> bool:
-    return config.get('member_slots_ttl') not in (0, '0')
+    postgresql = config.get('postgresql')
+    return config.get('member_slots_ttl') not in (0, '0') and not (
+        isinstance(postgresql, dict) and postgresql.get('use_slots') is False)
 
 
 def _small_times(config: Mapping[str, Any], names: List[str]) -> bool:

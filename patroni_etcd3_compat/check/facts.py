@@ -167,7 +167,8 @@ class Patroni:
     #: ``patronictl pause`` is on
     paused: Optional[bool] = None
     #: what matters here of the dynamic configuration: ttl, loop_wait, retry_timeout, failsafe_mode, member_slots_ttl,
-    #: slots (permanent_slots, permanent_replication_slots), ignore_slots, synchronous_mode, standby_cluster, use_slots
+    #: slots (permanent_slots, permanent_replication_slots), ignore_slots, synchronous_mode, standby_cluster,
+    #: use_slots of section postgresql
     config: Dict[str, Any] = field(default_factory=dict)
     #: names and positions (bytes) of slots in the key ``/status``
     published_slots: Dict[str, int] = field(default_factory=dict)

@@ -53,8 +53,8 @@ def test_dynamic_configuration_without_secrets() -> None:
         'ttl': 30, 'loop_wait': 10, 'slots': {'s': {'type': 'physical'}}, 'pause': 'on', 'unknown': 1,
         'standby_cluster': {'host': 'h', 'port': 1, 'restore_command': 'get --password=pAssw0rd %f'},
         'postgresql': {'use_slots': False, 'parameters': {'primary_conninfo': 'password=pAssw0rd'}}})
-    assert facts.config == {'ttl': 30, 'loop_wait': 10, 'slots': {'s': {'type': 'physical'}}, 'use_slots': False,
-                            'standby_cluster': {'host': 'h', 'port': 1}}
+    assert facts.config == {'ttl': 30, 'loop_wait': 10, 'slots': {'s': {'type': 'physical'}},
+                            'postgresql': {'use_slots': False}, 'standby_cluster': {'host': 'h', 'port': 1}}
     assert facts.paused is True and cluster(config={'ttl': 1}).paused is False and cluster(leader='x').paused is None
 
 

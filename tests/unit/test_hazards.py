@@ -56,6 +56,7 @@ def test_warning_once_per_change_and_day(monkeypatch: pytest.MonkeyPatch, caplog
     ('a', {'a': '3.3.11', 'b': '4.0.3'}, {}, ['patroni-role-primary']),
     ('a', {'a': '3.3.11', 'b': '4.0.2'}, {}, ['patroni-member-slots', 'patroni-role-primary']),
     ('a', {'a': '3.3.11', 'b': '4.0.2'}, {'member_slots_ttl': 0}, ['patroni-role-primary']),
+    ('a', {'a': '3.3.11', 'b': '4.0.2'}, {'postgresql': {'use_slots': False}}, ['patroni-role-primary']),
     ('b', {'a': '3.3.11', 'b': '4.0.2'}, {}, ['patroni-role-primary']),
     (None, {'a': '3.3.11', 'b': '4.0.2'}, {}, ['patroni-role-primary']),
     ('a', {'a': '3.3.11', 'b': None}, {}, []),

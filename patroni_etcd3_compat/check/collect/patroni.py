@@ -56,7 +56,7 @@ class Cluster:
         facts.paused = bool(parse_bool(config.get('pause'))) if config else None
         facts.config = {name: config[name] for name in _CONFIG if config.get(name) is not None}
         if isinstance(postgresql.get('use_slots'), bool):
-            facts.config['use_slots'] = postgresql['use_slots']
+            facts.config['postgresql'] = {'use_slots': postgresql['use_slots']}
         standby = as_dict(config.get('standby_cluster'))
         if any(standby.get(name) for name in ('host', 'port', 'restore_command')):
             facts.config['standby_cluster'] = {name: standby[name] for name in _STANDBY_CLUSTER if standby.get(name)}
