@@ -5,6 +5,7 @@ Works as root and as anybody else, with package lists of its own: the machine's 
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 
@@ -66,6 +67,12 @@ class Apt:
     def __call__(self, tool: str, *args: str) -> str:
         """Run a tool of apt, see `run`."""
         return run([tool, '-c', str(self.folder / 'apt.conf'), *args], self.folder)
+
+    def unpack_whole(self, packages: List[str], target: Path) -> None:
+        """Download packages and what they need and this machine lacks, and unpack them."""
+        plan = self('apt-get', 'install', '--simulate', '--no-install-recommends', '--reinstall', *packages)
+        target.mkdir(mode=0o755, parents=True)
+        self.unpack(sorted(set(re.findall(r'^Inst (\S+)', plan, re.M)) | set(packages)), target)
 
     def unpack(self, packages: List[str], target: Path) -> None:
         """Download packages, in the versions this apt would install, and unpack them."""

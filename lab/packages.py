@@ -178,11 +178,7 @@ def _fetch_postgres(target: Path) -> None:
         package = 'postgresql-15'
         if not apt('apt-cache', 'search', '--names-only', '^{0}$'.format(package)):
             package = re.findall(r'Depends: (postgresql-\d+)', apt('apt-cache', 'depends', 'postgresql'))[0]
-        own = [package, package.replace('-', '-client-'), 'libpq5']
-        plan = apt('apt-get', 'install', '--simulate', '--no-install-recommends', '--reinstall', *own)
-        packages = sorted(set(re.findall(r'^Inst (\S+)', plan, re.M)) | set(own))
-        (part / 'root').mkdir(mode=0o755)
-        apt.unpack(packages, part / 'root')
+        apt.unpack_whole([package, package.replace('-', '-client-'), 'libpq5'], part / 'root')
         (part / 'root').rename(target)
 
 

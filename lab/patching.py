@@ -18,6 +18,7 @@ from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 from . import ROOT, say
 from .processes import LabError
+from .tools import tool
 from .upstream import fetch
 
 #: Releases that there is a patch for: the last of each line, and those of distributions (3.0.2 in Debian 12, 3.2.2 in
@@ -197,8 +198,8 @@ def apply(patch: Path, tree: Path, *options: str) -> None:
     :param options: more options for ``patch``.
     :raises LabError: when it does not apply to each line as it is, in the very place.
     """
-    done = subprocess.run(['patch', '-p1', '--fuzz=0', '--batch', '-d', str(tree), '-i', str(patch), *options],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    argv = [str(tool('patch')), '-p1', '--fuzz=0', '--batch', '-d', str(tree), '-i', str(patch), *options]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     if done.returncode or re.search('offset|fuzz', done.stdout):
         raise LabError('{0} does not apply to {1}:\n{2}'.format(patch, tree, done.stdout))
 

@@ -18,6 +18,7 @@ from prettytable import PrettyTable
 
 from . import ROOT, say
 from .processes import LabError, remove_folder, scratch_folder
+from .tools import tool
 from .upstream import FILES, fetch
 
 RELEASE = '4.1.5'
@@ -92,7 +93,7 @@ def apply(folder: Path, patches: Sequence[Path]) -> List[str]:
     """
     remarks: List[str] = []
     for patch in patches:
-        output = must(['patch', '-p1', '--fuzz=0', '--no-backup-if-mismatch', '-i', patch], folder)
+        output = must([str(tool('patch')), '-p1', '--fuzz=0', '--no-backup-if-mismatch', '-i', patch], folder)
         remarks += ['{0}: {1}'.format(patch.name, line) for line in output.splitlines() if line.startswith('Hunk')]
     return remarks
 

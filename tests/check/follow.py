@@ -19,6 +19,7 @@ from lab.node import PatroniNode
 from lab.packages import etcdctl
 from lab.patroni import PatroniCluster
 from lab.processes import wait_until
+from lab.tools import tool
 
 #: What is done for an action that a plan leaves to the site, by its name; it gets the action.
 Site = Mapping[str, Callable[[Dict[str, str]], None]]
@@ -35,7 +36,8 @@ class Shell:
         self._lines = ['{0}="{1}"{2}'.format(
             entry['name'], filled_in.get(entry['name'], entry['value']),
             '; export ' + entry['name'] if entry['export'] else '') for entry in plan['variables']]
-        programs = [str(Path(sys.executable).parent), str(etcdctl().parent), os.environ['PATH']]
+        programs = [str(Path(sys.executable).parent), str(etcdctl().parent), os.environ['PATH'],
+                    str(tool('curl').parent)]
         self._environ = dict(clean_environ(), PATH=os.pathsep.join(programs), COLUMNS='200', LC_ALL='C.UTF-8')
         self._environ.update({name: os.environ[name] for name in ('PYTHONPATH',) if name in os.environ})
 

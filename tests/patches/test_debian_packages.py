@@ -1,5 +1,6 @@
 """Debian's binary packages of Patroni, unpacked, patched, packed again, and run on a mixed etcd cluster; and quilt.
 """
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from lab.etcd import EtcdCluster
 from lab.node import unprivileged_user
 from lab.patching import apply, committed, RELEASES, unpack, version
 from lab.patroni import PatroniCluster
+from lab.tools import tool
 
 PACKAGES = 'usr/lib/python3/dist-packages'
 
@@ -80,14 +82,15 @@ def test_patched_package(suite: str, minor: int, folder: Path) -> None:
 @pytest.fixture(scope='module')
 def quilt(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, str]:
     """Environment variables with which quilt is found, the machine's own or that of its distribution."""
+    path = os.pathsep.join(['/usr/bin', '/bin', str(tool('patch').parent)])
     if shutil.which('quilt'):
-        return {}
+        return {'PATH': path}
     folder = tmp_path_factory.mktemp('quilt')
     apt = Apt(folder, mirror(folder).format(suite=os_release()['VERSION_CODENAME']), installed=False)
     apt('apt-get', 'update')
     apt.unpack(['quilt'], folder / 'root')
     usr = folder / 'root' / 'usr'
-    return {'PATH': '{0}:/usr/bin:/bin'.format(usr / 'bin'), 'QUILT_DIR': str(usr / 'share' / 'quilt')}
+    return {'PATH': os.pathsep.join([str(usr / 'bin'), path]), 'QUILT_DIR': str(usr / 'share' / 'quilt')}
 
 
 def test_quilt(release: str, quilt: Dict[str, str], tmp_path: Path) -> None:
@@ -95,7 +98,6 @@ def test_quilt(release: str, quilt: Dict[str, str], tmp_path: Path) -> None:
     tree = unpack(release, tmp_path, patched=False)
     before = state(tree / 'patroni')
     environ = dict(quilt, QUILT_PATCHES=str(committed(release).parent), QUILTRC='/dev/null')
-    environ.setdefault('PATH', '/usr/bin:/bin')
     output = subprocess.run(['quilt', 'push', '-a', '--fuzz=0'], cwd=str(tree), env=environ, check=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True).stdout
     assert 'Now at patch etcd3-compat.patch' in output and 'offset' not in output

@@ -1,6 +1,7 @@
 """The patches in the repository: what the generator makes of the sources as they are, and fit for every tool."""
 import ast
 import io
+import os
 import re
 import subprocess
 
@@ -12,6 +13,7 @@ import pytest
 from lab import patching
 from lab.patching import apply, committed, EDITS, modules, NAME, PATCHES, RELEASES, SUB_PACKAGE, unpack
 from lab.processes import LabError
+from lab.tools import tool
 
 SMALLEST = "from .exceptions import ConfigParseError\nlogger = logging.getLogger(__name__)\n"
 
@@ -25,8 +27,10 @@ def state(tree: Path) -> Dict[str, bytes]:
 
 def run(cwd: Path, command: str, stdin: str = '') -> None:
     """Run a line of shell, which has to succeed."""
+    path = os.pathsep.join([os.environ['PATH'], str(tool('patch').parent)])
     done = subprocess.run(['bash', '-c', 'set -eo pipefail; ' + command], cwd=str(cwd), input=stdin,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+                          env=dict(os.environ, PATH=path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True)
     assert done.returncode == 0, done.stdout
 
 

@@ -1,0 +1,46 @@
+"""Programs that tests run as an operator or a packager would (curl, patch): this machine's, or its distribution's."""
+import contextlib
+import shutil
+
+from pathlib import Path
+
+from . import CACHE, say
+from .apt import Apt, locked, unfinished
+from .processes import LabError
+
+# Where the program looks for the libraries that came with it. Everything is relative, as CACHE may be copied.
+_WRAPPER = '''\
+#!/bin/sh
+root=$(dirname "$(readlink -f "$0")")/root
+export LD_LIBRARY_PATH=$(echo "$root"/usr/lib/*-linux-* "$root"/lib/*-linux-* | tr " " :)
+exec "$root/usr/bin/{0}" "$@"
+'''
+
+
+def tool(name: str) -> Path:
+    """Give a program.
+
+    :param name: its name, which is also that of its package.
+    :returns: this machine's own, or a downloaded one with the libraries that this machine lacks.
+    :raises LabError: when there is none and it can't be had.
+    """
+    found = shutil.which(name)
+    return Path(found) if found else fetched(name)
+
+
+def fetched(name: str) -> Path:
+    """Give the program that the distribution has, whether or not it is installed here; see `tool`."""
+    target = CACHE / 'tools' / name
+    with locked():
+        if not target.exists():
+            say('fetching {0}'.format(name))
+            with unfinished(target) as part:
+                apt = Apt(part, None, installed=True)
+                with contextlib.suppress(LabError):  # of a source that nothing is needed from
+                    apt('apt-get', 'update')
+                apt.unpack_whole([name], part / 'bin' / 'root')
+                program = part / 'bin' / name
+                program.write_text(_WRAPPER.format(name))
+                program.chmod(0o755)
+                (part / 'bin').rename(target)
+    return target / name
