@@ -68,7 +68,7 @@ def _cluster_options(command: Command) -> Command:
                          help='How long each server may take to answer. All are asked at once. Default: 5.'),
             click.option('--slots-interval', type=float, callback=_positive, metavar='SECONDS',
                          help='Look at the replication slots twice, so long apart: only so a slot is known to be '
-                         'stuck. Take more than loop_wait and have some WAL written meanwhile.'))):
+                         'stuck. Take twice loop_wait or more and have WAL written meanwhile.'))):
         command = decorator(command)
     return command
 
