@@ -180,8 +180,11 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             self.set_base_uri(self.machines_cache[0])  # the watch has to leave this one as well
         tried = 0
         while True:
+            self.http.last.unexecuted = False  # of the request before, which is none of this call
             try:
                 return super().api_execute(path, method, params, timeout)
+            except etcd3.Etcd3Exception:  # an answer
+                raise
             except etcd.EtcdConnectionFailed as e:
                 remedy = self.http.remedy()
                 if not remedy:
@@ -190,8 +193,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             except etcd.EtcdException:
                 # Patroni gives a call up that it makes without a retry, since it may have been executed, and turns to
                 # the next member for the one after. When nobody can have executed it, the next may have this one.
+                # Not when it failed at the member list: up to 3.3.4 and 4.0.6 that is the same exception.
                 tried += 1
-                if tried >= len(self.machines_cache) or not self.http.last.unexecuted:
+                if self._update_machines_cache or tried >= len(self.machines_cache) or not self.http.last.unexecuted:
                     raise
 
     def put(self, key: str, value: str, lease: Optional[str] = None, *args: Any, **kwargs: Any) -> Any:

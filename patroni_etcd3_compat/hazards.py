@@ -6,6 +6,7 @@ makes findings of it. Sources are Patroni's issues and release notes, and measur
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from patroni.dcs import slot_name_from_member_name
+from patroni.utils import parse_bool, parse_int
 
 from .versions import parse_version, Version
 
@@ -78,18 +79,24 @@ def _quorum(config: Mapping[str, Any], names: List[str]) -> bool:
 
 
 def _failsafe(config: Mapping[str, Any], names: List[str]) -> bool:
-    return str(config.get('failsafe_mode')).lower() in ('true', 'on', 'yes', '1')
+    return bool(parse_bool(config.get('failsafe_mode')))
 
 
 def _member_slots(config: Mapping[str, Any], names: List[str]) -> bool:
     postgresql = config.get('postgresql')
-    return config.get('member_slots_ttl') not in (0, '0') and not (
-        isinstance(postgresql, dict) and postgresql.get('use_slots') is False)
+    use_slots = parse_bool(postgresql.get('use_slots', True)) if isinstance(postgresql, dict) else True
+    return bool(use_slots) and _seconds(config, 'member_slots_ttl', 1800) > 0
 
 
 def _small_times(config: Mapping[str, Any], names: List[str]) -> bool:
-    values = ((config.get(name), least) for name, least in (('ttl', 20), ('loop_wait', 1), ('retry_timeout', 3)))
-    return any(isinstance(value, int) and value < least for value, least in values)
+    ttl, loop_wait, retry_timeout = (_seconds(config, name, default) for name, default in (
+        ('ttl', 30), ('loop_wait', 10), ('retry_timeout', 10)))
+    return ttl < 20 or loop_wait < 1 or retry_timeout < 3 or loop_wait + 2 * retry_timeout > ttl
+
+
+def _seconds(config: Mapping[str, Any], name: str, default: int) -> int:
+    value = parse_int(config.get(name), 's')
+    return default if value is None else int(value)
 
 
 def _foreign_slots(config: Mapping[str, Any], names: List[str]) -> bool:
@@ -121,21 +128,27 @@ HAZARDS: Tuple[Hazard, ...] = (
         'set synchronous_mode: on until every member runs 4.0.0 or later',
         _RELEASES + '400'),
     Hazard(
+        'patroni-quorum-replica', 'critical', Releases(before=(4, 0, 0)), Releases((4, 0, 0)), False, _quorum,
+        'a member before 4.0.0 does not know synchronous_mode: quorum; in a failover it competes as if replication '
+        'were asynchronous, and can be promoted without the last commits',
+        'set synchronous_mode: on, or tag these members nofailover: true, until every member runs 4.0.0 or later',
+        _RELEASES + '400'),
+    Hazard(
         'patroni-before-3.1', 'warning', Releases(before=(3, 1, 0)), Releases((4, 0, 0)), False, _always,
         'an upgrade from before 3.1.0 to 4.x is not reliable if the primary fails while both run',
         'upgrade the older ones to 3.1.0 or later first (the last 3.x), all members, and then to 4.x',
         _RELEASES + '400'),
     Hazard(
-        'patroni-failsafe-mode', 'warning', Releases(before=(4, 0, 0)), Releases((4, 0, 0)), False, _failsafe,
-        'failsafe_mode wants all members at one version: before 4.0.0 the positions of cascading replicas do not reach '
+        'patroni-failsafe-mode', 'warning', Releases(before=(3, 3, 3)), Releases((3, 3, 3)), False, _failsafe,
+        'failsafe_mode wants all members at one version: before 3.3.3 the positions of cascading replicas do not reach '
         'the primary while it is active, and restapi.allowlist can refuse its requests',
         'finish the upgrade soon and do not restart etcd meanwhile',
         _RELEASES + '400'),
     Hazard(
         'patroni-minimum-times', 'warning', Releases(before=(3, 2, 0)), Releases((3, 2, 0)), False, _small_times,
-        'ttl, loop_wait or retry_timeout is below the minimum (20, 1, 3) that Patroni enforces from 3.2.0 on, so the '
-        'members work with different values',
-        'set ttl, loop_wait and retry_timeout to the minimum or more before the upgrade goes on',
+        'from 3.2.0 on Patroni enforces ttl >= 20, loop_wait >= 1, retry_timeout >= 3 and loop_wait + 2 * '
+        'retry_timeout <= ttl, which the configuration does not keep, so the members work with different values',
+        'set ttl, loop_wait and retry_timeout so that they do before the upgrade goes on',
         _RELEASES + '320'),
     Hazard(
         'patroni-quorum-bugs', 'warning', Releases((4, 0, 0), (4, 0, 6)), None, False, _quorum,
@@ -177,7 +190,7 @@ def hazards(leader: Optional[str], versions: Mapping[str, Optional[str]], config
              if version}
 
     def texts(names: List[str]) -> Dict[str, str]:
-        return {name: str(versions[name]) for name in sorted(names)}
+        return {name: '.'.join(map(str, known[name] or ())) for name in sorted(names)}
 
     hits = []
     for hazard in HAZARDS:
@@ -205,15 +218,15 @@ def warning(hits: List[Hit]) -> str:
 
     :param hits: as :func:`hazards` gives them.
 
-    :returns: the text; empty if none of them comes from members that differ and is more than an information.
+    :returns: the text; empty if none is critical, or comes from members that differ and is more than an information.
     """
     def members(versions: Mapping[str, str]) -> str:
         return ', '.join('{0} ({1})'.format(*item) for item in versions.items())
 
     parts = []
     for hit in hits:
-        if hit.hazard.other and hit.hazard.severity != 'info':
-            parts.append('{0}{1} beside {2}: {3}. What to do: {4} ({5})'.format(
-                'leader ' if hit.hazard.leads else '', members(hit.one), members(hit.other), hit.hazard.consequence,
-                hit.hazard.remedy, hit.hazard.source))
+        if hit.hazard.severity == 'critical' or hit.other and hit.hazard.severity != 'info':
+            parts.append('{0}{1}{2}{3}: {4}. What to do: {5} ({6})'.format(
+                'leader ' if hit.hazard.leads else '', members(hit.one), ' beside ' if hit.other else '',
+                members(hit.other), hit.hazard.consequence, hit.hazard.remedy, hit.hazard.source))
     return '; '.join(parts)

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _HAZARD = HAZARDS[0]
 _DAY = 24 * 3600
+#: Seconds for which the version of a member counts that has no key.
+_REMEMBERED = 600
 
 
 def parse_member_slots(value: Any) -> bool:
@@ -44,6 +46,14 @@ def _config(cluster: Cluster) -> Dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
+def _lsn(member: Any) -> Optional[int]:
+    """The position that a member reports; ``None`` if it is none."""
+    try:
+        return member.lsn if member.lsn and 0 < member.lsn < 2 ** 63 else None
+    except (ValueError, OverflowError):  # what is no number even with a unit
+        return None
+
+
 class MemberSlots:
     """Looks at each view of the cluster before the HA loop gets it.
 
@@ -58,6 +68,8 @@ class MemberSlots:
         self._lock = Lock()
         self._for: Optional[Tuple[str, str]] = None
         self._lost: Set[str] = set()
+        #: version of each member and when it was seen, in seconds of the monotonic clock
+        self._seen: Dict[str, Tuple[Any, float]] = {}
         self._warned: Tuple[str, float] = ('', 0.0)
         self._broken = False
 
@@ -66,30 +78,40 @@ class MemberSlots:
 
         :param cluster: the stock view.
         """
-        try:
-            with self._lock:  # the REST API has threads of its own
+        view = cluster
+        with self._lock:  # the REST API has threads of its own
+            try:
+                if self._affected:
+                    view = self._completed(cluster)
                 self._warn(cluster)
-                return self._completed(cluster) if self._affected else cluster
-        except Exception:
-            if not self._broken:
-                logger.exception('Could not look at the versions of the members, going on without')
-            self._broken = True
-            return cluster
+                self._broken = False
+            except Exception:
+                if not self._broken:
+                    logger.exception('Could not look at the versions of the members, going on without')
+                self._broken = True
+        return view
 
     def _warn(self, cluster: Cluster) -> None:
         """Warn of members whose versions do not go together: when that changes, and once a day."""
-        text = warning(hazards(cluster.leader.name if cluster.leader else None,
-                               {member.name: member.data.get('version') for member in cluster.members},
-                               _config(cluster)))
+        if cluster.is_unlocked():
+            return  # what depends on the leader is not over yet
+        now = time.monotonic()
+        # A key that is not there for a moment, as when the member restarts, is no change.
+        self._seen.update((member.name, (member.data.get('version'), now)) for member in cluster.members)
+        self._seen = {name: seen for name, seen in self._seen.items() if now - seen[1] < _REMEMBERED}
+        hits = hazards(cluster.leader.name, {name: version for name, (version, _) in self._seen.items()},
+                       _config(cluster))
+        if self._affected and self.enabled:  # no longer true of this node
+            hits = [hit._replace(other={name: hit.other[name] for name in hit.other if name != self._name})
+                    if hit.hazard is _HAZARD else hit for hit in hits]
+        text = warning([hit for hit in hits if hit.other or not hit.hazard.other])
         before, when = self._warned
-        if text != before or text and time.monotonic() - when >= _DAY:
+        if text != before or text and now - when >= _DAY:
             if text:
                 logger.warning('Patroni members of different versions: %s', text)
-            elif cluster.is_unlocked():
-                return  # what depends on the leader is not over yet
             else:
                 logger.info('The versions of the Patroni members go together again')
-            self._warned = text, time.monotonic()
+            self._warned = text, now
 
     def _completed(self, cluster: Cluster) -> Cluster:
         if cluster.is_unlocked():
@@ -97,14 +119,15 @@ class MemberSlots:
         leader = cluster.leader.member
         version = parse_version(leader.data.get('version'))
         applies = self.enabled and version is not None and version in _HAZARD.one and cluster.leader.name != self._name
-        now = (cluster.leader.name, leader.data['version']) if applies else None
+        text = '.'.join(map(str, version)) if version else 'of an unknown version'
+        now = (cluster.leader.name, text) if applies else None
         if now != self._for:
             if now:
                 logger.info('Leader %s runs Patroni %s, which does not publish the positions of member slots. Taking '
                             'them from the members', *now)
             else:
-                logger.info('No longer taking the positions of member slots from the members: leader %s runs Patroni '
-                            '%s', cluster.leader.name, leader.data.get('version') or 'of an unknown version')
+                logger.info('No longer taking the positions of member slots from the members: %s', 'leader {0} runs '
+                            'Patroni {1}'.format(cluster.leader.name, text) if self.enabled else 'member_slots is off')
             self._for = now
         if not applies:
             return cluster
@@ -121,7 +144,7 @@ class MemberSlots:
         reported: Dict[str, List[Optional[int]]] = {}
         for member in cluster.members:
             if not member.nostream:
-                reported.setdefault(slot_name_from_member_name(member.name), []).append(member.lsn)
+                reported.setdefault(slot_name_from_member_name(member.name), []).append(_lsn(member))
         reported.pop(slot_name_from_member_name(self._name), None)
         for slot, physical in permanent_slots(_config(cluster)).items():
             if not physical:

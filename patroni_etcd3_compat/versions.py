@@ -103,7 +103,7 @@ def parse_version(text: Any) -> Optional[Version]:
 
     :returns: major, minor and patch level, suffixes left out, or ``None`` if *text* is no version.
     """
-    match = re.match(r'v?(\d+)\.(\d+)(?:\.(\d+))?(?![\d.])', text) if isinstance(text, str) else None
+    match = re.match(r'v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?![\d.])', text) if isinstance(text, str) else None
     return (int(match.group(1)), int(match.group(2)), int(match.group(3) or 0)) if match else None
 
 

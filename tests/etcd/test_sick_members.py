@@ -1,11 +1,14 @@
 """Members that hang, refuse, reset or answer rubbish cost no more than Patroni's own time-outs, and no loop fails."""
+import threading
 import time
 
 from typing import Any, Callable, List
 
+import etcd
 import pytest
 
 from lab.facade import Fault
+from lab.processes import free_port
 
 FAULTS: List[Any] = [
     Fault(path='/v3', times=1000, status=502, headers={'Content-Type': 'text/html'}, body=b'<html>Bad Gateway</html>'),
@@ -75,3 +78,35 @@ def test_rubbish(start: Callable[..., Any], connect: Callable[..., Any], caplog:
             assert 'UnexpectedAnswer(etcd member {0} (version {1}) answered /v3/'.format(
                 member.url, member.version) in caplog.text
         member.facade.faults.clear()
+
+
+def test_no_member_list(start: Callable[..., Any], connect: Callable[..., Any],
+                        monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no member can be reached a call looks for the member list once and fails, in every thread."""
+    cluster = start(['3.5'])
+    dcs = connect(cluster.hosts + ['127.0.0.1:{0}'.format(free_port()) for _ in range(2)])
+    assert dcs.acquire()
+    client, looks, failures = dcs.client, [], []
+    load = client._load_machines_cache
+
+    def look() -> Any:
+        looks.append(1)
+        return load()
+
+    def call() -> None:
+        try:
+            client.call_rpc('/kv/range', {'key': 'eA=='})
+        except Exception as e:
+            failures.append(e)
+
+    cluster.members[0].kill()
+    call()
+    client._update_machines_cache = True  # as after a call with a retry has failed
+    monkeypatch.setattr(client, '_load_machines_cache', look)
+    call()
+    assert len(looks) == 1
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    assert len(looks) == 2
+    assert len(failures) == 3 and all(isinstance(failure, etcd.EtcdException) for failure in failures), failures

@@ -84,6 +84,13 @@ def test_slots_that_must_hold(mine: slots.MemberSlots) -> None:
     assert view.slots == {'old': 200, 'a_1': 30}
 
 
+@pytest.mark.parametrize('lsn', ['1e400', '9' * 5000, 2 ** 64, -5, {}, 'far'])
+def test_rubbish_in_one_key(mine: slots.MemberSlots, lsn: Any) -> None:
+    """The slot of that member holds, the others go on."""
+    assert mine.view(cluster(OLD, member('me'), member('c', lsn=lsn), member('d', '9' * 5000))).slots == {
+        'old': 200, 'd': 100}
+
+
 def test_doubt_means_stock(mine: slots.MemberSlots, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever goes wrong here, the HA loop gets its view, and the log says so once."""
     strange = cluster(OLD, Member(0, 'c', '', {'version': ['x'], 'xlog_location': {}}), member('me'))
@@ -104,6 +111,11 @@ def test_start_and_stop_are_logged_once(mine: slots.MemberSlots, caplog: pytest.
     assert [line.split('. ')[0] for line in lines] == [
         'Leader old runs Patroni 3.2.1, which does not publish the positions of member slots',
         'No longer taking the positions of member slots from the members: leader new runs Patroni 4.1.5']
+    caplog.clear()
+    mine.view(old)
+    mine.enabled = False
+    mine.view(old)
+    assert any(line.endswith('from the members: member_slots is off') for line in caplog.messages)
 
 
 class FakeSlots:
