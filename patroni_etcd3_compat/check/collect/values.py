@@ -10,7 +10,8 @@ def as_dict(value: Any) -> Dict[str, Any]:
 def as_int(value: Any) -> Optional[int]:
     """Give a number, also from text: in the JSON of protobuf those of 64 bits are written so."""
     try:
-        return None if isinstance(value, bool) else int(value)
+        number = None if isinstance(value, bool) else int(value)
+        return number if number is None or abs(number) < 2 ** 64 else None
     except (TypeError, ValueError, OverflowError):
         return None
 
