@@ -97,7 +97,8 @@ def cli() -> None:
               help='Do it again and again, with a pause of so many seconds, until interrupted.')
 @click.option('-W', 'watch_2', is_flag=True, help='The same as --watch 2.')
 @click.option('--only', multiple=True, callback=_identifiers, metavar='ID,...',
-              help='Only these findings count and are shown. May be repeated.')
+              help='Only these findings count and are shown; that something could not be told is a finding of its own '
+              '(etcd-unknown, patroni-unknown, slot-unknown) and has to be named, too. May be repeated.')
 @click.option('--ignore', multiple=True, callback=_identifiers, metavar='ID,...',
               help='These findings neither count nor are shown. May be repeated.')
 @click.option('--list', 'list_kinds', is_flag=True,

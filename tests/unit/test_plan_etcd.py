@@ -1,4 +1,6 @@
 """Plans for an upgrade of etcd, made of recorded facts: the way, the order, what is refused, what has to be right."""
+import subprocess
+
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -6,8 +8,8 @@ import pytest
 from judge_facts import (etcd_facts, etcd_member, facts, of_versions, patroni_facts, patroni_member, with_slots)
 from patroni_etcd3_compat.check.facts import Facts, Slot
 from patroni_etcd3_compat.check.judge import judge, KINDS
-from patroni_etcd3_compat.check.plan import make_plan, Plan
-from patroni_etcd3_compat.check.plan.gates import SLOTS, STOPS
+from patroni_etcd3_compat.check.plan import make_plan, Plan, render_plan
+from patroni_etcd3_compat.check.plan.gates import Commands, SLOTS, STOPS
 from patroni_etcd3_compat.check.plan.model import PreCheck, RESULTS
 from patroni_etcd3_compat.check.plan.releases import GUIDES
 from patroni_etcd3_compat.versions import LINES
@@ -77,6 +79,37 @@ def test_nothing_to_do() -> None:
     assert made.steps == [] and not made.ready and not made.refusals
     assert made.notes == ['Nothing to do: every member runs 3.5 or later. For a newer patch release name it: '
                           '--etcd-to 3.5.N']
+
+
+def test_nothing_to_do_but_for_a_silent_member() -> None:
+    """It is not known whether it is done: what is wrong comes out, in the text as well."""
+    made = plan(facts(etcd_facts(etcd_member(1), etcd_member(2), etcd_member(3, None))), '3.5')
+    assert made.steps == [] and not made.ready and not made.refusals
+    assert one(made, 'members').result == 'failed' and 'infra3' in one(made, 'members').seen
+    assert made.notes == ['Every member that answers runs 3.5 or later; not known: infra3 (http://10.0.0.3:2379).']
+    text = render_plan(made, 'markdown')
+    assert '## Before you begin' in text and '## Steps' not in text and '## Variables' not in text
+
+
+def test_what_could_not_be_told_stops_a_plan() -> None:
+    """A gate that sees nothing must not let anybody pass."""
+    assert 'etcd-unknown' in STOPS['CHECK_ETCD'] and 'patroni-unknown' in STOPS['CHECK_PATRONI']
+    assert 'slot-unknown' in SLOTS
+
+
+@pytest.mark.parametrize('line, passes', [
+    ('| node1 | 10.0.0.1 | Leader         | running             |  1 |', True),
+    ('| node1 | 10.0.0.1 | Standby Leader | streaming           |  1 |', True),
+    ('| node1 | 10.0.0.1 | Standby Leader | in archive recovery |  1 |', True),
+    ('| node1 | 10.0.0.1 | Leader         | stopped             |  1 |', False),
+    ('| node1 | 10.0.0.1 | Replica        | streaming           |  1 |', False)])
+def test_gate_for_the_leader(line: str, passes: bool) -> None:
+    """A leader whose PostgreSQL works, that of a standby cluster too."""
+    commands = Commands(facts(), [], None)
+    for gate in commands.leads() + [commands.up('node1', True)]:
+        grep = gate.command.partition(' | ')[2]
+        assert (subprocess.run(grep, shell=True, input=line.encode(), stdout=subprocess.DEVNULL).returncode == 0) \
+            is passes
 
 
 def test_patch_release_that_the_next_line_wants() -> None:

@@ -103,6 +103,12 @@ def plan_etcd(facts: Facts, findings: Sequence[Finding], target: str, direct: bo
     if plan.refusals:
         return plan
     way = legs(known, wanted, exact, direct)
+    silent = [node.where for node in members if node.version is None]
+    if not way and silent:
+        plan.prechecks = prechecks(facts, findings, members, [wanted[:2]], wanted if exact else None, direct)
+        plan.notes.append('Every member that answers runs {0} or later; not known: {1}.'.format(
+            target, ', '.join(silent)))
+        return plan
     if not way:
         plan.notes.append('Nothing to do: every member runs {0} or later.{1}'.format(
             target, '' if exact else ' For a newer patch release name it: --etcd-to {0}.N'.format(target)))

@@ -14,14 +14,18 @@ from .releases import dotted
 #: Findings that must not be there before a plan goes on; those that are bound to come while members differ may be.
 STOPS = {
     'CHECK_ETCD': ('etcd-quorum-lost', 'etcd-no-leader', 'etcd-alarm', 'etcd-unreachable', 'etcd-gateway-off',
-                   'etcd-login-failed', 'etcd-cluster-version'),
-    'CHECK_PATRONI': ('patroni-no-leader', 'patroni-member-down', 'patroni-api-unreachable', 'slot-lost', 'slot-stuck'),
+                   'etcd-login-failed', 'etcd-cluster-version', 'etcd-unknown'),
+    'CHECK_PATRONI': ('patroni-no-leader', 'patroni-member-down', 'patroni-api-unreachable', 'slot-lost', 'slot-stuck',
+                      'patroni-unknown'),
 }
 
 #: Those about slots for the end.
-SLOTS = ('slot-stuck', 'slot-lost', 'slot-retains-wal')
+SLOTS = ('slot-stuck', 'slot-lost', 'slot-retains-wal', 'slot-unknown')
 
 _PAUSED = 'Maintenance mode: on'
+
+#: The line of a leader in ``patronictl list``; that of a standby cluster is streaming, or restores from an archive.
+_RUNS = 'Leader *\\| *(running|streaming|in archive recovery)'
 
 
 def at_least(line: Tuple[int, ...], patch: Optional[Version], exact: bool) -> str:
@@ -110,12 +114,12 @@ class Commands:
         """Patroni has a leader, and its PostgreSQL runs."""
         if not self._patroni:
             return []
-        return [Gate('Patroni has its leader', self.patronictl('list') + ' | grep -E "Leader *\\| *running"',
+        return [Gate('Patroni has its leader', self.patronictl('list') + ' | grep -E "{0}"'.format(_RUNS),
                      'the line of the leader')]
 
     def up(self, name: str, leads: bool) -> Gate:
         """A member of Patroni is there, as what it was."""
-        state = 'Leader *\\| *running' if leads else '(streaming|running|archive recovery)'
+        state = _RUNS if leads else '(streaming|running|archive recovery)'
         return Gate('{0} is up'.format(name), self.patronictl('list') + ' | grep -E "\\| {0} .*{1}"'.format(
             re.escape(name).replace('\\-', '-'), state), 'its line', 120)
 

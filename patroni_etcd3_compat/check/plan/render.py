@@ -38,8 +38,9 @@ def _markdown(plan: Plan) -> str:
         blocks += ['## Not possible like this', '{0} ({1})'.format(refusal.reason, refusal.source),
                    '**The way that works:** ' + refusal.way]
         blocks.append(_code(refusal.commands))
-    if plan.steps:
+    if plan.prechecks:
         blocks += _prechecks(plan)
+    if plan.steps:
         blocks += ['## Variables', 'Of the shell (sh or bash) that the commands below are for. Put in what is yours.',
                    _code([_assignment(variable) for variable in plan.variables])]
         blocks += ['## Steps', 'After each step every command under "go on when" has to end with status 0. Repeat one '
