@@ -4,6 +4,7 @@ from typing import Optional, Sequence
 from ..facts import Facts, Finding
 from .etcd import plan_etcd
 from .model import Plan
+from .names import refuse_commands
 from .patroni import plan_patroni
 from .render import render_plan
 
@@ -22,8 +23,10 @@ def make_plan(facts: Facts, findings: Sequence[Finding], etcd_to: Optional[str],
     :param config_file: the configuration of Patroni that the commands shall name.
 
     :raises:
-        :exc:`ValueError`: what was asked for makes no sense; the text says why.
+        :exc:`ValueError`: what was asked for makes no sense, or a name or URL in the facts could be a command of the
+                           shell; the text says why.
     """
+    refuse_commands(facts)
     if bool(etcd_to) == bool(patroni_to):
         raise ValueError('one of etcd and Patroni at a time')
     if patroni_to:

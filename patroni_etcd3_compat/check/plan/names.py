@@ -1,0 +1,45 @@
+"""Names and URLs that get into the commands of a plan. They come from etcd, where anybody with access may have written
+anything, and the commands are made to be pasted into a shell, perhaps root's.
+"""
+import re
+
+from typing import Iterator, Optional, Tuple
+
+from ..facts import Facts
+from ..judge.members import show
+
+#: Letters and digits of any language, and nothing that a shell or grep would obey.
+_NAME = re.compile(r'[\w ._:@+-]*')
+_URL = re.compile(r'[A-Za-z][\w+.-]*://[\w.:\[\]%-]+(/[\w./%-]*)?', re.ASCII)
+
+
+def refuse_commands(facts: Facts) -> None:
+    """See to it that no name or URL could be a command.
+
+    :param facts: what was collected.
+
+    :raises:
+        :exc:`ValueError`: one of them could; the text says which.
+    """
+    for whose, kind, text in _texts(facts):
+        pattern = _URL if kind == 'URL' else _NAME
+        if text and not pattern.fullmatch(text):
+            raise ValueError(
+                'no plan is made: {0} has the {1} {2!r}. It would stand in commands that are made to be pasted into a '
+                'shell, and anybody who can write to etcd could have put a command there. Find out who has, and put '
+                'it right'.format(whose, kind, text))
+
+
+def _texts(facts: Facts) -> Iterator[Tuple[str, str, Optional[str]]]:
+    """Whose, whether it is a name or a URL, and the text itself without user name and password."""
+    for entry in facts.etcd.listed or ():
+        whose = 'member {0} of etcd'.format(entry.id)
+        yield whose, 'name', entry.name
+        for url in entry.client_urls + entry.peer_urls:
+            yield whose, 'URL', show(url)
+    for url in facts.etcd.members:
+        yield 'a member of etcd', 'name', url.name
+        yield 'a member of etcd', 'URL', show(url.url)
+    for member in facts.patroni.members if facts.patroni else ():
+        yield 'a member of Patroni', 'name', member.name
+        yield 'member {0!r} of Patroni'.format(member.name), 'URL', show(member.api_url or '')
