@@ -147,6 +147,21 @@ def test_hosts_by_another_name() -> None:
     assert ids(etcd) == []
 
 
+def test_silent_hosts_by_another_name() -> None:
+    """A member that is down may be configured by a name that nobody can compare: it is not to be taken out then."""
+    other = etcd_member(9, None, id=None, advertised=False, name=None, url='http://infra2.example.org:2379')
+    etcd = etcd_facts(etcd_member(1), etcd_member(2, None, configured=False), other)
+    finding = one(facts(etcd), 'etcd-hosts-differ')
+    assert finding.severity == 'info' and finding.where == 'etcd http://infra2.example.org:2379'
+    assert finding.remedy == 'it may be another name of etcd infra2 (http://10.0.0.2:2379), which is silent as well: ' \
+        'take it out of hosts only if it is not'
+    etcd = etcd_facts(etcd_member(1), etcd_member(2, None), other)  # the silent one is configured: it is no other name
+    assert one(facts(etcd), 'etcd-hosts-differ').severity == 'warning'
+    local = etcd_member(1, advertised=False, url='http://localhost:2379', id=None)
+    etcd = etcd_facts(local, etcd_member(1, configured=False), etcd_member(2, None, configured=False))
+    assert not found(facts(etcd), 'etcd-hosts-differ')
+
+
 def test_login() -> None:
     """Wrong credentials are critical, once for all members; none where authentication is on as well."""
     refused = 'can not log in as patroni: etcdserver: authentication failed, invalid user ID or password'

@@ -90,6 +90,8 @@ def _hosts(facts: Facts, members: List[Server]) -> Iterator[Finding]:
         return
     in_list = {same(url) for entry in facts.etcd.listed for url in entry.client_urls}
     ids = {entry.id for entry in facts.etcd.listed}
+    missing = [member for member in members if member.listed and not any(url.configured for url in member.urls)]
+    silent = [member for member in missing if not member.answers]
     for url in facts.etcd.members:
         if not url.configured or same(url.url) in in_list or url.id in ids:
             continue
@@ -100,13 +102,15 @@ def _hosts(facts: Facts, members: List[Server]) -> Iterator[Finding]:
                 'depending on which answers first', 'take it out of hosts, or put it right')
         elif not alive(url) and not facts.etcd.use_proxies:
             yield finding(
-                'etcd-hosts-differ', 'warning', named(url), 'configured, not in the member list, and silent '
-                '({0})'.format(url.error or 'no answer'), 'Patroni asks it in vain whenever it starts or has lost etcd',
-                'take it out of hosts')
-    missing = [member for member in members if member.listed and not any(url.configured for url in member.urls)]
-    if missing and len(missing) < len(facts.etcd.listed) and not facts.etcd.use_proxies:
+                'etcd-hosts-differ', 'info' if silent else 'warning', named(url), 'configured, not in the member list, '
+                'and silent ({0})'.format(url.error or 'no answer'),
+                'Patroni asks it in vain whenever it starts or has lost etcd',
+                'it may be another name of {0}, which is silent as well: take it out of hosts only if it is not'.format(
+                    comma([str(member) for member in silent], 'or')) if silent else 'take it out of hosts')
+    there = [member for member in missing if member.answers]  # who is silent may be configured by another name
+    if there and len(missing) < len(facts.etcd.listed) and not facts.etcd.use_proxies:
         yield finding(
-            'etcd-hosts-differ', 'info', comma([str(member) for member in missing]),
+            'etcd-hosts-differ', 'info', comma([str(member) for member in there]),
             'in the member list, and not among the configured hosts ({0})'.format(
                 ', '.join(map(show, facts.etcd.configured))),
             'Patroni learns of it when it is up; to start it needs one of the configured hosts',
