@@ -90,6 +90,15 @@ def test_status_completes_a_member() -> None:
     assert position({'xlog': None}) is None and position({}) is None
 
 
+@pytest.mark.parametrize('url, shown', [
+    ('https://u:pAssw0rd@a:8008/patroni', 'https://a:8008/patroni'), ('http://u:p/w@rd@a', 'http://a'),
+    ('u:pAssw0rd@a:8008', 'a:8008'), ('http://u://pAssw0rd@a', 'http://a'), ('http://a:8008/', 'http://a:8008/'),
+    ('u@', None), ('', None), (7, None)])
+def test_api_url_without_password(url: Any, shown: Optional[str]) -> None:
+    """It is taken out as soon as it is read."""
+    assert cluster(members__a={'api_url': url}).members[0].api_url == shown
+
+
 def test_rest_api(httpserver: HTTPServer) -> None:
     """``GET /patroni`` whatever the path of the URL; what is no such answer is an error; redirects are not followed."""
     api = RestApi(Settings([], scope='lab', timeout=1))

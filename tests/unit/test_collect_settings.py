@@ -167,6 +167,26 @@ def test_bad_endpoints(value: str) -> None:
     assert SECRET not in str(e.value) and e.value.__cause__ is None
 
 
+@pytest.mark.parametrize('value', ['u:{0}@a:1', 'u:{0}@a', '{0}@a:1', 'http:/u:{0}@a', 'http://u:{0},x@a:1',
+                                   'http://u:1,{0}@a:1', 'a:1,u:{0}@b:1', 'a:1,{0}:x,u@b'])
+def test_passwords_where_none_is_looked_for(value: str, load: Callable[..., Settings]) -> None:
+    """Are not shown, wherever they stand; it is said where they belong."""
+    value = value.format(SECRET)
+    for values in ([value], value.split(',')):
+        with pytest.raises(ConfigError) as e:
+            load_settings(None, values)
+        assert SECRET not in str(e.value)
+    if 'http' not in value:
+        for option in ('hosts', 'host'):
+            with pytest.raises(ConfigError) as e:
+                load(etcd3(**{option: value}))
+            assert SECRET not in str(e.value)
+    with pytest.raises(ConfigError, match='write username and password as options of their own'):
+        load(etcd3(hosts=['a:1', 'u:{0}@b:1'.format(SECRET)]))
+    with pytest.raises(ConfigError, match='write username and password as options of their own'):
+        load_settings(None, ['u:{0}@b:1'.format(SECRET)])
+
+
 @pytest.mark.parametrize('config, text', [
     ('scope: lab\netcd3:\n  password: "{0}\n'.format(SECRET), r'is not valid YAML \(line 4, column 1\)'),
     ('scope: lab\netcd3: {{password: *{0}}}'.format(SECRET), r'is not valid YAML \(line 2, column 19\)'),

@@ -1,5 +1,6 @@
 """The Patroni cluster: its keys in the DCS, and what each member's REST API adds to them."""
 import json
+import re
 
 from typing import Any, Dict, List, Mapping, Optional
 from urllib.parse import urlsplit
@@ -84,7 +85,7 @@ class Cluster:
         member.position = as_int(data.get('xlog_location'))
         if member.position is not None and position is not None and name != self.facts.leader:
             member.lag = max(position - member.position, 0)
-        member.api_url = as_text(data.get('api_url'))
+        member.api_url = _without_user(as_text(data.get('api_url')))
         member.postgres_address = _address(node)
         return member
 
@@ -198,6 +199,11 @@ def _address(node: Any) -> Optional[str]:
     except (TypeError, ValueError, AttributeError):
         return None
     return '{0}:{1}'.format('[{0}]'.format(host) if ':' in str(host) else host, port) if host else None
+
+
+def _without_user(url: Optional[str]) -> Optional[str]:
+    """Leave out user name and password; nobody needs them, and the URL is shown."""
+    return url and (re.sub('^([^/]*//)?.*@', r'\1', url, flags=re.DOTALL) or None)
 
 
 def _dict(text: Optional[str]) -> Dict[str, Any]:

@@ -22,6 +22,8 @@ from ...versions import AUTO
 
 _ETCD_PORT = 2379
 
+_APART = 'write username and password as options of their own'
+
 
 class ConfigError(Exception):
     """The configuration can't be used; the text says why and what to do, and holds nothing secret."""
@@ -164,7 +166,8 @@ def _endpoints(values: Sequence[str], protocol: str) -> Tuple[List[str], Optiona
     urls: List[str] = []
     username = password = None
     for value in (part.strip() for text in values for part in text.split(',') if part.strip()):
-        shown = re.sub('//.*@', '//', value)
+        # With a comma in a password a part of it is a value of its own.
+        shown = 'one of the endpoints' if any('@' in text for text in values) else repr(value)
         try:
             if '://' in value:
                 parts = urlsplit(value)
@@ -172,13 +175,15 @@ def _endpoints(values: Sequence[str], protocol: str) -> Tuple[List[str], Optiona
                     raise ValueError
                 urls.append(uri(parts.scheme, (parts.hostname, parts.port or _ETCD_PORT)))
                 username, password = parts.username or username, parts.password or password
+            elif '@' in value:
+                raise ConfigError('an endpoint without http:// has an @ in it; ' + _APART)
             else:
                 host, port = split_host_port(value, _ETCD_PORT)
                 if not host or not 0 < port < 65536:
                     raise ValueError
                 urls.append(uri(protocol, (host, port)))
         except ValueError:
-            raise ConfigError('{0!r} is no endpoint of etcd; write host:port or http(s)://host:port'.format(
+            raise ConfigError('{0} is no endpoint of etcd; write host:port or http(s)://host:port'.format(
                 shown)) from None
     return list(dict.fromkeys(urls)), username, password
 
@@ -219,6 +224,8 @@ def _urls(client: Any, section: Optional[str], where: str) -> List[str]:
     except Exception as e:
         raise ConfigError('section {0} in {1}: Patroni can not make out the etcd members ({2}); set hosts'.format(
             section, where, type(e).__name__)) from None
+    if any('@' in url for url in urls):
+        raise ConfigError('a host in section {0} of {1} has an @ in it; {2}'.format(section, where, _APART))
     if not urls:
         raise ConfigError('section {0} in {1} gives no etcd member: {2}'.format(
             section, where, 'no SRV records were found for {0}'.format(client.options['srv'])
