@@ -122,6 +122,16 @@ def test_prometheus_with_odd_names() -> None:
     assert value(samples, 'patroni_lag_bytes', member='no=de|2\n"\'\\') == 3 << 20
 
 
+def test_prometheus_with_what_is_no_text() -> None:
+    """Surrogates and control characters are written so that the whole file can be read."""
+    some = facts()
+    some.etcd.members[0].name, some.patroni.members[0].name = 'a\ud800b', 'c\r\x1b\u2028\x00d'  # type: ignore
+    text = render('prometheus', some, [])
+    samples = parse(text.encode('utf-8').decode('utf-8'))
+    assert value(samples, 'etcd_up', member='a\\ud800b') == 1
+    assert value(samples, 'patroni_api_up', member='c\\r\\x1b\\u2028\\x00d') == 1
+
+
 @pytest.mark.parametrize('taken', ['2026-01-02T03:04:05Z', '2026-01-02T04:04:05.250+01:00'])
 def test_prometheus_time(taken: str) -> None:
     """The time of the check counts from 1970, whatever zone it is written in."""

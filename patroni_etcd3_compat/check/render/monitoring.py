@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ..facts import Facts, Finding
 from ..judge import exit_status
-from .text import answers, counts, etcd_label, number, one_line, STATUS, summary
+from .text import answers, clean, counts, etcd_label, number, one_line, STATUS, summary
 
 #: So many findings are named in the line for Nagios; the rest is counted.
 NAMED = 5
@@ -89,7 +89,7 @@ class Metrics:
 
     @staticmethod
     def _escape(text: str) -> str:
-        return str(text).replace('\\', '\\\\').replace('\n', '\\n').replace('"', '\\"')
+        return clean(text).replace('\\', '\\\\').replace('\n', '\\n').replace('"', '\\"')
 
     def __str__(self) -> str:
         lines = []
