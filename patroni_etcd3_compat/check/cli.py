@@ -204,14 +204,21 @@ def _look(config_file: Optional[str], endpoints: Tuple[str, ...], scope: Optiona
 
 
 def _again_and_again(once: Callable[[], int], seconds: float) -> int:
-    """Do something until it is interrupted.
+    """Do something until it is interrupted. What fails the first time is raised; later on it may get right again.
 
     :returns: the last exit status.
     """
-    status = COULD_NOT_TELL
+    status, worked = COULD_NOT_TELL, False
     try:
         while True:
-            status = once()
+            try:
+                status, worked = once(), True
+            except (ConfigError, click.ClickException) as e:
+                if not worked:
+                    raise
+                status = COULD_NOT_TELL
+                click.echo('{0}: {1}'.format(PROGRAM, one_line(
+                    e.format_message() if isinstance(e, click.ClickException) else e)), err=True)
             time.sleep(seconds)
     except KeyboardInterrupt:
         return status

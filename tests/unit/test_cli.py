@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, List, Tuple
 
+import click
 import pytest
 
 from render_samples import facts, findings
@@ -244,6 +245,29 @@ def test_watch(run: Run, monkeypatch: pytest.MonkeyPatch, option: List[str]) -> 
     assert (status, err) == (2, '')
     assert out.count('severity\tid') == 3
     assert pauses == [0.01 if len(option) == 2 else 2] * 3
+
+
+@pytest.mark.parametrize('error', [ConfigError('patroni.yml is gone'), click.ClickException('patroni.yml is gone')])
+def test_watch_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """After a round that failed, which is told on standard error; the exit status is that of the last round."""
+    pauses: List[float] = []
+
+    def load_settings(*args: Any) -> None:
+        if pauses and len(pauses) != last:
+            raise error
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr('time.sleep', sleep)
+    monkeypatch.setattr(cli, 'load_settings', load_settings)
+    for last, expected in ((3, 2), (2, 3)):  # the round that works again
+        pauses.clear()
+        status, out, err = run('check', '-f', 'tsv', '--watch', '1')
+        assert (status, out.count('severity\tid')) == (expected, 2)
+        assert err == 'patroni-etcd3-compat: patroni.yml is gone\n' * 2
 
 
 def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
