@@ -13,6 +13,10 @@ SCHEMA = 1
 SEVERITIES = ('info', 'unknown', 'warning', 'critical')
 
 
+#: :attr:`Postgres.error` where nobody was asked.
+NO_CREDENTIALS = 'no credentials in the configuration (postgresql.authentication.superuser)'
+
+
 @dataclass
 class EtcdMember:
     """One URL of the etcd cluster, and the member behind it as far as it answers."""

@@ -8,7 +8,7 @@ import pytest
 from judge_facts import (etcd_facts, etcd_member, facts, found, of_versions, one, patroni_facts, patroni_member,
                          with_slots)
 
-from patroni_etcd3_compat.check.facts import Patroni, Postgres
+from patroni_etcd3_compat.check.facts import NO_CREDENTIALS, Patroni, Postgres
 from patroni_etcd3_compat.check.judge import exit_status, judge
 
 
@@ -145,6 +145,12 @@ def test_postgres_that_refuses() -> None:
     finding = one(some, 'slot-unknown')
     assert (finding.severity, finding.where, finding.seen) == ('unknown', 'a', refused.error)
     assert exit_status(some, judge(some)) == 3
+
+
+def test_postgres_that_was_not_asked() -> None:
+    """Information where the configuration just has no credentials: that is how somebody wants it."""
+    some = facts(patroni=patroni_facts(patroni_member('a', postgres=Postgres(error=NO_CREDENTIALS))))
+    assert one(some, 'slot-unknown').severity == 'info' and exit_status(some, judge(some)) == 0
 
 
 def test_what_the_node_needs() -> None:

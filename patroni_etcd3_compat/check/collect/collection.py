@@ -4,7 +4,7 @@ import time
 from datetime import datetime
 from typing import Any, Dict, Iterable, List, Optional
 
-from ..facts import EtcdMember, Facts, PatroniMember, Postgres
+from ..facts import EtcdMember, Facts, NO_CREDENTIALS, PatroniMember, Postgres
 from .crew import Crew
 from .etcd import Interview, Told
 from .members import Members
@@ -88,8 +88,7 @@ class _Collection:
             self._ask_rest(member)
             arguments = self._postgres_arguments(member)
             if not self._settings.postgres:
-                member.postgres = Postgres(error='no credentials in the configuration '
-                                           '(postgresql.authentication.superuser)')
+                member.postgres = Postgres(error=NO_CREDENTIALS)
             elif not arguments:
                 member.postgres = Postgres(error='the member has not told its conn_url')
             else:

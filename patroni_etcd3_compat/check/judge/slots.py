@@ -5,7 +5,7 @@ from patroni.dcs import slot_name_from_member_name
 
 from ...hazards import permanent_slots
 from ...versions import parse_version
-from ..facts import Facts, Finding, Patroni, PatroniMember, Postgres, Slot
+from ..facts import Facts, Finding, NO_CREDENTIALS, Patroni, PatroniMember, Postgres, Slot
 from ..units import lsn, size
 from .kinds import comma, finding
 
@@ -45,9 +45,9 @@ def judge_slots(facts: Facts) -> Iterator[Finding]:
             continue
         if postgres.error and not member.error:  # a member that is gone altogether is a finding already
             yield finding(
-                'slot-unknown', 'unknown', member.name, postgres.error, 'its replication slots and the size of its '
-                'pg_wal could not be told', 'run this as a user whose patroni.yml has the credentials, and from a host '
-                'that pg_hba.conf lets in')
+                'slot-unknown', 'info' if postgres.error == NO_CREDENTIALS else 'unknown', member.name, postgres.error,
+                'its replication slots and the size of its pg_wal could not be told', 'run this as a user whose '
+                'patroni.yml has the credentials, and from a host that pg_hba.conf lets in')
         for slot in postgres.slots:
             place = Place(facts, patroni, member, postgres, slot)
             yield from _lost(place)
