@@ -62,6 +62,23 @@ def test_line_without_a_patch_level() -> None:
     assert 'pip install "patroni[etcd3]==4.1.*"' in made.steps[1].commands[1]
 
 
+@pytest.mark.parametrize('target', ['4.2', '4.2.0', '5.0.1'])
+def test_unknown_target(target: str) -> None:
+    """Nobody knows here what such a release needs."""
+    made = plan(cluster('4.1.5', '4.1.5'), target)
+    assert [refusal.id for refusal in made.refusals] == ['target-unknown'] and made.steps == []
+    assert target in made.refusals[0].reason and 'up to 4.1' in made.refusals[0].reason
+
+
+@pytest.mark.parametrize('target', ['4.1.0rc1', '4.1rc1', '4.1.5-1', '4.1.5+git', '4.1.', '4', '4.1.5.1', ' 4.1',
+                                    '4.1\n', '\u0664.1', '4.\u0661.5', '4.1.' + '9' * 5000, ''])
+def test_targets_that_are_none(target: str) -> None:
+    """A release candidate would end as the release in the gates; the same for etcd."""
+    for to in ((target, None), (None, target)):
+        with pytest.raises(ValueError):
+            make_plan(cluster('4.0.7'), [], to[0], to[1], False)
+
+
 def test_odd_ways_to_write_a_version() -> None:
     """Are read, and commands get the usual one."""
     made = plan(cluster('4.0.7', '4.0.7'), 'v4.1.5')

@@ -37,9 +37,9 @@ def _texts(facts: Facts) -> Iterator[Tuple[str, str, Optional[str]]]:
         yield whose, 'name', entry.name
         for url in entry.client_urls + entry.peer_urls:
             yield whose, 'URL', show(url)
-    for url in facts.etcd.members:
-        yield 'a member of etcd', 'name', url.name
-        yield 'a member of etcd', 'URL', show(url.url)
+    for asked in facts.etcd.members:
+        yield 'a member of etcd', 'name', asked.name
+        yield 'a member of etcd', 'URL', show(asked.url)
     for member in facts.patroni.members if facts.patroni else ():
         yield 'a member of Patroni', 'name', member.name
         yield 'member {0!r} of Patroni'.format(member.name), 'URL', show(member.api_url or '')

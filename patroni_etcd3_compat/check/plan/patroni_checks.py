@@ -2,14 +2,17 @@
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ...hazards import HAZARDS, hazards, Hit
-from ...versions import NESTED_SINCE, NO_ERROR_KEY_SINCE, parse_version, Version, wants_token_for_list
+from ...versions import Minor, NESTED_SINCE, NO_ERROR_KEY_SINCE, parse_version, Version, wants_token_for_list
 from ..facts import Facts, Finding, Patroni
 from ..judge.members import auth, patroni_versions
 from .common_checks import from_findings, patroni_state
 from .model import PreCheck, Refusal
-from .releases import dotted
+from .releases import dotted, read_release
 
 _NOTES = 'https://github.com/patroni/patroni/blob/master/docs/releases.rst#version-'
+
+#: The newest line that the hazards and steps are known for.
+_KNOWN_TO: Minor = (4, 1)
 
 #: Higher than any patch release.
 _NEWEST = 999
@@ -35,7 +38,7 @@ def read_target(text: str) -> Target:
     :raises:
         :exc:`ValueError`: it is none.
     """
-    version = parse_version(text)
+    version = read_release(text)
     if version is None:
         raise ValueError('{0!r} is no version of Patroni; it takes one such as 4.1 or 4.1.5'.format(text))
     exact = text.count('.') > 1
@@ -50,6 +53,11 @@ def _named(versions: Mapping[str, Version]) -> str:
 def refusals(patroni: Patroni, target: Target) -> List[Refusal]:
     """Tell what forbids it."""
     versions = patroni_versions(patroni)
+    if target.version[:2] > _KNOWN_TO:
+        return [Refusal(
+            'target-unknown', 'Nothing is known here about an upgrade to Patroni {0}, only up to {1}.'.format(
+                target.text, dotted(_KNOWN_TO)), _NOTES.partition('#')[0],
+            'Read its release notes, or take a newer release of patroni-etcd3-compat.')]
     if not versions:
         return [Refusal('versions-unknown', 'No member of Patroni told its version: {0}.'.format(
             patroni.error or 'there is none'), _NOTES + '400',

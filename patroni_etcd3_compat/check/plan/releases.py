@@ -2,9 +2,11 @@
 
 Sources are the guides on etcd.io and etcd's blog; where something was measured here in place of read, the row says so.
 """
+import re
+
 from typing import List, NamedTuple, Optional, Tuple
 
-from ...versions import gateway_of, line_of, Line, LINES, Minor, Version
+from ...versions import gateway_of, line_of, Line, LINES, Minor, parse_version, Version
 
 #: etcd's policy: one minor release at a time, newest patch release first.
 POLICY = 'https://etcd.io/docs/v3.6/upgrades/upgrading-etcd/'
@@ -92,6 +94,14 @@ AUTH_BREAK: Minor = next(line.minor for line in LINES if not line.upgrade_with_a
 def guide_to(minor: Minor) -> Optional[Guide]:
     """Look up the guide to a minor release; ``None`` if it is not known."""
     return next((guide for guide in GUIDES if guide.minor == minor), None)
+
+
+def read_release(text: str) -> Optional[Version]:
+    """Read a release that somebody wants to have, stricter than ``parse_version``: a release candidate is none.
+
+    :returns: ``None`` if *text* is neither a line such as ``3.5`` nor a release such as ``3.5.16``.
+    """
+    return parse_version(text) if re.fullmatch(r'v?[0-9]{1,4}(\.[0-9]{1,4}){1,2}', text) else None
 
 
 def dotted(version: Tuple[int, ...]) -> str:
