@@ -2,7 +2,7 @@
 import json
 import re
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 from urllib.parse import urlsplit
 
 from urllib3 import disable_warnings
@@ -47,6 +47,10 @@ class Cluster:
             if not keys.values:
                 self.facts.error = 'there are no keys below {0} in etcd: scope or namespace is wrong, or the cluster ' \
                     'was never started'.format(settings.path)
+            groups = _groups(keys.values)
+            if groups and settings.group is None and not self.facts.members:
+                self.facts.error = 'a Citus cluster with group{0} {1}: set citus.group in the configuration'.format(
+                    's' if len(groups) > 1 else '', ', '.join(map(str, groups)))
         if settings.name and settings.name not in self.nodes and settings.api_url:
             self.facts.members.append(PatroniMember(settings.name, in_dcs=False, api_url=settings.api_url))
 
@@ -97,6 +101,12 @@ class Cluster:
         if name in in_sync and mode is not None and parse_bool(mode) is not False:
             return 'quorum_standby' if str(mode).lower() == 'quorum' else 'sync_standby'
         return 'replica'
+
+
+def _groups(names: Iterable[str]) -> List[int]:
+    """The groups of a Citus cluster, each of which has keys below its number."""
+    found = (re.match('([0-9]{1,9})/', name) for name in names)
+    return sorted({int(match.group(1)) for match in found if match})
 
 
 def _synchronous(values: Mapping[str, str]) -> List[str]:
