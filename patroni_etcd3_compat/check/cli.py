@@ -25,6 +25,9 @@ PROGRAM = 'patroni-etcd3-compat'
 #: Exit status where the command could not do its work.
 COULD_NOT_TELL = 3
 
+#: Seconds
+_DAY = 86400
+
 #: ``patronictl``'s variable with its configuration file, and where it looks without it.
 CONFIG_VARIABLE = 'PATRONICTL_CONFIG_FILE'
 CONFIG_FILE = os.path.join(click.get_app_dir('patroni'), 'patronictl.yaml')
@@ -33,9 +36,11 @@ Command = TypeVar('Command', bound=Callable[..., Any])
 
 
 def _positive(ctx: click.Context, parameter: click.Parameter, value: Optional[float]) -> Optional[float]:
-    """Refuse a number of seconds that is none."""
-    if value is not None and not 0 < value < float('inf'):
+    """Refuse a number of seconds that is none, or more than can be meant (and slept)."""
+    if value is not None and not value > 0:
         raise click.BadParameter('{0:g} is not above 0'.format(value))
+    if value is not None and value > _DAY:
+        raise click.BadParameter('{0:g} is more than {1}, a day'.format(value, _DAY))
     return value
 
 
@@ -134,7 +139,7 @@ def check(scope: Optional[str], config_file: Optional[str], endpoints: Tuple[str
         findings = [finding for finding in findings
                     if (finding.id in only or not only) and finding.id not in ignore]
         text = render(fmt, facts, findings, *((WIDTH, False) if output else terminal()))
-        if seconds and not output:
+        if seconds and not output and os.environ.get('TERM') != 'dumb':
             click.clear()  # nothing but on a terminal
         _write(text, output)
         return exit_status(facts, findings)

@@ -1,5 +1,6 @@
 """Where the output of the command goes: a terminal, a pipe, or a file that others read at any time."""
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from .render import WIDTH
 def terminal() -> Tuple[int, bool]:
     """Tell how wide the lines may be, and whether colours are wanted (https://no-color.org)."""
     columns = os.environ.get('COLUMNS', '')
-    width = int(columns) if columns.isdigit() and int(columns) else WIDTH
+    width = int(columns) if re.fullmatch('[0-9]{1,5}', columns) and int(columns) else WIDTH
     if not sys.stdout.isatty():
         return width, False
     try:

@@ -75,6 +75,9 @@ def test_only_and_ignore(run: Run) -> None:
     (['check', '--timeout', '0'], '0 is not above 0'),
     (['check', '--watch', 'nan'], 'nan is not above 0'),
     (['check', '--slots-interval', '-1'], '-1 is not above 0'),
+    (['check', '--slots-interval', '86401'], '86401 is more than 86400, a day'),
+    (['check', '--watch', '1e300'], '1e+300 is more than 86400, a day'),
+    (['plan', '--etcd-to', '3.5', '--timeout', 'inf'], 'inf is more than 86400, a day'),
     (['check', '--timeout', 'soon'], 'is not a valid float'),
     (['check', '--only', 'slot-lost,slot-found'], 'there is no slot-found; there are: '),
     (['check', '--ignore', 'slot-found'], 'there is no slot-found; there are: '),
@@ -173,6 +176,9 @@ def test_width(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
     piped = run('check')[1]
     assert 110 < widest(piped) <= 120
+    for strange in ('\u0661\u0662', '\u00b2', '-80', '0', '9' * 5000, 'x', ' '):
+        monkeypatch.setenv('COLUMNS', strange)
+        assert output.terminal()[0] == 120
     monkeypatch.setenv('COLUMNS', '80')
     assert 70 < widest(run('check')[1]) <= 80
     run('check', '-o', str(tmp_path / 'out'))
@@ -245,6 +251,21 @@ def test_watch(run: Run, monkeypatch: pytest.MonkeyPatch, option: List[str]) -> 
     assert (status, err) == (2, '')
     assert out.count('severity\tid') == 3
     assert pauses == [0.01 if len(option) == 2 else 2] * 3
+
+
+@pytest.mark.parametrize('term, times', [('xterm', 1), ('dumb', 0)])
+def test_watch_clears_the_screen(run: Run, monkeypatch: pytest.MonkeyPatch, term: str, times: int) -> None:
+    """Where there is one that can be cleared."""
+    cleared: List[bool] = []
+
+    def sleep(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('time.sleep', sleep)
+    monkeypatch.setattr('click.clear', lambda: cleared.append(True))
+    monkeypatch.setenv('TERM', term)
+    assert run('check', '-W')[0] == 2
+    assert len(cleared) == times
 
 
 @pytest.mark.parametrize('error', [ConfigError('patroni.yml is gone'), click.ClickException('patroni.yml is gone')])

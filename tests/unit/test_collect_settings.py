@@ -202,6 +202,10 @@ def test_passwords_where_none_is_looked_for(value: str, load: Callable[..., Sett
     (etcd3(url='http://u:{0}/@a'.format(SECRET)), 'is none that Patroni can read'),
     (etcd3(hosts=['a:b']), 'is none that Patroni can read'),
     (etcd3(None, hosts='a'), 'names no scope'),
+    (dict(etcd3(hosts='a'), scope=7), 'scope in .* is no text; put it in quotes'),
+    (dict(etcd3(hosts='a'), scope={'a': SECRET}), 'scope in .* is no text; put it in quotes'),
+    (dict(etcd3(hosts='a'), name=['a']), 'name in .* is no text; put it in quotes'),
+    (dict(etcd3(hosts='a'), name=0), 'name in .* is no text; put it in quotes'),
     (etcd3(hosts='a', cacert='/nowhere/ca.pem'), '/nowhere/ca.pem, named in section etcd3 of .* can not be read'),
 ])
 def test_bad_configuration(load: Callable[..., Settings], config: Any, text: str,

@@ -253,6 +253,9 @@ def _add_patroni(settings: Settings, config: Dict[str, Any], scope: Optional[str
     :param where: the configuration is from; ``None`` without one.
     """
     settings.scope = scope or (config.get('scope') if where else None)
+    for name in ('scope', 'name') if where else ():
+        if config.get(name) is not None and not isinstance(config[name], str):
+            raise ConfigError('{0} in {1} is no text; put it in quotes'.format(name, where))
     if where and not settings.scope:
         raise ConfigError('{0} names no scope; name the Patroni cluster on the command line'.format(where))
     settings.namespace = '/' + str(config.get('namespace') or 'service').strip('/')
