@@ -92,12 +92,13 @@ def test_status_completes_a_member() -> None:
 
 def test_citus_without_a_group() -> None:
     """Says which groups there are; with keys of its own, or a group, it is a cluster as any other."""
-    keys = {'10__members__c': {}, '0__leader': 'a', '0__members__a': {}, '1__members__b': {}}
+    keys: Dict[str, Any] = {'10__members__c': {}, '0__leader': 'a', '0__members__a': {}, '1__members__b': {}}
     assert cluster(**keys).error == 'a Citus cluster with groups 0, 1, 10: set citus.group in the configuration'
-    assert cluster(**{'0__config': {}}).error == 'a Citus cluster with group 0: set citus.group in the configuration'
+    assert cluster(None, **{'0__config': {}}).error == \
+        'a Citus cluster with group 0: set citus.group in the configuration'
     assert cluster(members__d={}, **keys).error is None
     assert cluster(Settings([], scope='lab', group=1), **keys).error is None
-    assert cluster(x__y='', **{'\u0661__y': ''}).error is None
+    assert cluster(None, x__y='', **{'\u0661__y': ''}).error is None
 
 
 @pytest.mark.parametrize('url, shown', [
