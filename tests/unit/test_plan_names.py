@@ -80,3 +80,15 @@ def test_good_urls(url: Optional[str]) -> None:
     those.patroni.members[1].api_url = url
     for etcd_to, patroni_to in (('3.5', None), (None, '4.1')):
         assert 'pw@' not in str(make_plan(those, judge(those), etcd_to, patroni_to, False).steps)
+
+
+@pytest.mark.parametrize('version', ['3.4.23\n```\nreboot', '3.4.23;reboot'])
+def test_bad_versions(version: str) -> None:
+    """They stand in titles and texts."""
+    those = some()
+    those.etcd.members[0].version = version
+    refused(those, version)
+    those = some()
+    assert those.patroni is not None
+    those.patroni.members[0].version = version
+    refused(those, version)

@@ -40,6 +40,8 @@ def _texts(facts: Facts) -> Iterator[Tuple[str, str, Optional[str]]]:
     for asked in facts.etcd.members:
         yield 'a member of etcd', 'name', asked.name
         yield 'a member of etcd', 'URL', show(asked.url)
+        yield 'a member of etcd', 'version', asked.version
     for member in facts.patroni.members if facts.patroni else ():
         yield 'a member of Patroni', 'name', member.name
+        yield 'a member of Patroni', 'version', member.version
         yield 'member {0!r} of Patroni'.format(member.name), 'URL', show(member.api_url or '')
