@@ -140,6 +140,14 @@ class EtcdCluster:
         path = '/{0}/{1}'.format(real_prefix(member.real_version), rpc.lstrip('/'))
         return request(member.real_url, 'POST', path, json.dumps(body).encode(), token)
 
+    def leads(self, i: int) -> bool:
+        """Tell whether a member is the raft leader, by its own account.
+
+        :raises OSError, KeyError: when it does not answer, or something else.
+        """
+        answer = self.call(i, 'maintenance/status', {})[1]
+        return bool(answer['leader'] == answer['header']['member_id'])
+
     def token(self, i: int) -> Optional[str]:
         """Get a token of the cluster's user from a member, None while authentication is off.
 

@@ -18,6 +18,7 @@ from typing import Dict, List, Optional, Tuple
 from . import CACHE, say
 from .apt import Apt, locked, mirror, os_release, run, unfinished
 from .processes import LabError
+from .tools import fetched
 
 LINES = ('3.2', '3.3', '3.4', '3.5', '3.6', '3.7')
 """The etcd release lines this project is about."""
@@ -150,16 +151,7 @@ def etcdctl() -> Path:
 
     :raises LabError: when it can't be had.
     """
-    target = CACHE / 'etcdctl'
-    with locked():
-        if not target.exists():
-            say('fetching etcdctl')
-            with unfinished(target) as part:
-                own = Apt(part, None, installed=False)
-                own('apt-get', 'update')
-                own.unpack(['etcd-client'], part / 'root')
-                (part / 'root' / 'usr' / 'bin').rename(target)
-    return target / 'etcdctl'
+    return fetched('etcdctl', 'etcd-client')
 
 
 def missing() -> List[str]:

@@ -16,7 +16,7 @@ import tarfile
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
-from . import ROOT, say
+from . import ROOT, say, upstream
 from .processes import LabError
 from .tools import tool
 from .upstream import fetch
@@ -185,8 +185,7 @@ def unpack(release: str, folder: Path, patched: bool = True) -> Path:
     :returns: the tree, a folder within *folder*.
     :raises LabError: see :func:`apply`.
     """
-    subprocess.run(['tar', '-xzf', str(fetch(release)), '-C', str(folder)], check=True)
-    tree = folder / 'patroni-{0}'.format(release)
+    tree = upstream.unpack(release, folder)
     if patched:
         apply(committed(release), tree)
     return tree

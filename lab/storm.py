@@ -193,8 +193,7 @@ class Storm:
         so it is killed instead.
         """
         try:
-            _, answer = self.etcd.call(number, 'maintenance/status', {})
-            return bool(answer['leader'] == answer['header']['member_id'])
+            return self.etcd.leads(number)
         except (OSError, LabError, KeyError):
             return False
 

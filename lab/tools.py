@@ -28,8 +28,11 @@ def tool(name: str) -> Path:
     return Path(found) if found else fetched(name)
 
 
-def fetched(name: str) -> Path:
-    """Give the program that the distribution has, whether or not it is installed here; see `tool`."""
+def fetched(name: str, package: str = '') -> Path:
+    """Give the program that the distribution has, whether or not it is installed here; see `tool`.
+
+    :param package: its package, if that has another name.
+    """
     target = CACHE / 'tools' / name
     with locked():
         if not target.exists():
@@ -38,7 +41,7 @@ def fetched(name: str) -> Path:
                 apt = Apt(part, None, installed=True)
                 with contextlib.suppress(LabError):  # of a source that nothing is needed from
                     apt('apt-get', 'update')
-                apt.unpack_whole([name], part / 'bin' / 'root')
+                apt.unpack_whole([package or name], part / 'bin' / 'root')
                 program = part / 'bin' / name
                 program.write_text(_WRAPPER.format(name))
                 program.chmod(0o755)

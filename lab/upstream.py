@@ -51,6 +51,17 @@ def fetch(release: str) -> Path:
     return target
 
 
+def unpack(release: str, folder: Path) -> Path:
+    """Unpack the source distribution of a Patroni release.
+
+    :param folder: where to.
+    :returns: the tree, a folder within *folder*.
+    :raises LabError: when it can't be had.
+    """
+    subprocess.run(['tar', '-xzf', str(fetch(release)), '-C', str(folder)], check=True)
+    return folder / 'patroni-{0}'.format(release)
+
+
 def run(release: str, stock: bool = False, python: Optional[Path] = None, environ: Optional[Mapping[str, str]] = None,
         files: Sequence[str] = FILES, report: Optional[Path] = None) -> int:
     """Run the tests of a release on the Patroni that is imported.

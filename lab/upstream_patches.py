@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Sequence, Tuple
@@ -19,7 +18,7 @@ from prettytable import PrettyTable
 from . import ROOT, say
 from .processes import LabError, remove_folder, scratch_folder
 from .tools import tool
-from .upstream import FILES, fetch
+from .upstream import FILES, unpack
 
 RELEASE = '4.1.5'
 """The release of Patroni that the patches are for."""
@@ -72,14 +71,7 @@ def source() -> Iterator[Path]:
     """
     folder = scratch_folder('upstream-patches-')
     try:
-        with tarfile.open(str(fetch(RELEASE))) as archive:
-            for member in archive.getmembers():
-                content = archive.extractfile(member) if member.isfile() else None
-                if content is not None:
-                    target = folder / member.name
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(content.read())
-        yield folder / 'patroni-{0}'.format(RELEASE)
+        yield unpack(RELEASE, folder)
     finally:
         remove_folder(folder)
 

@@ -12,6 +12,8 @@ from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, S
 
 import psycopg
 
+from patroni.dcs import slot_name_from_member_name
+
 from .etcd import EtcdCluster, b64
 from .node import PatroniNode
 from .processes import LabError, wait_until
@@ -52,7 +54,7 @@ def slots(node: PatroniNode) -> Dict[str, Slot]:
 
 def slot_name(member: str) -> str:
     """Give the name of the slot that Patroni makes for a member: ``'node-1'`` -> ``'node_1'``."""
-    return re.sub('[^a-z0-9_]', '_', member.lower())
+    return str(slot_name_from_member_name(member))
 
 
 def position(node: PatroniNode) -> int:

@@ -14,8 +14,8 @@ from patroni.exceptions import PatroniFatalException
 
 from . import __version__
 from .client import CompatClient
+from .options import OPTIONS
 from .slots import MemberSlots, parse_member_slots
-from .versions import parse_version_prefix
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
     def __init__(self, config: Dict[str, Any], *args: Any) -> None:
         section = type(self).__name__.lower()
         try:
-            parse_version_prefix(config.get('version_prefix'))
-            member_slots = parse_member_slots(config.get('member_slots'))
+            options = {name: check(config.get(name)) for name, check in OPTIONS.items()}
         except ValueError as e:
             text = 'Invalid configuration in section {0}: {1}'.format(section, e)
             if config.get('patronictl'):
@@ -35,7 +34,8 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
             logger.fatal(text)
             sys.exit(1)
         logger.info('patroni-etcd3-compat %s serves section %s', __version__, section)
-        self._member_slots = None if config.get('patronictl') else MemberSlots(config.get('name', ''), member_slots)
+        self._member_slots = None if config.get('patronictl') else MemberSlots(
+            config.get('name', ''), options['member_slots'])
         super().__init__(config, *args)  # AbstractMPP is the second argument since 3.3
 
     def get_etcd_client(self, config: Dict[str, Any], client_cls: Any) -> Any:

@@ -19,7 +19,7 @@ from .errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction,
 from .exchange import exchange
 from .member import Member
 from .timeouts import bounded, less, seconds
-from .versions import gateway_of, OLDEST, parse_version, PREFIXES, TOKEN_SINCE
+from .versions import dotted, gateway_of, OLDEST, parse_version, PREFIXES, TOKEN_SINCE
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ class GatewayPool:
 
     def _candidates(self, member: Member, refused: str) -> List[str]:
         gateway = gateway_of(member.version) if member.version else None
-        served = [gateway.prefix, *gateway.also] if gateway else []
+        served = list(gateway.served) if gateway else []
         wanted = [prefix for prefix in served if prefix == self._explicit]
         return [prefix for prefix in dict.fromkeys([*wanted, *served, *PREFIXES]) if prefix != refused]
 
@@ -304,7 +304,7 @@ class GatewayPool:
         version = parse_version(text)
         if version and not gateway_of(version):
             raise MemberTooOld('etcd member {0} has version {1}, lower than {2}'.format(
-                member.url, text, '.'.join(map(str, OLDEST))))
+                member.url, text, dotted(OLDEST)))
         with self._lock:
             member.version_text = text or member.version_text
             member.stale, member.asked = False, time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 from patroni.dcs import slot_name_from_member_name
 from patroni.utils import parse_bool, parse_int
 
-from .versions import parse_version, Version
+from .versions import dotted, parse_version, Version
 
 _RELEASES = 'https://github.com/patroni/patroni/blob/master/docs/releases.rst#version-'
 _ISSUE = 'https://github.com/patroni/patroni/issues/'
@@ -27,21 +27,14 @@ class Releases(NamedTuple):
         return isinstance(version, tuple) and (self.since is None or version >= self.since) \
             and (self.before is None or version < self.before)
 
-    def __str__(self) -> str:
-        def text(version: Version) -> str:
-            return '.'.join(map(str, version))
-
-        if self.since and self.before:
-            return '{0} and later, before {1}'.format(text(self.since), text(self.before))
-        return 'before {0}'.format(text(self.before)) if self.before else \
-            '{0} and later'.format(text(self.since)) if self.since else 'any'
-
 
 class Hazard(NamedTuple):
     """A row of the table."""
 
     #: identifier, also that of the finding
     id: str
+    #: what it is about, in a line
+    summary: str
     #: 'info', 'warning' or 'critical'
     severity: str
     #: releases of the member that the hazard comes from
@@ -107,7 +100,9 @@ def _foreign_slots(config: Mapping[str, Any], names: List[str]) -> bool:
 #: The first row is the one that this package can do something about, see ``slots``.
 HAZARDS: Tuple[Hazard, ...] = (
     Hazard(
-        'patroni-member-slots', 'critical', Releases(before=(4, 0, 0)), Releases((4, 0, 0), (4, 0, 3)), True,
+        'patroni-member-slots',
+        'member slots stand still on replicas with Patroni 4.0.0 - 4.0.2 under an older leader',
+        'critical', Releases(before=(4, 0, 0)), Releases((4, 0, 0), (4, 0, 3)), True,
         _member_slots,
         'the slots that these replicas keep for the other members do not move, because a leader before 4.0.0 does not '
         'publish their positions; pg_wal on the replicas grows until the disk is full',
@@ -115,61 +110,81 @@ HAZARDS: Tuple[Hazard, ...] = (
         'run them with this package or set member_slots_ttl: 0',
         _ISSUE + '3171'),
     Hazard(
-        'patroni-permanent-slots', 'critical', Releases(before=(3, 2, 0)), Releases((3, 2, 0)), True, _foreign_slots,
+        'patroni-permanent-slots',
+        'permanent physical slots stand still on replicas under a leader before 3.2.0',
+        'critical', Releases(before=(3, 2, 0)), Releases((3, 2, 0)), True, _foreign_slots,
         'a leader before 3.2.0 does not publish the position of permanent physical slots; those whose name is no '
         "member's stay where they are on these replicas, and pg_wal there grows until the disk is full",
         'upgrade the leader to 3.2.0 or later (in "patronictl pause"), or take those slots out of the configuration '
         'until it is done',
         _RELEASES + '320'),
     Hazard(
-        'patroni-quorum-commit', 'critical', Releases(before=(4, 0, 0)), None, True, _quorum,
+        'patroni-quorum-commit',
+        'synchronous_mode: quorum under a leader before 4.0.0: replication is asynchronous',
+        'critical', Releases(before=(4, 0, 0)), None, True, _quorum,
         'a leader before 4.0.0 does not know synchronous_mode: quorum and leaves synchronous_standby_names empty: '
         'replication is asynchronous, and a failover can lose commits',
         'set synchronous_mode: on until every member runs 4.0.0 or later',
         _RELEASES + '400'),
     Hazard(
-        'patroni-quorum-replica', 'critical', Releases(before=(4, 0, 0)), Releases((4, 0, 0)), False, _quorum,
+        'patroni-quorum-replica',
+        'synchronous_mode: quorum with a replica before 4.0.0, which does not know it',
+        'critical', Releases(before=(4, 0, 0)), Releases((4, 0, 0)), False, _quorum,
         'a member before 4.0.0 does not know synchronous_mode: quorum; in a failover it competes as if replication '
         'were asynchronous, and can be promoted without the last commits',
         'set synchronous_mode: on, or tag these members nofailover: true, until every member runs 4.0.0 or later',
         _RELEASES + '400'),
     Hazard(
-        'patroni-before-3.1', 'warning', Releases(before=(3, 1, 0)), Releases((4, 0, 0)), False, _always,
+        'patroni-before-3.1',
+        'Patroni before 3.1.0 beside 4.x',
+        'warning', Releases(before=(3, 1, 0)), Releases((4, 0, 0)), False, _always,
         'an upgrade from before 3.1.0 to 4.x is not reliable if the primary fails while both run',
         'upgrade the older ones to 3.1.0 or later first (the last 3.x), all members, and then to 4.x',
         _RELEASES + '400'),
     Hazard(
-        'patroni-failsafe-mode', 'warning', Releases(before=(3, 3, 3)), Releases((3, 3, 3)), False, _failsafe,
+        'patroni-failsafe-mode',
+        'failsafe_mode with members before and after 3.3.3',
+        'warning', Releases(before=(3, 3, 3)), Releases((3, 3, 3)), False, _failsafe,
         'failsafe_mode wants all members at one version: before 3.3.3 the positions of cascading replicas do not reach '
         'the primary while it is active, and restapi.allowlist can refuse its requests',
         'finish the upgrade soon and do not restart etcd meanwhile',
         _RELEASES + '400'),
     Hazard(
-        'patroni-minimum-times', 'warning', Releases(before=(3, 2, 0)), Releases((3, 2, 0)), False, _small_times,
+        'patroni-minimum-times',
+        'ttl, loop_wait and retry_timeout outside of what only some members enforce',
+        'warning', Releases(before=(3, 2, 0)), Releases((3, 2, 0)), False, _small_times,
         'from 3.2.0 on Patroni enforces ttl >= 20, loop_wait >= 1, retry_timeout >= 3 and loop_wait + 2 * '
         'retry_timeout <= ttl, which the configuration does not keep, so the members work with different values',
         'set ttl, loop_wait and retry_timeout so that they do before the upgrade goes on',
         _RELEASES + '320'),
     Hazard(
-        'patroni-quorum-bugs', 'warning', Releases((4, 0, 0), (4, 0, 6)), None, False, _quorum,
+        'patroni-quorum-bugs',
+        'synchronous_mode: quorum with Patroni 4.0.0 - 4.0.5',
+        'warning', Releases((4, 0, 0), (4, 0, 6)), None, False, _quorum,
         'synchronous_mode: quorum has bugs in these releases: a former leader that waits for a replica that is not '
         'in sync (before 4.0.5), a switchover to a named candidate refused (before 4.0.6)',
         'upgrade these members to 4.0.6 or later',
         _RELEASES + '406'),
     Hazard(
-        'patroni-slots-hold-xmin', 'info', Releases((3, 2, 0), (3, 3, 3)), None, False, _always,
+        'patroni-slots-hold-xmin',
+        'Patroni that keeps slots with xmin on a former primary',
+        'info', Releases((3, 2, 0), (3, 3, 3)), None, False, _always,
         'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and the '
         'new primary can not clean up dead rows',
         'upgrade these members to 3.3.3 or later',
         _RELEASES + '333'),
     Hazard(
-        'patroni-slots-hold-xmin', 'info', Releases((4, 0, 0), (4, 0, 2)), None, False, _always,
+        'patroni-slots-hold-xmin',
+        'Patroni that keeps slots with xmin on a former primary',
+        'info', Releases((4, 0, 0), (4, 0, 2)), None, False, _always,
         'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and the '
         'new primary can not clean up dead rows',
         'upgrade these members to 4.0.2 or later',
         _RELEASES + '402'),
     Hazard(
-        'patroni-role-primary', 'info', Releases(before=(4, 0, 0)), Releases((4, 0, 0)), False, _always,
+        'patroni-role-primary',
+        'roles are called master by some members and primary by others',
+        'info', Releases(before=(4, 0, 0)), Releases((4, 0, 0)), False, _always,
         'a leader before 4.0.0 calls its role "master" in the DCS, the REST API and for callbacks, from 4.0.0 on '
         '"primary"; requests with role=master and patronictl --master are refused by the newer ones',
         'let callbacks, monitoring and scripts take both until every member runs 4.0.0 or later',
@@ -186,11 +201,11 @@ def hazards(leader: Optional[str], versions: Mapping[str, Optional[str]], config
 
     :returns: what applies, in the order of the table.
     """
-    known = {name: version for name, version in ((name, parse_version(text)) for name, text in versions.items())
-             if version}
+    read = {name: parse_version(text) for name, text in versions.items()}
+    known = {name: version for name, version in read.items() if version}
 
     def texts(names: List[str]) -> Dict[str, str]:
-        return {name: '.'.join(map(str, known[name] or ())) for name in sorted(names)}
+        return {name: dotted(known[name]) for name in sorted(names)}
 
     hits = []
     for hazard in HAZARDS:

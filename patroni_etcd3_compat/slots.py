@@ -17,7 +17,7 @@ from patroni.utils import parse_bool
 from patroni.version import __version__ as patroni_version
 
 from .hazards import hazards, HAZARDS, permanent_slots, warning
-from .versions import parse_version
+from .versions import dotted, parse_version
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class MemberSlots:
         leader = cluster.leader.member
         version = parse_version(leader.data.get('version'))
         applies = self.enabled and version is not None and version in _HAZARD.one and cluster.leader.name != self._name
-        text = '.'.join(map(str, version)) if version else 'of an unknown version'
+        text = dotted(version) if version else 'of an unknown version'
         now = (cluster.leader.name, text) if applies else None
         if now != self._for:
             if now:

@@ -37,6 +37,11 @@ class Gateway(NamedTuple):
     #: other prefixes that are served as well: a way out, never the choice
     also: Tuple[str, ...]
 
+    @property
+    def served(self) -> Tuple[str, ...]:
+        """All prefixes, the one to use first."""
+        return (self.prefix,) + self.also
+
 
 #: Newest first. /v3beta is neither documented nor tested by etcd after 3.4, hence never the choice there.
 GATEWAYS: Tuple[Gateway, ...] = (
@@ -105,6 +110,11 @@ def parse_version(text: Any) -> Optional[Version]:
     """
     match = re.match(r'v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?![\d.])', text) if isinstance(text, str) else None
     return (int(match.group(1)), int(match.group(2)), int(match.group(3) or 0)) if match else None
+
+
+def dotted(version: Tuple[int, ...]) -> str:
+    """Write a version or a release line: ``(3, 4)`` -> ``'3.4'``."""
+    return '.'.join(map(str, version))
 
 
 def gateway_of(version: Version) -> Optional[Gateway]:

@@ -2,15 +2,29 @@
 
 The root comes last on the path, so that ``patroni_etcd3_compat`` is the installed wheel and not the source tree.
 """
+import contextlib
 import importlib.metadata
 import sys
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Iterator
 
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Any]]:
+    """Start etcd clusters (``lab.etcd.EtcdCluster``) that end with the test."""
+    from lab.etcd import EtcdCluster
+    with contextlib.ExitStack() as ends:
+        def make(*args: Any, **kwargs: Any) -> Any:
+            cluster = EtcdCluster(*args, **kwargs)
+            ends.callback(cluster.stop)  # also of one that did not get healthy
+            return cluster.__enter__()
+
+        yield make
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -20,6 +34,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     versions += ['{0} {1}'.format(name, importlib.metadata.version(name))
                  for name in ('patroni', 'urllib3', 'python-etcd')]
     terminalreporter.write_line('under test: ' + ', '.join(versions))
+    for report in terminalreporter.stats.get('skipped', ()):
+        terminalreporter.write_line('left out: {0}: {1}'.format(report.nodeid, report.longrepr[2]))
     if all('unit' in Path(argument).parts for argument in config.args):
         return  # no servers
     from lab import packages

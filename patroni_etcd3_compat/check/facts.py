@@ -12,6 +12,12 @@ SCHEMA = 1
 #: Severities of findings, least first. ``unknown``: something that matters could not be told.
 SEVERITIES = ('info', 'unknown', 'warning', 'critical')
 
+#: States of a Patroni member whose PostgreSQL does its work, as all releases report them.
+RUNNING = ('running', 'streaming', 'in archive recovery')
+
+#: In :attr:`EtcdMember.error` where http and https were taken for each other.
+WRONG_SCHEME = 'the scheme is wrong'
+
 
 #: :attr:`Postgres.error` where nobody was asked.
 NO_CREDENTIALS = 'no credentials in the configuration (postgresql.authentication.superuser)'

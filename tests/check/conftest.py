@@ -2,13 +2,12 @@
 import logging
 
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict
 
 import pytest
 import yaml
 
 from lab.environments import Environment, environment
-from lab.etcd import EtcdCluster
 from lab.node import unprivileged_user
 
 
@@ -16,21 +15,6 @@ from lab.node import unprivileged_user
 def newest() -> Environment:
     """The newest Patroni with this package, where the user that runs it can reach it."""
     return environment('4.1.5').for_user(unprivileged_user())
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., EtcdCluster]]:
-    """Start etcd clusters that end with the test."""
-    clusters = []
-
-    def make(*args: Any, **kwargs: Any) -> EtcdCluster:
-        cluster = EtcdCluster(*args, **kwargs)
-        clusters.append(cluster)
-        return cluster.__enter__()
-
-    yield make
-    for cluster in reversed(clusters):
-        cluster.__exit__(None, None, None)
 
 
 @pytest.fixture

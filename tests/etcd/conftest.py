@@ -11,7 +11,6 @@ import pytest
 from patroni.dcs import AbstractDCS, get_dcs
 
 from lab import packages
-from lab.etcd import EtcdCluster
 
 _scopes = itertools.count(1)
 
@@ -99,21 +98,6 @@ def connect() -> Iterator[Callable[..., Dcs]]:
     yield make
     for dcs in made:
         dcs.stop()
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., EtcdCluster]]:
-    """Start etcd clusters that end with the test."""
-    clusters: List[EtcdCluster] = []
-
-    def make(*args: Any, **kwargs: Any) -> EtcdCluster:
-        cluster = EtcdCluster(*args, **kwargs)
-        clusters.append(cluster)
-        return cluster.__enter__()
-
-    yield make
-    for cluster in reversed(clusters):
-        cluster.__exit__(None, None, None)
 
 
 @pytest.fixture(autouse=True)

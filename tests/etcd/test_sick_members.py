@@ -28,8 +28,7 @@ def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], v
     per_member = dcs.config['retry_timeout'] / 3  # seconds
 
     def hold(number: int) -> None:
-        _, status = cluster.call((number + 1) % 3, '/maintenance/status', {})
-        leads = status['leader'] == cluster.call(number, '/maintenance/status', {})[1]['header']['member_id']
+        leads = cluster.leads(number)
         cluster.members[number].freeze()
         started = time.monotonic()
         assert dcs.update_leader(dcs.dcs.cluster)

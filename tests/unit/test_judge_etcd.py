@@ -9,7 +9,8 @@ from judge_facts import etcd_facts, etcd_member, facts, found, of_versions, one,
 
 from patroni_etcd3_compat.check.facts import Etcd, EtcdMember, ListedMember
 from patroni_etcd3_compat.check.judge import exit_status, judge
-from patroni_etcd3_compat.check.judge.members import served, servers, show
+from patroni_etcd3_compat.check.judge.members import served, servers
+from patroni_etcd3_compat.check.urls import show
 
 
 def ids(etcd: Etcd, **other: Any) -> List[str]:

@@ -16,7 +16,7 @@ from ...answers import Answer, AUTH_NOT_ENABLED, first_document, prefix_not_serv
     TOKEN_REFUSED, UnreadableBody
 from ...errors import no_http
 from ...versions import gateway_of, parse_version, PREFIXES, TOKEN_SINCE
-from ..facts import EtcdMember, ListedMember
+from ..facts import EtcdMember, ListedMember, WRONG_SCHEME
 from .metrics import add_metrics
 from .ports import what_is_spoken
 from .settings import Settings
@@ -121,7 +121,7 @@ class Interview:
             raise
         member.protocol = 'http'
         if status == 400 and b'HTTPS server' in body:  # said by Go's server, in plain HTTP
-            raise Unanswered('the scheme is wrong, https is spoken there')
+            raise Unanswered(WRONG_SCHEME + ', https is spoken there')
         member.seconds = round(time.monotonic() - started, 6)
         member.version, member.cluster_version = read_version(status, body)
         if not member.version:

@@ -3,8 +3,8 @@ from typing import Dict, List, Optional
 from urllib.parse import urlsplit
 
 from ...client import is_loopback
-from ...gateway import split_url
 from ..facts import Etcd, EtcdMember, ListedMember
+from ..urls import same
 from .etcd import Keys, Told
 from .settings import Settings
 
@@ -23,7 +23,7 @@ class Members:
     def configured(self) -> List[EtcdMember]:
         """Give the members to ask first."""
         for url in self._settings.urls:
-            self._members[_same(url)] = EtcdMember(url, True, tls=url.startswith('https:'))
+            self._members[same(url)] = EtcdMember(url, True, tls=url.startswith('https:'))
         return [_blank(member) for member in self._members.values()]
 
     def hear(self, told: Told) -> List[EtcdMember]:
@@ -31,15 +31,15 @@ class Members:
 
         :returns: members that are to be asked as well.
         """
-        known = self._members[_same(told.member.url)]
+        known = self._members[same(told.member.url)]
         told.member.advertised = known.advertised
-        self._members[_same(told.member.url)] = told.member
+        self._members[same(told.member.url)] = told.member
         self._told.append(told)
         more = []
         for url in [url for entry in told.listed or () for url in entry.client_urls]:
-            member = self._members.get(_same(url))
+            member = self._members.get(same(url))
             if member is None:
-                member = self._members[_same(url)] = EtcdMember(url, False, tls=url.startswith('https:'))
+                member = self._members[same(url)] = EtcdMember(url, False, tls=url.startswith('https:'))
                 member.error = _unfit(url, told.member.url)
                 if not member.error:
                     more.append(_blank(member))
@@ -52,7 +52,7 @@ class Members:
         :param url: its URL.
         :param error: why.
         """
-        self._members[_same(url)].error = error
+        self._members[same(url)].error = error
 
     def keys(self) -> Optional[Keys]:
         """Give the keys of the Patroni cluster from the member that has the latest ones."""
@@ -63,7 +63,7 @@ class Members:
         """Give what is known about the cluster."""
         listed = self._listed()
         for entry in listed or ():
-            urls = {_same(url) for url in entry.client_urls}
+            urls = {same(url) for url in entry.client_urls}
             for url, member in self._members.items():
                 if member.id == entry.id or member.id is None and url in urls:
                     member.id, member.name = entry.id, entry.name or None
@@ -79,11 +79,6 @@ class Members:
         lists = sorted((told for told in self._told if told.listed), key=lambda told: not told.member.leader)
         # In an order that tells something: etcd's own is that of the ids, which are random.
         return sorted(lists[0].listed or (), key=lambda entry: (entry.name, entry.id)) if lists else None
-
-
-def _same(url: str) -> str:
-    """Bring an URL to a form in which those that lead to the same place are equal."""
-    return split_url(url)[0].lower()
 
 
 def _unfit(url: str, listed_by: str) -> Optional[str]:

@@ -13,6 +13,7 @@ from patroni.request import PatroniRequest
 from patroni.utils import parse_bool
 
 from ..facts import Patroni, PatroniMember
+from ..urls import show
 from .etcd import Keys
 from .settings import Settings
 from .values import as_dict, as_int, as_text
@@ -89,7 +90,7 @@ class Cluster:
         member.position = as_int(data.get('xlog_location'))
         if member.position is not None and position is not None and name != self.facts.leader:
             member.lag = max(position - member.position, 0)
-        member.api_url = _without_user(as_text(data.get('api_url')))
+        member.api_url = show(as_text(data.get('api_url')) or '') or None  # nobody needs user name and password
         member.postgres_address = _address(node)
         return member
 
@@ -209,11 +210,6 @@ def _address(node: Any) -> Optional[str]:
     except (TypeError, ValueError, AttributeError):
         return None
     return '{0}:{1}'.format('[{0}]'.format(host) if ':' in str(host) else host, port) if host else None
-
-
-def _without_user(url: Optional[str]) -> Optional[str]:
-    """Leave out user name and password; nobody needs them, and the URL is shown."""
-    return url and (re.sub('^([^/]*//)?.*@', r'\1', url, flags=re.DOTALL) or None)
 
 
 def _dict(text: Optional[str]) -> Dict[str, Any]:

@@ -5,6 +5,7 @@ import ssl
 from typing import Any, Dict, Optional, Tuple
 from urllib.parse import urlsplit
 
+from ..facts import WRONG_SCHEME
 from .web import Clock, Unanswered
 
 #: What opens a connection in HTTP/2 (RFC 9113, 3.4): the preface and an empty SETTINGS frame.
@@ -35,7 +36,7 @@ def what_is_spoken(url: str, options: Dict[str, Any], clock: Clock) -> Tuple[Opt
         if _first_words(address, tls, options, clock, _PREFACE) == 'http2':
             return 'grpc', 'a port for gRPC alone, no HTTP/1.1 there (etcd splits it off: listen-client-http-urls)'
         if any(_first_words(address, not tls, options, clock, opening) for opening in (_PREFACE, _GET)):
-            return None, 'the scheme is wrong, {0} is spoken there'.format('http' if tls else 'https')
+            return None, '{0}, {1} is spoken there'.format(WRONG_SCHEME, 'http' if tls else 'https')
     except Unanswered:
         pass
     return None, None

@@ -5,7 +5,8 @@ from ...client import is_loopback
 from ...versions import AUTO, NESTED_SINCE, PREFIXES
 from ..facts import EtcdMember, Facts, Finding
 from .kinds import comma, finding
-from .members import alive, brief, named, ours, patroni_versions, served, servers, show, text, wrongly_spoken
+from ..urls import show
+from .members import alive, brief, named, ours, patroni_versions, served, servers, text, wrongly_spoken
 from .stock import Outlook, outlook
 
 #: Patroni sends transactions inside of transactions from this release on (patroni/patroni#2693).

@@ -4,7 +4,8 @@ from typing import Dict, Iterator, List
 from ...versions import line_of, parse_version, TOKEN_SINCE
 from ..facts import Facts, Finding
 from .kinds import comma, finding
-from .members import alive, auth, minor, named, same, Server, servers, show, text, wrongly_spoken
+from ..urls import same, show
+from .members import alive, auth, minor, named, Server, servers, text, wrongly_spoken
 
 
 def judge_etcd(facts: Facts) -> Iterator[Finding]:

@@ -22,23 +22,10 @@ class Kind(NamedTuple):
 
 
 def _hazards() -> Tuple[Kind, ...]:
-    rows = {
-        'patroni-member-slots': 'member slots stand still on replicas with Patroni 4.0.0 - 4.0.2 under an older leader',
-        'patroni-permanent-slots': 'permanent physical slots stand still on replicas under a leader before 3.2.0',
-        'patroni-quorum-commit': 'synchronous_mode: quorum under a leader before 4.0.0: replication is asynchronous',
-        'patroni-quorum-replica': 'synchronous_mode: quorum with a replica before 4.0.0, which does not know it',
-        'patroni-before-3.1': 'Patroni before 3.1.0 beside 4.x',
-        'patroni-failsafe-mode': 'failsafe_mode with members before and after 3.3.3',
-        'patroni-minimum-times': 'ttl, loop_wait and retry_timeout outside of what only some members enforce',
-        'patroni-quorum-bugs': 'synchronous_mode: quorum with Patroni 4.0.0 - 4.0.5',
-        'patroni-slots-hold-xmin': 'Patroni that keeps slots with xmin on a former primary',
-        'patroni-role-primary': 'roles are called master by some members and primary by others',
-    }
-    links: Dict[str, str] = {}
+    kinds: Dict[str, Kind] = {}
     for hazard in HAZARDS:
-        links.setdefault(hazard.id, hazard.source)
-    return tuple(Kind(id, rows.get(id, 'releases of Patroni that do not go together'), link)
-                 for id, link in links.items())
+        kinds.setdefault(hazard.id, Kind(hazard.id, hazard.summary, hazard.source))
+    return tuple(kinds.values())
 
 
 #: The order is that of findings of one severity.

@@ -1,10 +1,10 @@
 """The etcd cluster as its findings look at it: URLs that lead to the same member are one member."""
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
-from urllib.parse import urlsplit
 
-from ...versions import gateway_of, parse_version, Version
-from ..facts import Etcd, EtcdMember, Facts, ListedMember, Patroni
+from ...versions import dotted, gateway_of, parse_version, Version
+from ..facts import Etcd, EtcdMember, Facts, ListedMember, Patroni, WRONG_SCHEME
+from ..urls import same, show
 
 
 @dataclass
@@ -47,12 +47,6 @@ class Server:
         return 'etcd {0}'.format(name) + (' ({0})'.format(', '.join(urls)) if urls else '')
 
 
-def show(url: str) -> str:
-    """A URL without user name and password."""
-    head, at, tail = url.rpartition('@')
-    return head.rpartition('//')[0] + '//' + tail if at and '//' in head else tail
-
-
 def alive(url: EtcdMember) -> bool:
     """Tell whether anything answered at a URL."""
     return url.version is not None or wrongly_spoken(url)
@@ -60,7 +54,7 @@ def alive(url: EtcdMember) -> bool:
 
 def wrongly_spoken(url: EtcdMember) -> bool:
     """Tell whether somebody is there, and HTTP/1.1 with this scheme is not what they speak, or they are not etcd."""
-    return url.version is None and (url.protocol is not None or 'the scheme is wrong' in (url.error or ''))
+    return url.version is None and (url.protocol is not None or WRONG_SCHEME in (url.error or ''))
 
 
 def named(url: EtcdMember) -> str:
@@ -79,7 +73,7 @@ def served(url: EtcdMember) -> Tuple[str, ...]:
         return tuple(url.prefixes)
     version = parse_version(url.version)
     gateway = gateway_of(version) if version else None
-    return (gateway.prefix,) + gateway.also if gateway else ()
+    return gateway.served if gateway else ()
 
 
 def servers(etcd: Etcd) -> List[Server]:
@@ -104,15 +98,6 @@ def servers(etcd: Etcd) -> List[Server]:
     return [server for server in by_id.values() if server.listed] + others
 
 
-def same(url: str) -> str:
-    """A URL so that equal ones compare equal."""
-    try:
-        parts = urlsplit(url)
-        return '{0}://{1}:{2}'.format(parts.scheme, parts.hostname, parts.port)
-    except ValueError:
-        return url
-
-
 def auth(facts: Facts) -> Optional[bool]:
     """Tell whether authentication is on; ``None`` if no member told."""
     answers = {url.auth for url in facts.etcd.members} - {None}
@@ -132,9 +117,9 @@ def patroni_versions(patroni: Optional[Patroni]) -> Dict[str, Version]:
 
 def text(version: Optional[Version]) -> str:
     """A version as it is written."""
-    return '.'.join(map(str, version)) if version else 'unknown'
+    return dotted(version) if version else 'unknown'
 
 
 def minor(version: Version) -> str:
     """A release line as it is written."""
-    return '{0}.{1}'.format(*version[:2])
+    return dotted(version[:2])

@@ -2,13 +2,11 @@
 from typing import Iterator, Mapping
 
 from ...hazards import HAZARDS, hazards, Hit
-from ..facts import Facts, Finding, Patroni, PatroniMember
+from ..facts import Facts, Finding, Patroni, PatroniMember, RUNNING
 from .kinds import comma, finding
 from .members import alive, ours, patroni_versions
 
-#: States of a member whose PostgreSQL does its work, as Patroni of all releases reports them.
-RUNNING = ('running', 'streaming', 'in archive recovery')
-#: On their way, by themselves.
+#: States of members that are on their way, by themselves.
 PASSING = ('starting', 'restarting', 'stopping', 'creating replica', 'initializing new cluster',
            'running custom bootstrap script', 'starting after custom bootstrap')
 

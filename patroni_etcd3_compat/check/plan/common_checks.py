@@ -1,7 +1,7 @@
 """Pre-checks that plans for etcd and for Patroni share."""
 from typing import List, Sequence
 
-from ..facts import Finding, Patroni
+from ..facts import Finding, Patroni, RUNNING
 from .gates import STOPS
 from .model import PreCheck
 
@@ -41,7 +41,7 @@ def patroni_state(patroni: Patroni) -> List[PreCheck]:
     """Patroni has a leader, and every member is up."""
     leader = next((member for member in patroni.members if member.name == patroni.leader), None)
     down = [member.name for member in patroni.members
-            if member.state not in ('running', 'streaming', 'in archive recovery')]
+            if member.state not in RUNNING]
     found = [PreCheck('patroni-leader', 'Patroni has a leader', 'ok' if leader else 'failed',
                       leader.name if leader else patroni.error or 'none',
                       '' if leader else 'Bring the cluster in order first.'),

@@ -1,7 +1,7 @@
 """The plan for etcd: which minor releases to pass through, and the steps at each. Pure: facts in, plan out."""
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from ...versions import Minor, Version
+from ...versions import dotted, Minor, Version
 from ..facts import Facts, Finding
 from ..judge.members import ours
 from .etcd_checks import needs_package, prechecks
@@ -10,7 +10,7 @@ from .gates import at_least, Commands
 from .members import Node, nodes
 from .model import Gate, Plan, Step
 from .patroni_steps import around_patroni
-from .releases import dotted, Guide, guide_to, GUIDES, POLICY, read_release, RECOVERY, shared_prefixes
+from .releases import Guide, guide_to, GUIDES, POLICY, read_release, RECOVERY, shared_prefixes
 
 _UNSUPPORTED = (
     'This way skips {0}. etcd says: one minor release at a time, anything else is not supported and likely to fail '

@@ -1,19 +1,19 @@
 """What has to be right before an upgrade of etcd, with its present result. Pure."""
 from typing import List, Optional, Sequence
 
-from ...versions import (gateway_of, GUARD_SINCE, line_of, Minor, NESTED_SINCE, parse_version, PREFIXES, Version,
-                         wants_token_for_list)
+from ...versions import (dotted, gateway_of, GUARD_SINCE, line_of, Minor, NESTED_SINCE, parse_version, PREFIXES,
+                         Version, wants_token_for_list)
 from ..facts import Facts, Finding, Patroni
-from ..judge.members import auth, ours, patroni_versions, show
+from ..judge.compat import SENDS_NESTED
+from ..judge.members import auth, ours, patroni_versions
+from ..urls import show
 from .common_checks import from_findings, patroni_state
 from .members import Node
 from .model import PreCheck
-from .releases import AUTH_BREAK, dotted, POLICY, shared_prefixes
+from .releases import AUTH_BREAK, POLICY, shared_prefixes
 
 _GUARD = 'https://github.com/patroni/patroni/issues/3573'
 
-#: Patroni sends nested transactions from here on.
-_NESTED_BY: Version = (3, 0, 4)
 
 #: Patroni asks for the member list with a token, and reads errors without the key "error", from here on.
 _AUTH_FIXES: Version = (4, 1, 1)
@@ -168,7 +168,7 @@ def _option(facts: Facts, lines: Sequence[Minor]) -> List[PreCheck]:
     if prefix not in PREFIXES:
         return []
     gone = [line for line in lines for gateway in [gateway_of(line + (0,))]
-            if gateway and prefix not in (gateway.prefix,) + gateway.also]
+            if gateway and prefix not in gateway.served]
     return [PreCheck('version-prefix', 'option version_prefix', 'failed' if gone else 'warning', prefix,
                      'etcd {0} does not serve it: take the option out (auto) on every node and reload Patroni.'.format(
                          dotted(gone[0])) if gone else 'Better leave it out (auto).')]
@@ -189,7 +189,7 @@ def _stock(facts: Facts, low: Version, lines: Sequence[Minor], direct: bool) -> 
         return PreCheck('stock-patroni', 'Patroni finds every member on the way', 'ok',
                         'the releases share a gateway prefix, two by two; this node runs {0}'.format(serves or 'stock'))
     known = patroni_versions(facts.patroni)
-    nests = low < NESTED_SINCE and (not known or max(known.values()) >= _NESTED_BY)
+    nests = low < NESTED_SINCE and (not known or max(known.values()) >= SENDS_NESTED)
     danger = 'the first edit of ttl or lost lease makes a stock Patroni send a nested transaction, which kills every ' \
         'member before 3.3 for good once a newer one has taken it' if nests else \
         'a stock Patroni loses the members of the other release, and demotes'

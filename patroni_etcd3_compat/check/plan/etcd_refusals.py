@@ -1,12 +1,12 @@
 """Rules of etcd that forbid the way from the present members to a target, each with the path that works."""
 from typing import List, Optional, Sequence
 
-from ...versions import OLDEST, Version
+from ...versions import dotted, OLDEST, Version
 from ..facts import Facts
 from ..judge.members import auth
 from .members import Node
 from .model import Refusal
-from .releases import AUTH_BREAK, dotted, guide_to, GUIDES, POLICY, RECOVERY, SKIPPED_TO
+from .releases import AUTH_BREAK, guide_to, GUIDES, POLICY, RECOVERY, SKIPPED_TO
 
 _PLAN = 'patroni-etcd3-compat plan --etcd-to {0}'
 

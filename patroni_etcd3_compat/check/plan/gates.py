@@ -4,12 +4,11 @@ import shlex
 
 from typing import List, Optional, Sequence, Tuple
 
-from ...versions import Version
-from ..facts import Facts
+from ...versions import dotted, Version
+from ..facts import Facts, RUNNING
 from ..judge.members import auth
 from .members import Node
 from .model import Gate, Variable
-from .releases import dotted
 
 #: Findings that must not be there before a plan goes on; those that are bound to come while members differ may be.
 STOPS = {
@@ -25,7 +24,7 @@ SLOTS = ('slot-stuck', 'slot-lost', 'slot-retains-wal', 'slot-unknown')
 _PAUSED = 'Maintenance mode: on'
 
 #: The line of a leader in ``patronictl list``; that of a standby cluster is streaming, or restores from an archive.
-_RUNS = 'Leader *\\| *(running|streaming|in archive recovery)'
+_RUNS = 'Leader *\\| *({0})'.format('|'.join(RUNNING))
 
 
 def at_least(line: Tuple[int, ...], patch: Optional[Version], exact: bool) -> str:

@@ -3,7 +3,8 @@ from typing import List, NamedTuple, Optional
 
 from ...versions import parse_version, Version
 from ..facts import Etcd
-from ..judge.members import Server, servers, show
+from ..judge.members import Server, servers
+from ..urls import show
 
 
 class Node(NamedTuple):

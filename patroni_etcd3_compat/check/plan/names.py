@@ -6,7 +6,7 @@ import re
 from typing import Iterator, Optional, Tuple
 
 from ..facts import Facts
-from ..judge.members import show
+from ..urls import show
 
 #: Letters and digits of any language, and nothing that a shell or grep would obey.
 _NAME = re.compile(r'[\w ._:@+-]*')

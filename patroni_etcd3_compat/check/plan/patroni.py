@@ -1,13 +1,13 @@
 """The plan for Patroni: in which order, and the steps. Pure: facts in, plan out."""
 from typing import List, Optional, Sequence
 
+from ...versions import dotted
 from ..facts import Facts, Finding, Patroni
 from ..judge.members import patroni_versions
 from .gates import Commands
 from .model import Gate, Plan, Step
 from .patroni_checks import leader_goes_first, prechecks, read_target, refusals, Target
 from .patroni_steps import through, upgrade, version_gate
-from .releases import dotted
 
 _SOURCES = ['https://github.com/patroni/patroni/blob/master/docs/releases.rst',
             'https://patroni.readthedocs.io/en/latest/pause.html']

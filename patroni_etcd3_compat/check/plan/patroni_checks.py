@@ -2,12 +2,12 @@
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ...hazards import HAZARDS, hazards, Hit
-from ...versions import Minor, NESTED_SINCE, NO_ERROR_KEY_SINCE, parse_version, Version, wants_token_for_list
+from ...versions import dotted, Minor, NESTED_SINCE, NO_ERROR_KEY_SINCE, parse_version, Version, wants_token_for_list
 from ..facts import Facts, Finding, Patroni
 from ..judge.members import auth, patroni_versions
 from .common_checks import from_findings, patroni_state
 from .model import PreCheck, Refusal
-from .releases import dotted, read_release
+from .releases import read_release
 
 _NOTES = 'https://github.com/patroni/patroni/blob/master/docs/releases.rst#version-'
 

@@ -3,7 +3,7 @@ from typing import List, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from ..facts import Patroni, PatroniMember
-from ..judge.members import show
+from ..urls import show
 from .gates import Commands
 from .model import Gate, Step
 

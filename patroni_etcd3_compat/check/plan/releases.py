@@ -104,15 +104,7 @@ def read_release(text: str) -> Optional[Version]:
     return parse_version(text) if re.fullmatch(r'v?[0-9]{1,4}(\.[0-9]{1,4}){1,2}', text) else None
 
 
-def dotted(version: Tuple[int, ...]) -> str:
-    """``(3, 4)`` -> ``'3.4'``."""
-    return '.'.join(map(str, version))
-
-
 def shared_prefixes(one: Version, other: Version) -> List[str]:
     """The gateway prefixes that two releases both serve."""
-    def served(version: Version) -> Tuple[str, ...]:
-        gateway = gateway_of(version)
-        return (gateway.prefix,) + gateway.also if gateway else ()
-
-    return [prefix for prefix in served(one) if prefix in served(other)]
+    first, second = gateway_of(one), gateway_of(other)
+    return [prefix for prefix in first.served if prefix in second.served] if first and second else []

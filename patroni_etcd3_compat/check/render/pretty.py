@@ -5,7 +5,7 @@ from typing import Iterator, List, Optional, Tuple
 
 import click
 
-from ..facts import EtcdMember, Facts, Finding, PatroniMember, Slot
+from ..facts import EtcdMember, Facts, Finding, PatroniMember, RUNNING, Slot
 from ..judge import exit_status
 from ..units import lsn, size
 from .table import bad, Cell, Column, good, show, table
@@ -13,9 +13,6 @@ from .text import answers, clean, number, one_line, STATUS, summary
 
 #: Colour of a severity.
 COLOURS = {'critical': 'red', 'warning': 'yellow', 'unknown': 'magenta', 'info': 'cyan'}
-
-#: States in which a Patroni member is as it should be.
-WELL = ('running', 'streaming', 'in archive recovery')
 
 
 def _gateway(member: EtcdMember) -> Cell:
@@ -90,7 +87,7 @@ def _patroni(facts: Facts) -> Tuple[str, List[Column]]:
         Column('Member', [Cell(clean(member.name)) for member in members]),
         Column('PostgreSQL at', [Cell(show(member.postgres_address)) for member in members], 4),
         Column('Role', [good(member.role, member.role in ('leader', 'standby_leader')) for member in members]),
-        Column('State', [bad(member.state, member.state not in WELL) for member in members]),
+        Column('State', [bad(member.state, member.state not in RUNNING) for member in members]),
         Column('Patroni', [Cell(show(member.version)) for member in members]),
         Column('PostgreSQL', [Cell(show(member.postgres_version)) for member in members]),
         Column('TL', [Cell(show(member.timeline)) for member in members], 3, True),
