@@ -58,7 +58,8 @@ def unpack(release: str, folder: Path) -> Path:
     :returns: the tree, a folder within *folder*.
     :raises LabError: when it can't be had.
     """
-    subprocess.run(['tar', '-xzf', str(fetch(release)), '-C', str(folder)], check=True)
+    # Not with the owners in the archive, as root would have it: git refuses to work in somebody else's folder.
+    subprocess.run(['tar', '--no-same-owner', '-xzf', str(fetch(release)), '-C', str(folder)], check=True)
     return folder / 'patroni-{0}'.format(release)
 
 

@@ -257,7 +257,7 @@ def test_served(member: EtcdMember, expected: Tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize('url, expected', [
     ('http://a:1', 'http://a:1'), ('https://u:p@a:1', 'https://a:1'), ('http://u:p@x@a:1', 'http://a:1'), ('a@b', 'b'),
-    ('', '')])
+    ('http://u:x//y@a:1', 'http://a:1'), ('', '')])
 def test_show(url: str, expected: str) -> None:
     """Without user name and password."""
     assert show(url) == expected
