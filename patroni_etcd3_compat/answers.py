@@ -14,7 +14,9 @@ OK, CANCELED, UNKNOWN, NOT_FOUND, UNAVAILABLE = 0, 1, 2, 5, 14
 #: Errors that say that a request was refused, and not executed, for want of a good token (etcd's rpctypes/error.go).
 TOKEN_REFUSED = ('etcdserver: user name is empty', 'etcdserver: invalid auth token',
                  'etcdserver: revision of auth store is old')
-_NO_LESSOR = 'not a primary lessor'
+#: Passing states that come with code 2: see etcd-io/etcd#21671, and "raft proposal dropped" while etcd's raft leader
+#: hands over, or there is none (raft.ErrProposalDropped: nothing of it got into the log).
+_PASSING = ('not a primary lessor', 'raft proposal dropped')
 AUTH_NOT_ENABLED = 'etcdserver: authentication is not enabled'
 
 #: What Patroni takes for granted in the answers to its calls: path to a value, and its type.
@@ -47,6 +49,12 @@ class Answer(NamedTuple):
     code: int = OK
     #: text of the error
     error: str = ''
+    #: ID of the member that gave it, as text; ``None`` if it does not say
+    member_id: Optional[str] = None
+    #: ID and ttl (seconds) of the lease that was granted or kept alive
+    lease: Optional[Tuple[str, float]] = None
+    #: when the request was sent, in seconds of the monotonic clock
+    sent: float = 0.0
 
     @property
     def cut_off(self) -> bool:
@@ -54,7 +62,7 @@ class Answer(NamedTuple):
 
         Nobody else cancels. What is unavailable for other reasons (no leader, request timed out) etcd signs.
         """
-        signed = self.error.startswith('etcdserver: ') or self.error == _NO_LESSOR
+        signed = self.error.startswith('etcdserver: ') or self.error in _PASSING
         return self.code == CANCELED or self.code == UNAVAILABLE and bool(self.error) and not signed
 
 
@@ -91,7 +99,7 @@ def read_answer(rpc: str, status: int, body: bytes) -> Answer:
     error = document.get('error') or document.get('Error')
     if status < 400 and not isinstance(error, dict):
         _check_shape(rpc, document)
-        return Answer(status, body)
+        return Answer(status, body, member_id=_member_id(document), lease=_lease(rpc, document))
 
     if isinstance(error, dict):  # an error of a streaming call, may come with status 200
         said = _int(error.get('http_code')) or 0
@@ -101,9 +109,54 @@ def read_answer(rpc: str, status: int, body: bytes) -> Answer:
         code, text = document.get('code') or document.get('Code'), error or document.get('message')
 
     text, code = str(text or document).strip(), _int(code) or UNKNOWN
-    if text == _NO_LESSOR:  # a passing state that comes with code 2, see etcd-io/etcd#21671
+    if text in _PASSING:
         code = UNAVAILABLE
     return Answer(status, json.dumps({'error': text, 'message': text, 'code': code}).encode(), code, text)
+
+
+def _member_id(document: Dict[str, Any]) -> Optional[str]:
+    header = document.get('header')
+    member = header.get('member_id') if isinstance(header, dict) else None
+    return str(member) if isinstance(member, (str, int)) else None
+
+
+def _lease(rpc: str, document: Dict[str, Any]) -> Optional[Tuple[str, float]]:
+    found = document.get('result') if rpc == '/lease/keepalive' else document if rpc == '/lease/grant' else None
+    ttl = _int(found.get('TTL')) if isinstance(found, dict) else None
+    return (str(found['ID']), float(ttl)) if found and ttl and ttl > 0 and 'ID' in found else None
+
+
+def plain_text(status: int, body: bytes) -> Optional[str]:
+    """Return the text with which a member refuses a request, ``None`` if the body is none for people.
+
+    :param status: HTTP status.
+    :param body: the whole body.
+    """
+    try:
+        text = ' '.join(body.decode('utf-8').split())
+    except ValueError:
+        return None
+    return text if status >= 400 and text.isprintable() and text and text[0] not in '<{[' and len(text) < 2000 else None
+
+
+def is_nested(rpc: str, body: Any) -> bool:
+    """Tell whether the body of a call has a transaction inside a transaction.
+
+    :param rpc: path of the call below the prefix.
+    :param body: text or bytes, JSON. What stands in keys and values (base64) does not matter.
+    """
+    if not body or not rpc.endswith('/txn'):
+        return False
+    try:
+        return _has_txn(json.loads(body))
+    except (ValueError, RecursionError):
+        return True  # cannot be looked into, and etcd would refuse it
+
+
+def _has_txn(part: Any) -> bool:
+    if isinstance(part, dict):
+        return any(name in ('request_txn', 'requestTxn') or _has_txn(value) for name, value in part.items())
+    return isinstance(part, list) and any(map(_has_txn, part))
 
 
 def first_document(status: int, body: bytes) -> Dict[str, Any]:

@@ -11,9 +11,13 @@ import logging
 from threading import Lock
 from typing import Any, Callable, Dict, Optional, Tuple
 
+from urllib3.exceptions import HTTPError
+
+from . import deadline, wire
 from .answers import Answer, AUTH_NOT_ENABLED, first_document, TOKEN_REFUSED
-from .errors import TakesNoToken
+from .errors import LoginPending, TakesNoToken
 from .gateway import CANONICAL, GatewayPool, split_url
+from .member import Member
 from .versions import TOKEN_SINCE
 
 logger = logging.getLogger(__name__)
@@ -57,6 +61,7 @@ class AuthPool:
 
         :raises:
             :exc:`TakesNoToken`: if the member wants a token but is too old to be given one.
+            :exc:`LoginPending`: if another thread is getting a token, and the time is over.
         """
         token = self.token
         answer = self._send(method, url, token, kwargs)
@@ -64,16 +69,20 @@ class AuthPool:
             return answer
 
         member = self.member(split_url(url)[0])
-        if not member.can(TOKEN_SINCE):
-            if not member.wants_token:
-                member.wants_token = True
-                logger.warning('%s takes no token (its gateway does from 3.3 on), it is used only if there is no other',
-                               member)
-            self._pool.last.unexecuted = True
+        if not self._takes_token(member, kwargs):
+            member.cannot_take_token()
             raise TakesNoToken('{0} wants a token, but is too old to be given one'.format(member))
 
-        refused = self._renew(member.url, token, kwargs)
+        refused = self._renew(member, token, kwargs)
         return refused or self._send(method, url, self.token, kwargs)
+
+    def _takes_token(self, member: Member, kwargs: Dict[str, Any]) -> bool:
+        if not member.version_text:
+            try:
+                self._pool.learn(member, kwargs.get('timeout'))
+            except (HTTPError, OSError):
+                pass  # taken for a new one
+        return member.can(TOKEN_SINCE)
 
     def _send(self, method: str, url: str, token: Optional[str], kwargs: Dict[str, Any]) -> Any:
         headers = {k: v for k, v in (kwargs.get('headers') or {}).items() if k != 'authorization'}
@@ -81,22 +90,33 @@ class AuthPool:
             headers['authorization'] = str.__str__(token)
         return self._pool.urlopen(method, url, **dict(kwargs, headers=headers))
 
-    def _renew(self, member: str, old: Optional[str], kwargs: Dict[str, Any]) -> Any:
+    def _renew(self, member: Member, old: Optional[str], kwargs: Dict[str, Any]) -> Any:
         """Get a token at *member* in the place of *old*.
 
         :returns: ``None``, or the answer to the attempt if it failed.
+
+        :raises:
+            :exc:`LoginPending`: if another thread is at it, and the time is over.
         """
-        with self._lock:
+        patience = min(wire.limits(kwargs.get('timeout'))[1], deadline.current().left())
+        if not self._lock.acquire(timeout=patience):
+            raise LoginPending('{0} wants a new token, which is being asked for already'.format(member))
+        try:
             if self.token != old:  # another thread has been here
                 return None
-            name, password = self._credentials()
-            logger.info('Authenticating at etcd member %s', member)
-            answer = self._send('POST', member + CANONICAL + _LOGIN, None,
-                                dict(kwargs, body=json.dumps({'name': name, 'password': password})))
-            if answer.status < 400:
-                self.token = Secret(first_document(answer.status, answer.data)['token'])
-            elif answer.error == AUTH_NOT_ENABLED:
-                self.token = None
-            else:
-                return answer
-            return None
+            return self._login(member, kwargs)
+        finally:
+            self._lock.release()
+
+    def _login(self, member: Member, kwargs: Dict[str, Any]) -> Any:
+        name, password = self._credentials()
+        logger.info('Authenticating at etcd member %s', member.url)
+        answer = self._send('POST', member.url + CANONICAL + _LOGIN, None,
+                            dict(kwargs, body=json.dumps({'name': name, 'password': password})))
+        if answer.status < 400:
+            self.token = Secret(first_document(answer.status, answer.data)['token'])
+        elif answer.error == AUTH_NOT_ENABLED:
+            self.token = None
+        else:
+            return answer
+        return None

@@ -4,17 +4,23 @@ import sys
 import time
 
 from ipaddress import ip_address
-from threading import Thread
+from threading import current_thread
 from typing import Any, Dict, List, Optional
 from urllib.parse import urlsplit
 
 import etcd
 
 from patroni.dcs import etcd3
+from urllib3 import Timeout
 
+from . import deadline
 from .answers import Answer
 from .auth import AuthPool, Secret
+from .deadline import Errand, TookTooLong
+from .errors import unexecuted
 from .gateway import CANONICAL, GatewayPool
+from .leadership import Leadership
+from .names import Names
 from .versions import parse_version_prefix, WATCH_SINCE
 
 logger = logging.getLogger(__name__)
@@ -27,23 +33,56 @@ if not hasattr(etcd3, 'AuthOldRevision'):  # since 3.2; before that the error is
 _ANY_CLUSTER = (3, 4)
 
 
+#: Seconds between two looks at an advertised URL that is of no use.
+_LOOK_AGAIN = 2.0
+
+
+class Pace:
+    """Keeps watches that end at once, as behind some load balancers, from being started in a tight loop."""
+
+    #: seconds: a watch that lived longer ended for a reason of its own, and the longest pause
+    _LONG, _PAUSE = 10.0, 1.0
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._short = 0
+
+    def began(self) -> None:
+        """Note that a watch begins."""
+        self._short = self._short + 1 if time.monotonic() - self._began < self._LONG else 0
+        self._began = time.monotonic()
+
+    def pause(self) -> None:
+        """Wait before the next one, if the last ones did not live long; the HA loop waits for that at most as long."""
+        if self._short > 1:
+            time.sleep(min(0.1 * 2 ** self._short, self._PAUSE))
+
+
 class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     """Patroni's etcd client; the prefix of each request is chosen when its member is known.
 
     Takes the same arguments as the class of Patroni.
     """
 
-    def __init__(self, config: Dict[str, Any], *args: Any, **kwargs: Any) -> None:
+    def __init__(self, config: Dict[str, Any], dns_resolver: Any, *args: Any, **kwargs: Any) -> None:
         self._explicit_prefix = parse_version_prefix(config.get('version_prefix'))
         self._built_with: Optional[str] = CANONICAL
         #: path of the leader key while Patroni before 3.0.4 updates it, see :meth:`Etcd3._update_leader`
         self.holding: Optional[str] = None
-        self.held = True
+        #: whether that succeeded; ``None``: it was not tried
+        self.held: Optional[bool] = None
+        #: until when calls may wait
+        self.leadership = Leadership()
         self._configured: List[str] = []
+        self._listed: List[str] = []
         self._listed_by: Optional[str] = None
-        self._watched: Optional[str] = None
+        self._lookup: Optional[Errand] = None
+        self._looks: Dict[str, Errand] = {}
+        self._looked = 0.0
+        self._watched = Pace()
         self._watch_impossible = False
-        super().__init__(config, *args, **kwargs)
+        Names(dns_resolver)
+        super().__init__(config, dns_resolver, *args, **kwargs)
 
     @property
     def http(self) -> AuthPool:
@@ -84,9 +123,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         if self._built_with != CANONICAL:
             super()._ensure_version_prefix(base_uri, **kwargs)
             return
-        # Called before each member list request. The version is asked by that request, within its time.
         self._cluster_version = _ANY_CLUSTER
-        self.http.member(base_uri).stale = True
 
     def _get_members(self, base_uri: str, **kwargs: Any) -> Any:
         try:
@@ -100,45 +137,78 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         return members
 
     def _get_machines_cache_from_config(self) -> Any:
-        self._configured = super()._get_machines_cache_from_config()
-        return self._configured
+        if not self._lookup or self._lookup.is_over():
+            self._lookup = Errand(super()._get_machines_cache_from_config)
+        try:
+            self._configured = self._lookup.result()
+        except TookTooLong:  # DNS is silent
+            logger.warning('The configured etcd hosts could not be looked up in time, using what they were before')
+        return list(self._configured)
 
     def _get_machines_list(self, machines_cache: Any) -> Any:
         # Patroni asks for the list right after a member failed, in random order: not that one first, it may hang
-        order = sorted(self._usable(machines_cache), key=lambda url: self.http.member(url).failed)
+        member = self.http.member
+        order = sorted((url for url in machines_cache if not member(url).never),
+                       key=lambda url: (bool(member(url).refused), member(url).wants_token, member(url).failed))
         urls = super()._get_machines_list(order)
-        if not self._use_proxies:
-            self._judge(urls, wait=not self._machines_cache)
-        return self._usable(urls)
+        if self._use_proxies:
+            return urls
+        self._listed = list(urls)
+        self._judge(urls, wait=not self._machines_cache)
+        return sorted(self._usable(urls), key=lambda url: not self._is_good(url))
 
     def _judge(self, urls: List[str], wait: bool) -> None:
         """Look at advertised URLs that nobody has configured and that never answered.
 
-        :param wait: for the outcome; not to be done in the HA loop, where it comes into effect later.
+        :param wait: until one of the URLs is known to be good, or nothing is left to wait for; not to be done in the
+                     HA loop, where what comes of it takes effect later.
         """
         local = is_loopback(self._listed_by or '')
-        arguments = dict(self._prepare_common_parameters(len(urls)), retries=0)
-        threads = []
+        timeout = self._prepare_common_parameters(len(urls))['timeout']
+        self._looks = {url: look for url, look in self._looks.items() if not look.is_over()}
         for url in urls:
-            if url in self._configured or self.http.member(url).asked:
+            member = self.http.member(url)
+            if url in self._configured or member.answered or url in self._looks:
                 continue
-            if is_loopback(url) and not local:
-                self.http.member(url).refuse('a loopback address, learned from {0}'.format(self._listed_by))
+            if is_unspecified(url):
+                member.refuse('an address that leads nowhere', never=True)
+            elif is_loopback(url) and not local:
+                member.refuse('a loopback address, learned from {0}'.format(self._listed_by), never=True)
             else:
-                threads.append(Thread(target=self.http.look_at, args=(url,), kwargs=arguments, daemon=True))
-                threads[-1].start()
-        for thread in threads:
-            if wait and thread.is_alive():
-                thread.join()
+                self._looks[url] = Errand(self.http.look_at, url, timeout)
+        looks = list(self._looks.values())
+        while wait and not any(self._is_good(url) for url in urls) and not all(map(Errand.is_over, looks)):
+            time.sleep(0.01)
+
+    def _look_again(self) -> None:
+        """Look at advertised URLs that are of no use so far, in the background and now and then."""
+        if time.monotonic() - self._looked > _LOOK_AGAIN:
+            self._looked = time.monotonic()
+            self._judge([url for url in self._listed if not self.http.member(url).never], wait=False)
+
+    def _is_good(self, url: str) -> bool:
+        member = self.http.member(url)
+        return member.answered and not member.failed and not member.refused
 
     def _usable(self, urls: Any) -> List[str]:
-        """Order the URLs to try: configured ones in the place of those refused, last those that take no token."""
+        """Return the URLs to try, of a list that etcd gave, with configured hosts standing in for those of no use.
+
+        A URL that is refused is tried when all else has failed.
+        """
         member = self.http.member
-        good = [url for url in urls if not member(url).refused]
-        if len(good) < len(urls):
-            good += [url for url in self._configured if url not in good]
-        good.sort(key=lambda url: member(url).wants_token)
-        return good or list(urls)
+        listed = list(dict.fromkeys([*(url for url in urls if url not in self._configured), *self._listed])) or urls
+        fit = [url for url in listed if not member(url).refused]
+        spare = [url for url in self._configured if url not in fit and not member(url).refused]
+        first = []
+        if len(fit) < len(listed):
+            fit += spare
+        elif self._listed and not any(map(self._is_good, fit)):  # perhaps none of them leads anywhere
+            first = [url for url in (self._listed_by, *spare) if url and url not in fit and self._is_good(url)][:1]
+        if all(member(url).failed for url in first + fit):
+            fit += [url for url in listed if member(url).refused and not member(url).never]
+        ret = first + [url for url in urls if url in fit] + [url for url in fit if url not in urls]
+        ret.sort(key=lambda url: member(url).wants_token)
+        return list(dict.fromkeys(ret)) or list(urls)
 
     @property
     def machines_cache(self) -> Any:
@@ -159,8 +229,11 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             self.http.set_prefix(prefix)
 
     def _load_machines_cache(self) -> Any:
+        if not deadline.current().left():
+            raise etcd.EtcdException('No time left to look for other etcd members')
         try:
-            return super()._load_machines_cache()
+            with deadline.within(self.read_timeout if self._machines_cache else float('inf')):  # not at the start
+                return super()._load_machines_cache()
         except etcd.EtcdException as e:
             remedy = self.http.remedy()
             if not remedy:
@@ -168,19 +241,58 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             logger.error('No etcd member can be used. %s', remedy)  # Patroni just says that it is waiting on etcd
             raise etcd.EtcdException('{0}. {1}'.format(e, remedy)) from e
 
+    def _calculate_timeouts(self, etcd_nodes: int, timeout: Optional[float] = None) -> Any:
+        # Hosts that stand in for others are no reason to be less patient with each.
+        return self._divide(min(etcd_nodes, max(len(self._listed), len(self._configured), 1)), timeout)
+
+    def _divide(self, etcd_nodes: int, timeout: Optional[float] = None) -> Any:
+        """Divide the time among the members as Patroni does, but no more than is left for this call."""
+        left = max(deadline.current().left(), 0.001)
+        if left >= float(timeout or self.read_timeout):
+            return super()._calculate_timeouts(etcd_nodes, timeout)
+        nodes, per_node, retries = super()._calculate_timeouts(etcd_nodes, left)
+        if timeout is None:  # all members are going to be asked, however little time each gets
+            per_node = min(per_node, left / max(etcd_nodes, 1))
+        return nodes, per_node, retries
+
+    def _prepare_get_members(self, etcd_nodes: int) -> Any:
+        kwargs = super()._prepare_get_members(etcd_nodes)
+        _, per_node, retries = self._divide(etcd_nodes)
+        kwargs.update(timeout=Timeout(connect=max(1.0, per_node / 2), total=per_node), retries=retries)
+        return kwargs
+
+    def _do_http_request(self, retry: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            with deadline.within(self.read_timeout):  # which Patroni divides among the members
+                return super()._do_http_request(retry, *args, **kwargs)
+        except etcd.EtcdConnectionFailed:
+            # What is left is what Patroni's retry has left. Looking for the member list after that helps nobody:
+            # the next call does it.
+            if retry:
+                deadline.current().shorten(retry.stoptime - time.time())
+            raise
+
     def api_execute(self, path: str, method: str, params: Optional[Dict[str, Any]] = None,
                     timeout: Optional[float] = None) -> Any:
         """Run a request on one member after the other, see Patroni's own method.
 
+        It is over after twice ``retry_timeout`` at the latest, half of that for the list of members; on a leader before
+        the leader key can expire (see :mod:`.leadership`).
+
         :raises:
             :exc:`etcd.EtcdConnectionFailed`: if none is left; the text names those whose gateway is off.
         """
-        member = self.http.member(self._base_uri)
-        if self._machines_cache and (member.refused or member.wants_token):
-            self.set_base_uri(self.machines_cache[0])  # the watch has to leave this one as well
+        if self._machines_cache and not self._use_proxies:
+            self._look_again()
+            order = self.machines_cache
+            if self._base_uri not in order or self.http.member(self._base_uri).wants_token:
+                self.set_base_uri(order[0])  # the watch has to leave the old one as well
+        with deadline.within(min(2 * self.read_timeout, self.leadership.patience())):
+            return self._execute(path, method, params, timeout)
+
+    def _execute(self, path: str, method: str, params: Optional[Dict[str, Any]], timeout: Optional[float]) -> Any:
         tried = 0
         while True:
-            self.http.last.unexecuted = False  # of the request before, which is none of this call
             try:
                 return super().api_execute(path, method, params, timeout)
             except etcd3.Etcd3Exception:  # an answer
@@ -190,18 +302,29 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
                 if not remedy:
                     raise
                 raise etcd.EtcdConnectionFailed('{0}. {1}'.format(e, remedy)) from e
-            except etcd.EtcdException:
+            except etcd.EtcdException as e:
                 # Patroni gives a call up that it makes without a retry, since it may have been executed, and turns to
                 # the next member for the one after. When nobody can have executed it, the next may have this one.
                 # Not when it failed at the member list: up to 3.3.4 and 4.0.6 that is the same exception.
                 tried += 1
-                if self._update_machines_cache or tried >= len(self.machines_cache) or not self.http.last.unexecuted:
+                if self._update_machines_cache or tried >= len(self.machines_cache) or not deadline.current().left() \
+                        or not (e.__context__ and unexecuted(e.__context__)):
                     raise
+
+    def _handle_server_response(self, response: Any) -> Any:
+        if isinstance(response, Answer) and response.lease:
+            lease, ttl = response.lease
+            self.leadership.renewed(lease, response.sent, ttl)
+        return super()._handle_server_response(response)
+
+    def _wait_cache(self, timeout: float) -> None:
+        super()._wait_cache(min(timeout, self.leadership.patience()))
 
     def put(self, key: str, value: str, lease: Optional[str] = None, *args: Any, **kwargs: Any) -> Any:
         """Write a key, see Patroni's own method; :attr:`holding` is no key to be simply written."""
         if key != self.holding:
             return super().put(key, value, lease, *args, **kwargs)
+        self.held = False
         self.held = bool(super().put(key, value, lease, '0', **kwargs))  # as if to create it, goes through txn
         return self.held
 
@@ -255,23 +378,27 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         :raises:
             :exc:`~patroni.dcs.etcd3.Etcd3Exception`: if the watch is refused or the member can't watch.
         """
-        member = self._base_uri
-        if member == self._watched:
-            self.http.member(member).stale = True  # the last watch there broke off, perhaps by a restart
-        self._watched = member
-
-        if not self.http.member(member).can(WATCH_SINCE):
-            logger.warning('etcd member %s can not watch (older than 3.1), reading from etcd on every HA loop', member)
+        url = self._base_uri
+        member = self.http.member(url)
+        if not member.can(WATCH_SINCE):
+            logger.warning('etcd member %s cannot watch (older than 3.1), reading from etcd on every HA loop', url)
             self._watch_impossible = True
-            while member == self._base_uri and not self.http.member(member).can(WATCH_SINCE):
+            while url == self._base_uri and not member.can(WATCH_SINCE):
                 time.sleep(1)
-            raise etcd3.Etcd3Exception('etcd member {0} could not watch'.format(member))
+            raise etcd3.Etcd3Exception('etcd member {0} could not watch'.format(url))
 
+        self._watched.began()
         response = super().watchrange(*args, **kwargs)
         if isinstance(response, Answer):
             self._handle_server_response(response)  # raises the error that it is
         self._watch_impossible = False
         return response
+
+    def range(self, *args: Any, **kwargs: Any) -> Any:
+        """Read keys, see Patroni's own method. The thread that watches does so before it starts the watch anew."""
+        if current_thread() is self._kv_cache:
+            self._watched.pause()
+        return super().range(*args, **kwargs)
 
     def get_cluster(self, path: str) -> Any:
         """Read the keys below *path*, from the watched copy where there is one.
@@ -285,6 +412,17 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         return [dict(node, key=etcd3.base64_decode(node['key']), value=etcd3.base64_decode(node.get('value', '')),
                      lease=node.get('lease'))
                 for node in self._etcd3.retry(self.prefix, path).get('kvs', [])]
+
+
+def is_unspecified(url: str) -> bool:
+    """Tell whether a URL names no machine at all (``0.0.0.0``, ``[::]``), as when etcd advertises what it listens on.
+
+    :param url: URL of an etcd member.
+    """
+    try:
+        return ip_address(urlsplit(url).hostname or '').is_unspecified
+    except ValueError:  # a name, or no URL at all
+        return False
 
 
 def is_loopback(url: str) -> bool:

@@ -7,17 +7,38 @@ import logging
 import socket
 import sys
 
-from typing import Any, Collection, Dict, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, Optional, Tuple
 
 from patroni.dcs import etcd3
 from patroni.exceptions import PatroniFatalException
+from patroni.utils import Retry
 
 from . import __version__
 from .client import CompatClient
+from .leadership import Leadership
 from .options import OPTIONS
 from .slots import MemberSlots, parse_member_slots
 
 logger = logging.getLogger(__name__)
+
+
+class LeaderRetry(Retry):  # type: ignore[misc]
+    """Patroni's retry, which on a leader ends before the leader key can expire.
+
+    :param stock: the retry of Patroni's class.
+    :param patience: gives the seconds that a call may wait.
+    """
+
+    def __init__(self, stock: Retry, patience: Callable[[], float]) -> None:
+        self.__dict__.update(vars(stock))
+        self._patience = patience
+
+    def copy(self) -> Retry:
+        """Return what a call retries with."""
+        ret = super().copy()
+        if ret.deadline is not None:
+            ret.deadline = min(ret.deadline, self._patience())
+        return ret
 
 
 class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
@@ -66,17 +87,61 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
 
         :returns: :class:`~patroni.dcs.Cluster`.
         """
-        cluster = super().get_cluster(*args, **kwargs)
+        try:
+            cluster = super().get_cluster(*args, **kwargs)
+        except Exception:
+            self._leadership.lost()  # a leader demotes, or goes on in pause or failsafe_mode: as Patroni decides
+            raise
+        if cluster.leader and cluster.leader.name != self._name:
+            self._leadership.lost()
         return self._member_slots.view(cluster) if self._member_slots else cluster
 
+    @property
+    def _retry(self) -> Retry:
+        """What each call retries with a copy of; Patroni sets it."""
+        return self._leader_retry
+
+    @_retry.setter
+    def _retry(self, stock: Retry) -> None:
+        self._leader_retry = LeaderRetry(stock, lambda: self._leadership.patience())
+
+    @property
+    def _leadership(self) -> Leadership:
+        return self._client.leadership  # type: ignore[no-any-return]
+
+    def _led(self, held: Any) -> Any:
+        """Note whether the leader key is held, which is what was just found out, and return it."""
+        if held:
+            self._leadership.took(self._lease)
+        else:
+            self._leadership.lost()
+        return held
+
+    def attempt_to_acquire_leader(self) -> Any:
+        """See Patroni's own method."""
+        return self._led(super().attempt_to_acquire_leader())
+
+    def take_leader(self) -> Any:
+        """See Patroni's own method."""
+        return self._led(super().take_leader())
+
+    def _delete_leader(self, *args: Any) -> Any:
+        self._leadership.lost()
+        return super()._delete_leader(*args)
+
     def _update_leader(self, *args: Any) -> Any:
-        if args:
-            return super()._update_leader(*args)
+        try:
+            return self._led(super()._update_leader(*args) if args else self._update_leader_compared())
+        except Exception:
+            self._leadership.lost()
+            raise
+
+    def _update_leader_compared(self) -> bool:
         # Before 3.0.4 Patroni simply writes the key with its new lease, over that of a competitor, too, and does not
         # look whether it could. From then on it compares first, which is what the client does while `holding`.
-        self._client.holding, self._client.held = self.leader_path, True
+        self._client.holding, self._client.held = self.leader_path, None
         try:
-            return super()._update_leader() and self._client.held
+            return bool(super()._update_leader()) and self._client.held is not False
         finally:
             self._client.holding = None
 

@@ -1,6 +1,6 @@
 """What can be wrong with one etcd member, and with a request."""
 from http.client import HTTPException
-from typing import Optional
+from typing import Optional, Tuple, Type
 
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
 
@@ -38,6 +38,55 @@ class TakesNoToken(MemberError):
     """Authentication is required, and the member's gateway has no way for a token."""
 
 
+class OutOfTime(MemberError):
+    """The call has no time left, so the request was not sent."""
+
+
+class LoginPending(MemberError):
+    """The request was refused for the token's sake, and another thread has been asking for a new one for too long."""
+
+
+class Refusal(MemberError):
+    """The member refuses requests like this one, with a text for people."""
+
+    #: what is to be done about it
+    remedy: Optional[str] = None
+
+
+class CommonNameRefused(Refusal):
+    """etcd's gateway takes no client certificate with a CommonName when authentication is on (Patroni #3071)."""
+
+    remedy = ("etcd's gateway refuses client certificates that have a CommonName while authentication is on. Use a "
+              'certificate without a CommonName (its names as subject alternative names) for "cert" and "key", with '
+              '"username" and "password" if etcd wants them')
+
+
+class HostRefused(Refusal):
+    """The host name in the URL is not on etcd's list of permitted ones (CVE-2018-5702, etcd #16667)."""
+
+    remedy = ('etcd does not permit the host name of this URL. Add it to --host-whitelist ("host-whitelist" in the '
+              'configuration file) of that member, or use one that is listed there')
+
+
+#: What begins or stands in such a text, and the error that it is.
+_REFUSALS: Tuple[Tuple[str, Type[Refusal]], ...] = (
+    ('CommonName of client', CommonNameRefused),
+    ('Host header was unrecognized', HostRefused),
+)
+
+
+def refusal(where: str, text: Optional[str]) -> Optional[Refusal]:
+    """Return the error that a plain text stands for, ``None`` if there is no text.
+
+    :param where: what was asked of whom.
+    :param text: the text.
+    """
+    if not text:
+        return None
+    kind = next((kind for sign, kind in _REFUSALS if sign in text), Refusal)
+    return kind('{0}: {1}'.format(where, text))
+
+
 class NestedTransaction(Exception):
     """A transaction inside a transaction was about to be sent, see :meth:`GatewayPool.urlopen`."""
 
@@ -70,4 +119,5 @@ def unexecuted(error: BaseException) -> bool:
     :param error: what came out of it.
     """
     error = getattr(error, 'reason', None) or error  # of a MaxRetryError
-    return isinstance(error, (NewConnectionError, GatewayOff, MemberTooOld, TakesNoToken))
+    return isinstance(error, (NewConnectionError, GatewayOff, MemberTooOld, TakesNoToken, LoginPending, OutOfTime,
+                              Refusal))

@@ -3,23 +3,28 @@
 Patroni's client keeps one urllib3 pool manager as ``self.http``, and all of its requests pass there: member list,
 authentication, key-value, lease and watch, after the member was picked. :class:`GatewayPool` stands in its place. It
 takes every path under one of the prefixes and replaces that with the one of the member which the request goes to.
+
+A request goes out under the prefix that worked last, a first one under the newest. Only an answer, a 404 that says
+"prefix not served", leads to another request of the same call. The version of a member is asked in the background, on
+signs of a change, so that no call waits for it.
 """
 import logging
+import random
 import time
 
-from threading import local, Lock
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from threading import Lock, Thread
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 
 import urllib3
 
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, HTTPError, NewConnectionError
 
-from .answers import check_stream, prefix_not_served, read_answer, read_version, UnreadableBody
-from .errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction, no_http, unexecuted, UnexpectedAnswer
-from .exchange import exchange
+from . import __version__, deadline, wire
+from .answers import Answer, check_stream, is_nested, plain_text, prefix_not_served, read_answer, read_version, \
+    UnreadableBody
+from .errors import GatewayOff, MemberStopping, NestedTransaction, no_http, OutOfTime, refusal, UnexpectedAnswer
 from .member import Member
-from .timeouts import bounded, less, seconds
-from .versions import dotted, gateway_of, OLDEST, parse_version, PREFIXES, TOKEN_SINCE
+from .versions import gateway_of, PREFIXES, TOKEN_SINCE
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +32,10 @@ logger = logging.getLogger(__name__)
 CANONICAL = PREFIXES[0]
 
 _WATCH = '/watch'
+
+#: How often all prefixes are tried, in random order, before a gateway counts as off, since the members behind a load
+#: balancer take turns; and how often where several members are known to answer.
+_ROUNDS, _ROUNDS_SEVERAL = 4, 10
 
 
 class Call(NamedTuple):
@@ -44,8 +53,13 @@ class Call(NamedTuple):
         """Headers of the request."""
         return self.kwargs.get('headers') or {}
 
+    @property
+    def timeout(self) -> Any:
+        """The time-out of urllib3, for each request of the call."""
+        return self.kwargs.get('timeout')
+
     def but(self, **kwargs: Any) -> 'Call':
-        """The same call with other arguments."""
+        """Return the same call with other arguments."""
         return self._replace(kwargs=dict(self.kwargs, **kwargs))
 
 
@@ -64,18 +78,17 @@ def split_url(url: str) -> Tuple[str, str]:
 class GatewayPool:
     """Stands in for the urllib3 pool manager of Patroni's etcd client; safe to use from several threads.
 
-    :param pool: the pool manager that sends the requests.
-    :param prefix: value of ``version_prefix``: the prefix to try first on every member, without asking for its version;
-                   ``None``: each member's version decides.
+    :param pool: the pool manager whose connections are used.
+    :param prefix: value of ``version_prefix``: the prefix to try first on every member; ``None``: what the member
+                   serves decides.
     """
 
     def __init__(self, pool: urllib3.PoolManager, prefix: Optional[str] = None) -> None:
         #: end a watch when etcd says that it canceled it, for releases of Patroni that don't
         self.ends_canceled_watches = False
         self._pool = pool
+        pool.pool_classes_by_scheme = wire.POOL_CLASSES
         self._explicit = prefix
-        #: ``unexecuted`` tells whether the last request of this thread failed before anybody could execute it
-        self.last = local()
         self._pools: Dict[str, Any] = {}
         self._members: Dict[str, Member] = {}
         self._lock = Lock()
@@ -93,10 +106,10 @@ class GatewayPool:
             if prefix != self._explicit:
                 self._explicit = prefix
                 for member in self._members.values():
-                    member.prefix, member.stale = prefix, True
+                    member.configure(prefix)
 
     def member(self, url: str) -> Member:
-        """What is known about a member.
+        """Return what is known about a member.
 
         :param url: base URL of the member.
         """
@@ -106,38 +119,41 @@ class GatewayPool:
                 member = self._members.setdefault(url, Member(url, self._explicit))
         return member
 
-    def look_at(self, url: str, **kwargs: Any) -> None:
-        """Find out whether an advertised URL can be used. A member that just does not answer is not judged.
+    def look_at(self, url: str, timeout: Any) -> None:
+        """Find out whether an advertised URL can be used.
 
         :param url: base URL of the member.
-        :param kwargs: further arguments of :meth:`urllib3.PoolManager.urlopen`.
+        :param timeout: time-out of urllib3.
         """
         member = self.member(url)
-        try:
-            if self._explicit:  # there is no question for the version then
-                self._get(member, '/health', Call('GET', '', kwargs))
-                member.asked = time.monotonic()
-            else:
-                self._ask(member, Call('GET', '', kwargs))
-        except (HTTPError, OSError) as e:
-            reason = no_http(e, url)
-            if reason:
-                member.refuse(reason)
-        else:
-            member.refuse(None)
+        for last in (False, True):  # who hangs up once may just be starting
+            try:
+                self.learn(member, timeout)
+                member.answers(None)
+                return
+            except (HTTPError, OSError) as e:
+                member.fails(e)
+                reason = no_http(e, url)
+                if not reason:
+                    return
+                if last:
+                    member.refuse(reason)
 
     def remedy(self) -> Optional[str]:
-        """Say which members have their gateway off and what to do about it; ``None`` if none has."""
-        off = [str(member) for member in list(self._members.values()) if member.gateway_off]
-        return '{0}: the gRPC gateway is off. Set "enable-grpc-gateway: true" in the configuration file of etcd or '\
-            'start it with --enable-grpc-gateway (with a configuration file it is off by default before etcd 3.5)'\
-            .format(', '.join(sorted(off))) if off else None
+        """Return what is to be done about members that refuse all requests; ``None`` if none does."""
+        members = sorted(self._members.values(), key=str)
+        off = [str(member) for member in members if member.gateway_off]
+        texts = ['{0}: the gRPC gateway is off. Set "enable-grpc-gateway: true" in the configuration file of etcd or '
+                 'start it with --enable-grpc-gateway (with a configuration file it is off by default before etcd 3.5)'
+                 .format(', '.join(off))] if off else []
+        texts += dict.fromkeys(member.remedy for member in members if member.remedy)
+        return '. '.join(texts) or None
 
     def urlopen(self, method: str, url: str, **kwargs: Any) -> Any:
         """Send a request under the prefix of the member that it goes to.
 
-        A request that finds its prefix unserved goes to the same member again under the one that is; nothing else is
-        ever repeated here.
+        A request that finds its prefix unserved goes to the same member again under another one; nothing else is ever
+        repeated here.
 
         :param method: HTTP method.
         :param url: URL of the request; a path below one of the prefixes is a gateway call, all else passed through.
@@ -158,106 +174,132 @@ class GatewayPool:
         if not asked:
             return self._pool.urlopen(method, url, **kwargs)
 
-        body = str(kwargs.get('body') or '')
-        if 'request_txn' in body or 'requestTxn' in body:  # keys and values are base64, they can't contain it
+        call = Call(method, path[len(asked):], kwargs)
+        if is_nested(call.rpc, kwargs.get('body')):
             raise NestedTransaction('a nested transaction would kill etcd members before 3.3, not sent')
 
         member = self.member(base)
-        self.last.unexecuted = False
         try:
-            return self._request(member, Call(method, path[len(asked):], kwargs))
+            if not deadline.current().left():
+                raise OutOfTime('No time left for {0} at {1}'.format(call.rpc, member))
+            member.check_age()
+            return self._request(member, call)
+        except OutOfTime:  # tells nothing about the member
+            raise
         except (HTTPError, OSError) as e:
-            member.stale = member.failed = True  # who knows what it is when it comes back
-            member.gateway_off = isinstance(e, GatewayOff)
-            self.last.unexecuted = unexecuted(e)
+            member.fails(e)
             raise
 
     def _request(self, member: Member, call: Call) -> Any:
-        version, ask, started = member.version_text, member.stale and not self._explicit, time.monotonic()
-        if ask:
-            call = self._learn(member, call, started)
-
-        prefix = self._choose(member)
-        answer = self._send(member, prefix, call)
-        if answer is None:
-            if not ask:
-                call = self._learn(member, call, started)
-            if member.gateway_off and member.version_text == version:  # nothing has changed since all were tried
-                raise GatewayOff(str(member))
-            prefix, answer = self._try_others(member, prefix, call)
-
-        member.failed = False
-        if prefix != member.prefix or member.version_text != member.decided_for or member.gateway_off:
-            self._remember(member, prefix)
-        return answer
-
-    def _choose(self, member: Member) -> str:
-        """The prefix to try first: what works, unless the member has changed since."""
-        if member.prefix and (self._explicit or member.version_text == member.decided_for):
-            return member.prefix
-        gateway = gateway_of(member.version) if member.version else None
-        return self._explicit or (gateway.prefix if gateway else PREFIXES[0])
-
-    def _try_others(self, member: Member, refused: str, call: Call) -> Tuple[str, Any]:
-        """Find the prefix that is served after *refused* turned out not to be.
-
-        The member's version names it in one step. The other prefixes are for a member which doesn't tell its version,
-        or doesn't serve what its version does.
-        """
-        for prefix in self._candidates(member, refused):
-            answer = self._send(member, prefix, call)
-            if answer is not None:
-                return prefix, answer
-        member.gateway_off = True
+        for prefix in self._prefixes(member, call):
+            answer, fresh = self._send(member, prefix, call)
+            if answer is None:
+                continue
+            changed = prefix != member.prefix
+            member.answers(answer.member_id if isinstance(answer, Answer) else None, prefix)
+            if fresh or changed:
+                self._find_out(member, call.timeout, changed)
+            return answer
+        if not member.version_text:
+            self._try_to_learn(member, call.timeout)  # for the text of the error
+        member.is_off()
         raise GatewayOff(str(member))
 
-    def _candidates(self, member: Member, refused: str) -> List[str]:
+    def _prefixes(self, member: Member, call: Call) -> Iterator[str]:
+        """Yield the prefixes to try, what worked or is likely first."""
         gateway = gateway_of(member.version) if member.version else None
         served = list(gateway.served) if gateway else []
-        wanted = [prefix for prefix in served if prefix == self._explicit]
-        return [prefix for prefix in dict.fromkeys([*wanted, *served, *PREFIXES]) if prefix != refused]
+        likely = [member.prefix, *(prefix for prefix in served if prefix == self._explicit), *served, *PREFIXES]
+        yield from dict.fromkeys(prefix for prefix in likely if prefix)
+        with deadline.within(wire.limits(call.timeout)[1]) as limit:
+            for _ in range(_ROUNDS_SEVERAL if member.several else 0 if member.gateway_off else _ROUNDS):
+                for prefix in random.sample(PREFIXES, len(PREFIXES)):
+                    if limit.left():
+                        yield prefix
 
-    def _send(self, member: Member, prefix: str, call: Call) -> Any:
-        """Send the request under *prefix*; ``None`` says that the prefix isn't served."""
+    def _send(self, member: Member, prefix: str, call: Call) -> Tuple[Any, bool]:
+        """Send the request under *prefix*.
+
+        :returns: the answer, ``None`` if the prefix isn't served, and whether the connection is a new one.
+        """
         without_token = 'authorization' in call.headers and not member.can(TOKEN_SINCE)
         if without_token:
             call = call.but(headers={k: v for k, v in call.headers.items() if k != 'authorization'})
 
-        response: Any = None
-        if call.rpc != _WATCH:
-            response = exchange(self._pool_of(member), call.method, prefix + call.rpc, **call.kwargs)
-        if response is None:
-            response = self._pool.urlopen(call.method, member.url + prefix + call.rpc,
-                                          **call.but(redirect=False).kwargs)
-        if call.rpc == _WATCH and response.status < 300:
-            return self._checked(member, response)
-        status, body = response.status, response.data
+        sent, fresh = 0.0, True
+        if call.rpc == _WATCH:
+            response = self._open_stream(member, prefix, call)
+            if response.status < 300:
+                return self._checked(member, response), fresh
+            status, body = response.status, response.data
+        else:
+            status, body, sent, fresh = self._wire(member, call, prefix + call.rpc)
         if prefix_not_served(status, body):
-            return None
+            return None, fresh
         try:
-            answer = read_answer(call.rpc, status, body)
+            answer = read_answer(call.rpc, status, body)._replace(sent=sent)
         except UnreadableBody as e:
-            start = '' if call.rpc.startswith('/auth/') else repr(body[:80])  # there may be a token in it
-            raise UnexpectedAnswer('{0} answered {1} with status {2} and a body that is not from etcd ({4}): {3}'
-                                   .format(member, prefix + call.rpc, status, start, e)) from None
+            secret = call.rpc.startswith('/auth/')  # there may be a token in it
+            where = '{0} answered {1} with status {2}'.format(member, prefix + call.rpc, status)
+            raise refusal(where, None if secret else plain_text(status, body)) or UnexpectedAnswer(
+                '{0} and a body that is not from etcd ({1}): {2}'.format(where, e, '' if secret else repr(body[:80]))
+            ) from None
         if answer.cut_off:
             # Patroni would take that for a verdict on the request, and a leader for the loss of its lock, or (before
             # 4.1.1) try the same member again until its time is over.
             raise MemberStopping('{0} gave up {1}: {2}'.format(member, prefix + call.rpc, answer.error))
         if without_token and answer.status in (400, 401, 403):
-            member.stale = True  # perhaps it is newer by now and does take one
-        return answer
+            self._find_out(member, call.timeout, True)  # perhaps it is newer by now and does take one
+        return answer, fresh
 
-    def _pool_of(self, member: Member) -> Any:
-        pool = self._pools.get(member.url)
+    def _wire(self, member: Member, call: Call, path: str) -> wire.Response:
+        """Send the request; where no connection can be made it is tried as often as the call has it."""
+        retries = call.kwargs.get('retries')
+        left = retries if isinstance(retries, int) else 0
+        while True:
+            try:
+                return self._wire_once(member, call, path)
+            except (NewConnectionError, ConnectTimeoutError):
+                left -= 1
+                if left < 0 or not deadline.current().left():
+                    raise
+
+    def _wire_once(self, member: Member, call: Call, path: str) -> wire.Response:
+        body, headers, started = call.kwargs.get('body'), call.headers, time.monotonic()
+        try:
+            response = wire.request(self._pool_of(member.url), call.method, path, body, headers, call.timeout, False)
+        except ClosedPoolError:  # another thread has just closed all connections
+            response = None
+        if response is None:
+            answer = self._pool.urlopen(call.method, member.url + path, body=body, headers=headers, redirect=False,
+                                        timeout=call.timeout, timed=True)
+            response = answer if isinstance(answer, wire.Response) else \
+                wire.Response(answer.status, answer.data, started, True)  # somebody has replaced PoolManager.urlopen
+        return response
+
+    def _pool_of(self, url: str) -> Any:
+        pool = self._pools.get(url)
         if not pool:
-            pool = self._pools[member.url] = self._pool.connection_from_url(member.url)
+            with self._lock:
+                pool = self._pools[url] = self._pool.connection_from_url(url)
         return pool
 
     def clear(self) -> None:
         """Close all idle connections."""
-        self._pools.clear()
+        with self._lock:
+            self._pools.clear()
         self._pool.clear()
+
+    def _open_stream(self, member: Member, prefix: str, call: Call) -> Any:
+        """Start a watch; its headers have to come in the time that a connection may take, what follows may take any."""
+        connect, _ = wire.limits(call.timeout)
+        with deadline.within(connect):  # for the lookup of the name
+            response = self._pool.urlopen(call.method, member.url + prefix + call.rpc, **call.but(
+                redirect=False, timeout=urllib3.Timeout(connect=connect, read=connect)).kwargs)
+        sock = getattr(getattr(response, 'connection', None), 'sock', None)
+        if sock is not None:
+            sock.settimeout(getattr(call.timeout, 'read_timeout', None))
+        return response
 
     def _checked(self, member: Member, response: Any) -> Any:
         """Have the stream end where it stops being one that Patroni can read."""
@@ -272,55 +314,39 @@ class GatewayPool:
         response.read_chunked = checked
         return response
 
-    def _learn(self, member: Member, call: Call, since: float) -> Call:
-        """Ask a member for its version, within the time that the call has.
+    def learn(self, member: Member, timeout: Any) -> None:
+        """Ask a member for its version.
 
-        :param since: what another thread learned after this time (seconds of the monotonic clock) will do.
+        :param member: the member.
+        :param timeout: time-out of urllib3, for all of it.
 
-        :returns: *call* with the time that is left for it.
+        :raises:
+            :exc:`urllib3.exceptions.HTTPError`, :exc:`OSError`: if there is no answer, or a strange one.
         """
-        started, timeout = time.monotonic(), bounded(call.kwargs.get('timeout'))
-        free = member.asking.acquire(timeout=seconds(timeout))
-        try:
-            if member.asked <= since:
-                self._ask(member, call.but(timeout=less(timeout, time.monotonic() - started)))
-        finally:
-            if free:
-                member.asking.release()
-        return call.but(timeout=less(call.kwargs.get('timeout'), time.monotonic() - started))
-
-    def _get(self, member: Member, path: str, call: Call) -> Tuple[int, bytes]:
-        headers = {k: v for k, v in call.headers.items() if k.lower() == 'user-agent'}
-        # A GET, unlike a POST, urllib3 would repeat after as many seconds as a proxy says with 503 and Retry-After.
-        retries = urllib3.Retry(call.kwargs.get('retries') or 0, respect_retry_after_header=False)
-        response = self._pool.urlopen('GET', member.url + path,
-                                      **call.but(body=None, headers=headers, retries=retries, redirect=False).kwargs)
-        if response.status == 400 and b'HTTPS server' in response.data:  # said by Go's server, in plain HTTP
+        headers = urllib3.make_headers(user_agent='patroni-etcd3-compat/' + __version__)
+        # Over a connection beside those of the calls, which another maxsize makes it.
+        pool = self._pool.connection_from_url(member.url, pool_kwargs={'maxsize': 2})
+        status, body, _, _ = wire.request(pool, 'GET', '/version', None, headers, timeout) or (0, b'', 0, False)
+        if status == 400 and b'HTTPS server' in body:  # said by Go's server, in plain HTTP
             raise UnexpectedAnswer('{0} speaks TLS'.format(member.url))
-        return response.status, response.data
+        member.learned(read_version(status, body)[0])
 
-    def _ask(self, member: Member, call: Call) -> None:
-        text = read_version(*self._get(member, '/version', call))[0]
-        version = parse_version(text)
-        if version and not gateway_of(version):
-            raise MemberTooOld('etcd member {0} has version {1}, lower than {2}'.format(
-                member.url, text, dotted(OLDEST)))
-        with self._lock:
-            member.version_text = text or member.version_text
-            member.stale, member.asked = False, time.monotonic()
-            member.wants_token = member.wants_token and not member.can(TOKEN_SINCE)
+    def _try_to_learn(self, member: Member, timeout: Any) -> None:
+        try:
+            self.learn(member, timeout)
+        except (HTTPError, OSError) as e:
+            logger.debug('No version from %s: %r', member, e)
 
-    def _remember(self, member: Member, prefix: str) -> None:
-        """Note the prefix that works on a member, and log it once per change."""
-        with self._lock:
-            old, member.prefix, member.decided_for = member.prefix, prefix, member.version_text
-            was_off, member.gateway_off = member.gateway_off, False
-        if was_off:
-            logger.info('%s serves its gRPC gateway again', member)
-        if old is None:
-            logger.info('%s: using gateway prefix %s', member, prefix)
-        elif old != prefix and self._explicit not in (None, prefix):
-            logger.warning('%s does not serve version_prefix %s of the configuration, using %s',
-                           member, self._explicit, prefix)
-        elif old != prefix:
-            logger.info('%s: gateway prefix changed from %s to %s', member, old, prefix)
+    def _find_out(self, member: Member, timeout: Any, changed: bool) -> None:
+        """Ask a member for its version in the background. The call that has seen a sign of a change does not wait."""
+        if member.claim_question(changed):
+            try:
+                Thread(target=self._ask, args=(member, timeout), name='etcd-version', daemon=True).start()
+            except RuntimeError as e:  # no more threads
+                logger.debug('No version from %s: %r', member, e)
+                member.question_over()
+
+    def _ask(self, member: Member, timeout: Any) -> None:
+        self._try_to_learn(member, timeout)
+        while member.question_over():
+            self._try_to_learn(member, timeout)

@@ -37,6 +37,9 @@ def ok(document: Any) -> Answer:
     return Answer(http(200, [], json.dumps(document).encode()))
 
 
+#: How many requests may be answered that their prefix is not served, before the gateway counts as off.
+UNSERVED = 15
+
 #: What is called: name, how it is called, and the end of the path of the request that must not go out twice.
 CALLS: Dict[str, Tuple[Callable[[CompatClient], Any], str]] = {
     'put': (lambda client: client.put('x', 'y', '7'), '/kv/put'),
@@ -105,7 +108,7 @@ def test_only_errors_that_patroni_knows_and_nothing_sent_twice(
     client = connect(server, resolver, **login)
     client._token = None
     if look_again:
-        client.http.member(server.url).stale = True
+        client.http.member(server.url)._settled = 0
     server.answer, server.also_version = answer, also_version
     try:
         call(client)
@@ -114,7 +117,10 @@ def test_only_errors_that_patroni_knows_and_nothing_sent_twice(
     finally:
         client.http.clear()
     sent = [path for path, _ in server.requests if path.endswith(rpc)]
-    assert len(set(sent)) <= (3 if answer.sends_elsewhere else 1), server.requests
+    if answer.sends_elsewhere:  # it says that nothing was executed; asked again, as several members may take turns
+        assert len(sent) <= UNSERVED, server.requests
+        return
+    assert len(set(sent)) <= 1, server.requests
     # An answer which says that the token is refused is followed by a login, even one to a login.
     assert len(sent) - len(set(sent)) <= (name == 'authenticate' and b'etcdserver: ' in answer.body), server.requests
 
@@ -153,7 +159,7 @@ def test_pool_alone(server: Server, resolver: patroni_etcd.DnsCachingResolver, a
     finally:
         pool.clear()
     sent = [path for path, _ in server.requests if path.endswith('/kv/put')]
-    assert len(sent) == len(set(sent)) <= (3 if answer.sends_elsewhere else 1), server.requests
+    assert len(sent) <= (UNSERVED if answer.sends_elsewhere else 1), server.requests
 
 
 class Unstarted(KVCache):  # type: ignore[misc]
@@ -213,7 +219,7 @@ def test_a_version_that_is_not_to_be_had_now_costs_no_wait(server: Server,
                                                            resolver: patroni_etcd.DnsCachingResolver) -> None:
     """A proxy says "come back in an hour" to the question for the version: the HA loop does not wait for that."""
     client = connect(server, resolver)
-    client.http.member(server.url).stale = True
+    client.http.member(server.url)._settled = 0
     server.answer, server.also_version = Answer(http(503, [('Retry-After', '3600')], b'')), True
 
     def put() -> None:

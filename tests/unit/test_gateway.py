@@ -4,6 +4,9 @@ The same on real members is in tests/etcd; here are the cases that take a count 
 """
 import json
 import logging
+import random
+import threading
+import time
 
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -13,7 +16,10 @@ import urllib3
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from patroni_etcd3_compat.errors import GatewayOff, MemberStopping, MemberTooOld, NestedTransaction, UnexpectedAnswer
+from patroni_etcd3_compat import deadline
+from patroni_etcd3_compat.errors import (
+    CommonNameRefused, GatewayOff, HostRefused, MemberStopping, MemberTooOld, NestedTransaction, OutOfTime, Refusal,
+    unexecuted, UnexpectedAnswer)
 from patroni_etcd3_compat.gateway import GatewayPool
 from patroni_etcd3_compat.versions import PREFIXES
 
@@ -30,10 +36,13 @@ class FakeMember:
         self.url = server.url_for('')[:-1]
         self.requests: List[Tuple[str, Dict[str, str]]] = []
         self.answer = GOOD
+        self.version_takes = 0.0
+        self._turns: List[str] = []
+        self._at_random = False
         self.become(version)
         server.expect_request('/version').respond_with_handler(self._version)
         for prefix in PREFIXES:
-            for rpc in ('/kv/put', '/kv/txn', '/lease/keepalive', '/watch'):
+            for rpc in ('/kv/put', '/kv/txn', '/lease/keepalive', '/watch', '/auth/authenticate'):
                 server.expect_request(prefix + rpc).respond_with_handler(self._rpc)
 
     def become(self, version: str, served: Optional[List[str]] = None, **document: Any) -> None:
@@ -41,11 +50,25 @@ class FakeMember:
         self.version = document or {'etcdserver': version, 'etcdcluster': 'not_decided'}
         self.served = SERVED['.'.join(version.split('.')[:2])] if served is None else served
 
+    def behind(self, *versions: str, at_random: bool) -> None:
+        """Be several members that take turns."""
+        self._turns, self._at_random = list(versions), at_random
+
+    def _next(self) -> None:
+        if self._turns:
+            version = random.choice(self._turns) if self._at_random else self._turns[0]
+            self._turns = self._turns[1:] + self._turns[:1]
+            self.become(version)
+            self.answer = (200, {'header': {'revision': '1', 'member_id': version}})
+
     def _version(self, request: Request) -> Response:
+        self._next()
+        time.sleep(self.version_takes)
         self.requests.append(('/version', dict(request.headers)))
         return Response(json.dumps(self.version))
 
     def _rpc(self, request: Request) -> Response:
+        self._next()
         self.requests.append((request.path, dict(request.headers)))
         if '/' + request.path.split('/')[1] not in self.served:
             return Response('404 page not found\n', 404, content_type='text/plain; charset=utf-8')
@@ -56,6 +79,13 @@ class FakeMember:
         """Paths asked for since the last call."""
         ret, self.requests[:] = [path for path, _ in self.requests], []
         return ret
+
+
+def settle() -> None:
+    """Wait until no member is being asked for its version; tests of what a change leads to come back to it soon."""
+    for thread in threading.enumerate():
+        if thread.name == 'etcd-version':
+            thread.join()
 
 
 @pytest.fixture
@@ -69,12 +99,20 @@ def pool() -> Iterator[GatewayPool]:
     """A pool as Patroni's client has it."""
     manager = urllib3.PoolManager()
     yield GatewayPool(manager)
+    settle()
     manager.clear()
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> List[Tuple[str, str]]:
     """What this package logged: level and text."""
     return [(r.levelname, r.getMessage()) for r in caplog.records if r.name.startswith('patroni_etcd3_compat')]
+
+
+def forget(pool: GatewayPool, member: FakeMember) -> None:
+    """Close all connections, as Patroni does after a failure; the next one is a sign of a change."""
+    settle()
+    pool.clear()
+    pool.member(member.url)._settled = 0
 
 
 def put(pool: GatewayPool, member: FakeMember, rpc: str = '/kv/put', token: Optional[str] = None, **kwargs: Any) -> Any:
@@ -93,11 +131,13 @@ def put(pool: GatewayPool, member: FakeMember, rpc: str = '/kv/put', token: Opti
 @pytest.mark.parametrize('cluster', [{}, {'etcdcluster': 'not_decided'}, {'etcdcluster': '3.0.0'}])
 def test_prefix_follows_the_member_alone(pool: GatewayPool, member: FakeMember, version: str, prefix: str,
                                          cluster: Dict[str, str]) -> None:
-    """The version is asked once, the cluster version plays no part, and then each call is one request."""
+    """Newer prefixes are not served, the version is asked once, beside the call, and then each call is one request."""
     member.become(version)
     member.version = dict(cluster, etcdserver=version)
     assert put(pool, member).status == 200
-    assert member.paths() == ['/version', prefix + '/kv/put']
+    settle()
+    tried = PREFIXES[:PREFIXES.index(prefix) + 1]
+    assert member.paths() == [other + '/kv/put' for other in tried] + ['/version']
     put(pool, member)
     put(pool, member, '/lease/keepalive')
     assert member.paths() == [prefix + '/kv/put', prefix + '/lease/keepalive']
@@ -115,12 +155,16 @@ def test_change_costs_one_extra_request_and_one_log_line(
     old, new = prefixes
     member.become(before)
     put(pool, member)
+    settle()
     member.become(after)
     member.paths()
     caplog.clear()
 
     assert put(pool, member).status == 200
-    assert member.paths() == [old + '/kv/put', '/version', new + '/kv/put']
+    settle()
+    paths = member.paths()
+    assert paths[0] == old + '/kv/put' and paths[-2:] == [new + '/kv/put', '/version'] and len(paths) <= 4
+    assert len(set(paths)) == len(paths)
     put(pool, member)
     assert member.paths() == [new + '/kv/put']
     assert logged(caplog) == [('INFO', 'etcd member {0} (version {1}): gateway prefix changed from {2} to {3}'
@@ -131,12 +175,16 @@ def test_an_old_prefix_that_still_works_is_left_at_the_next_look(pool: GatewayPo
     """/v3beta works on 3.4 too, but is never the choice there."""
     member.become('3.3.25')
     put(pool, member)
+    settle()
     member.become('3.4.23')
     put(pool, member)
-    pool.member(member.url).stale = True  # as before each member list
+    forget(pool, member)
     member.paths()
     put(pool, member)
-    assert member.paths() == ['/version', '/v3/kv/put']
+    settle()
+    assert member.paths() == ['/v3beta/kv/put', '/version']
+    put(pool, member)
+    assert member.paths() == ['/v3/kv/put']
 
 
 @pytest.mark.parametrize('version, answer, text', [
@@ -149,6 +197,7 @@ def test_a_404_that_is_an_answer_is_handed_on(pool: GatewayPool, member: FakeMem
     """It is never sent again."""
     member.become(version)
     put(pool, member)
+    settle()
     member.paths()
     member.answer = answer
     ret = put(pool, member)
@@ -162,10 +211,11 @@ def test_member_that_does_not_serve_what_its_version_does(pool: GatewayPool, mem
     """What works is found by trial, and kept."""
     member.become('3.4.23', served=served)
     put(pool, member)
-    member.paths()
-    pool.member(member.url).stale = True
+    settle()
     put(pool, member)
-    assert member.paths() == ['/version', served[0] + '/kv/put']
+    member.paths()
+    put(pool, member)
+    assert member.paths() == [served[0] + '/kv/put']
 
 
 @pytest.mark.parametrize('document', [{'etcdserver': None}, {'etcdserver': 'unknown'}, {'health': 'true'}])
@@ -173,7 +223,8 @@ def test_member_that_does_not_tell_its_version(pool: GatewayPool, member: FakeMe
     """Its prefix is found by trial."""
     member.become('3.2.26', **document)
     put(pool, member)
-    assert member.paths()[-1] == '/v3alpha/kv/put'
+    settle()
+    assert member.paths()[-2:] == ['/v3alpha/kv/put', '/version']
     put(pool, member)
     assert member.paths() == ['/v3alpha/kv/put']
 
@@ -182,7 +233,7 @@ def test_gateway_off_and_on_again(pool: GatewayPool, member: FakeMember, caplog:
     """The member counts as unreachable, the remedy names it, and it is good again once the gateway is on."""
     caplog.set_level(logging.INFO)
     member.become('3.4.23', served=[])
-    for requests in (4, 2):  # all three prefixes once, then one look each time
+    for requests in (3 + 4 * 3 + 1, 3):  # at first again and again, as several members may take turns, and one look
         with pytest.raises(GatewayOff) as e:
             put(pool, member)
         assert len(member.paths()) == requests
@@ -198,21 +249,24 @@ def test_gateway_off_and_on_again(pool: GatewayPool, member: FakeMember, caplog:
 
 @pytest.mark.parametrize('version', ['3.0.3', '2.3.8'])
 def test_too_old_member_is_refused_by_name(pool: GatewayPool, member: FakeMember, version: str) -> None:
-    """Nothing but the question for the version is sent to it."""
+    """Nothing more is sent to it once its version is known."""
     member.become('off', etcdserver=version)
+    with pytest.raises(GatewayOff):
+        put(pool, member)
+    member.paths()
     with pytest.raises(MemberTooOld) as e:
         put(pool, member)
     assert str(e.value) == 'etcd member {0} has version {1}, lower than 3.0.4'.format(member.url, version)
-    assert member.paths() == ['/version']
+    assert member.paths() == []
 
 
-def test_explicit_prefix_is_used_without_a_question(pool: GatewayPool, member: FakeMember) -> None:
-    """``version_prefix`` goes before the version."""
+def test_explicit_prefix_goes_before_the_version(pool: GatewayPool, member: FakeMember) -> None:
+    """On every member that serves it."""
     pool.set_prefix('/v3beta')
-    put(pool, member)
-    pool.member(member.url).stale = True
-    put(pool, member)
-    assert member.paths() == ['/v3beta/kv/put', '/v3beta/kv/put']
+    for _ in range(2):
+        put(pool, member)
+        forget(pool, member)
+    assert member.paths() == ['/v3beta/kv/put', '/version'] * 2
 
 
 def test_explicit_prefix_that_is_not_served(pool: GatewayPool, member: FakeMember,
@@ -221,26 +275,29 @@ def test_explicit_prefix_that_is_not_served(pool: GatewayPool, member: FakeMembe
     caplog.set_level(logging.INFO)
     pool.set_prefix('/v3alpha')
     put(pool, member)
+    settle()
     put(pool, member)
-    assert member.paths() == ['/v3alpha/kv/put', '/version', '/v3/kv/put', '/v3/kv/put']
+    assert member.paths() == ['/v3alpha/kv/put', '/v3/kv/put', '/version', '/v3/kv/put']
     assert logged(caplog) == [
         ('WARNING', 'etcd member {0} (version 3.4.23) does not serve version_prefix /v3alpha of the configuration, '
                     'using /v3'.format(member.url))]
     member.become('3.3.25')
     put(pool, member)
-    assert member.paths()[-1] == '/v3alpha/kv/put'
+    assert member.paths()[-1] != '/v3/kv/put'
 
 
 def test_changed_override_applies_to_known_members(pool: GatewayPool, member: FakeMember) -> None:
     """A reload of the configuration takes effect at the next request."""
     put(pool, member)
+    settle()
     member.paths()
     pool.set_prefix('/v3beta')
     put(pool, member)
     assert member.paths() == ['/v3beta/kv/put']
     pool.set_prefix(None)
     put(pool, member)
-    assert member.paths() == ['/version', '/v3/kv/put']
+    settle()
+    assert member.paths() == ['/v3/kv/put', '/version']
 
 
 @pytest.mark.parametrize('version, passed', [('3.2.26', False), ('3.3.25', True), ('3.5.30', True)])
@@ -248,18 +305,21 @@ def test_token_goes_to_members_that_take_one(pool: GatewayPool, member: FakeMemb
     """And never to ``/version``."""
     member.become(version)
     put(pool, member, token='secret')
-    headers = {path: headers for path, headers in member.requests}
-    assert 'Authorization' not in headers['/version']
-    assert ('Authorization' in headers[member.paths()[-1]]) is passed
+    settle()
+    put(pool, member, token='secret')
+    assert all('Authorization' not in headers for path, headers in member.requests if path == '/version')
+    assert ('Authorization' in member.requests[-1][1]) is passed
 
 
 def test_member_that_now_takes_a_token_is_noticed(pool: GatewayPool, member: FakeMember) -> None:
     """3.3 goes on serving the prefix of 3.2, so the refusal for want of a token is what tells."""
     member.become('3.2.26')
     put(pool, member, token='secret')
+    settle()
     member.become('3.3.25')
     member.answer = (400, {'error': 'etcdserver: user name is empty', 'code': 3})
     put(pool, member, token='secret')
+    settle()
     put(pool, member, token='secret')
     assert 'Authorization' in member.requests[-1][1]
 
@@ -276,18 +336,25 @@ def test_nested_transaction_is_not_sent(pool: GatewayPool, member: FakeMember, n
     assert member.paths() == []
 
 
+def test_key_that_reads_like_a_nested_transaction_is_sent(pool: GatewayPool, member: FakeMember) -> None:
+    """Base64 may contain the word."""
+    body = json.dumps({'compare': [], 'success': [{'request_put': {'key': 'requestTxn', 'value': 'request_txn'}}]})
+    assert pool.urlopen('POST', member.url + '/v3/kv/txn', body=body).status == 200
+
+
 @pytest.mark.parametrize('asked', PREFIXES)
 def test_any_prefix_is_replaced(pool: GatewayPool, member: FakeMember, asked: str) -> None:
     """Whoever builds the path, the member gets the one that it serves."""
     member.become('3.3.25')
     assert pool.urlopen('POST', member.url + asked + '/kv/put', body='{}').status == 200
-    assert member.paths() == ['/version', '/v3beta/kv/put']
+    assert [path for path in member.paths() if path != '/version'] == ['/v3/kv/put', '/v3beta/kv/put']
 
 
 @pytest.mark.parametrize('body', [b'<html>Bad Gateway</html>', b'404', b'{"header":', b''])
 def test_unreadable_answer_names_the_member(pool: GatewayPool, member: FakeMember, body: bytes) -> None:
     """With the first bytes of what came, and without sending the request again."""
     put(pool, member)
+    settle()
     member.paths()
     member.answer = (200, body)
     with pytest.raises(UnexpectedAnswer) as e:
@@ -304,17 +371,106 @@ def test_member_that_shuts_down_counts_as_unreachable(pool: GatewayPool, member:
 
 
 def test_member_is_looked_at_again_after_it_failed(pool: GatewayPool, member: FakeMember) -> None:
-    """What comes back after a failure may be another version."""
+    """What comes back after a failure may be another version; the call that finds it does not wait for the question."""
     member.become('3.3.25')
     put(pool, member)
+    settle()
     member.answer = (200, b'')
     with pytest.raises(UnexpectedAnswer):
         put(pool, member)
     member.answer = GOOD
     member.become('3.4.23')
+    pool.clear()
     member.paths()
     put(pool, member)
-    assert member.paths() == ['/version', '/v3/kv/put']
+    settle()
+    assert member.paths() == ['/v3beta/kv/put', '/version']
+    put(pool, member)
+    assert member.paths() == ['/v3/kv/put']
+
+
+@pytest.mark.parametrize('text, kind, remedy', [
+    ('CommonName of client sending a request against gateway will be ignored and not used as expected',
+     CommonNameRefused, 'certificate without a CommonName'),
+    ('\netcd received your request, but the Host header was unrecognized.\n\nTo fix this, choose one of the following '
+     'options:\n- Enable TLS, then any HTTPS request will be allowed.\n- Add the hostname you want to use to the '
+     'whitelist in settings.\n  - e.g. etcd --host-whitelist "there"\n', HostRefused, '--host-whitelist'),
+    ('go away', Refusal, None)])
+def test_refusal_in_plain_text_reaches_the_reader(pool: GatewayPool, member: FakeMember, text: str, kind: Any,
+                                                  remedy: Optional[str]) -> None:
+    """Whole, as an error of its own, with what is to be done about it until the member answers again."""
+    member.answer = (400, text.encode())
+    with pytest.raises(kind) as e:
+        put(pool, member)
+    assert ' '.join(text.split()) in str(e.value) and member.url in str(e.value) and unexecuted(e.value)
+    assert (remedy or 'none') in (pool.remedy() or 'none')
+    member.answer = GOOD
+    put(pool, member)
+    assert pool.remedy() is None
+
+
+def test_refused_login_says_nothing_of_the_body(pool: GatewayPool, member: FakeMember) -> None:
+    """There may be a token in it."""
+    member.answer = (400, b'token secret')
+    with pytest.raises(UnexpectedAnswer) as e:
+        put(pool, member, '/auth/authenticate')
+    assert 'secret' not in str(e.value)
+
+
+@pytest.mark.parametrize('first, second', [('3.2.26', '3.4.23'), ('3.3.25', '3.4.23'), ('3.4.23', '3.6.0')])
+@pytest.mark.parametrize('turn', ['one each', 'random'])
+def test_several_members_behind_one_url(pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture,
+                                        first: str, second: str, turn: str) -> None:
+    """Both prefixes are tried as needed, no call fails, the gateway is not called off, and one line says what it is."""
+    caplog.set_level(logging.INFO)
+    member.behind(first, second, at_random=turn == 'random')
+    for _ in range(50):
+        assert put(pool, member).status == 200
+    settle()
+    texts = [text for _, text in logged(caplog)]
+    assert texts[-1] == 'Several members answer at {0}: the prefix is decided for each request'.format(member.url)
+    assert not any('off' in text or 'again' in text for text in texts)
+
+
+def test_replaced_member_is_no_second_one(pool: GatewayPool, member: FakeMember,
+                                          caplog: pytest.LogCaptureFixture) -> None:
+    """It has another ID, and the old one never comes back."""
+    caplog.set_level(logging.INFO)
+    for number in '123':
+        member.answer = (200, {'header': {'revision': '1', 'member_id': number}})
+        put(pool, member)
+        put(pool, member)
+    assert not any('Several' in text for _, text in logged(caplog))
+
+
+def test_no_time_is_no_fault_of_the_member(pool: GatewayPool, member: FakeMember) -> None:
+    """Nothing is sent past the deadline of the call."""
+    put(pool, member)
+    settle()
+    member.paths()
+    with deadline.within(0), pytest.raises(OutOfTime) as e:
+        put(pool, member)
+    assert unexecuted(e.value) and not member.paths() and not pool.member(member.url).failed
+
+
+def test_question_for_the_version_costs_the_call_nothing(pool: GatewayPool, member: FakeMember) -> None:
+    """It is asked in the background, however long that takes."""
+    member.version_takes = 1.0
+    before = time.monotonic()
+    put(pool, member)
+    assert time.monotonic() - before < member.version_takes
+    settle()
+    assert '/version' in member.paths()
+
+
+def test_only_what_is_needed_is_ever_asked(pool: GatewayPool, member: FakeMember) -> None:
+    """``GET /health`` of a 3.4 member plants what kills a 3.6 one later (etcd #20809)."""
+    for prefix in (None, '/v3beta'):
+        pool.set_prefix(prefix)
+        pool.look_at(member.url, 1)
+        put(pool, member)
+        settle()
+    assert {path for path in member.paths() if not path.startswith('/v3')} == {'/version'}
 
 
 def test_watch_is_handed_on_unread(pool: GatewayPool, member: FakeMember) -> None:

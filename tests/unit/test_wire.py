@@ -1,15 +1,19 @@
-"""A call over a connection that urllib3 has open, against a real socket server, under either line of urllib3."""
+"""A request over a connection of urllib3, against a real socket server, under either line of urllib3."""
+import logging
 import socket
 import threading
+import time
 
 from typing import Any, Iterator, List
 
 import pytest
 import urllib3
 
-from urllib3.exceptions import ProtocolError, ReadTimeoutError
+from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, NewConnectionError, ProtocolError, \
+    ReadTimeoutError
 
-from patroni_etcd3_compat.exchange import exchange
+from patroni_etcd3_compat import deadline, wire
+from patroni_etcd3_compat.errors import unexecuted
 
 GOOD = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}'
 CHUNKED = b'HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n4\r\n":1}\r\n0\r\n\r\n'
@@ -23,6 +27,7 @@ class Server:
         self.answers: List[bytes] = []
         self.requests: List[bytes] = []
         self.connections = 0
+        self.dripped = 0
         self.listener = socket.create_server(('127.0.0.1', 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -49,8 +54,20 @@ class Server:
                 answer = self.answers.pop(0) if self.answers else GOOD
                 if not answer:
                     return
-                if answer != b'hang':
+                if answer.endswith(b'drip'):
+                    self._drip(connection, answer[:-4])
+                elif answer != b'hang':
                     connection.sendall(answer)
+
+    def _drip(self, connection: socket.socket, start: bytes) -> None:
+        try:
+            connection.sendall(start)
+            for byte in (start and b'x' * 100) or GOOD + b'x' * 100:
+                connection.sendall(bytes([byte]))
+                self.dripped += 1
+                time.sleep(0.05)
+        except OSError:  # it has hung up
+            pass
 
 
 @pytest.fixture
@@ -73,8 +90,9 @@ def pool(server: Server) -> Iterator[urllib3.HTTPConnectionPool]:
 
 def call(pool: Any, **kwargs: Any) -> Any:
     """One call as the gateway makes it."""
-    return exchange(pool, 'POST', '/v3/kv/put', body='{"key": "YQ=="}', headers={'user-agent': 'x'},
-                    **dict({'timeout': TIMEOUT, 'retries': 1, 'preload_content': False}, **kwargs))
+    response = wire.request(pool, 'POST', '/v3/kv/put', '{"key": "YQ=="}', {'user-agent': 'x'},
+                            **dict({'timeout': TIMEOUT}, **kwargs))
+    return response and (response.status, response.data)
 
 
 def test_one_packet_on_the_open_connection(server: Server, pool: Any) -> None:
@@ -90,24 +108,49 @@ def test_one_packet_on_the_open_connection(server: Server, pool: Any) -> None:
 
 
 def test_nothing_is_sent_without_an_open_connection(server: Server) -> None:
-    """Connecting is for urllib3."""
+    """When none is to be made."""
     pool = urllib3.HTTPConnectionPool('127.0.0.1', server.port)
-    assert call(pool) is None
+    assert call(pool, connect=False) is None and not server.requests
+    assert call(pool) == (200, b'{}') and call(pool, connect=False) == (200, b'{}')
     pool.close()
-    assert call(pool) is None and not server.requests
+    with pytest.raises(ClosedPoolError):
+        call(pool)
 
 
-@pytest.mark.parametrize('timeout', [None, 3, 3.5])
-def test_other_time_outs_are_for_urllib3(server: Server, pool: Any, timeout: Any) -> None:
-    """Patroni passes a Timeout where it matters."""
-    assert call(pool, timeout=timeout) is None and not server.requests
+def test_says_when_it_was_sent_and_over_what(server: Server, pool: Any) -> None:
+    """The lease counts from there, and a new connection is a sign of a change."""
+    before = time.monotonic()
+    response = wire.request(pool, 'GET', '/', timeout=TIMEOUT)
+    assert response and before <= response.sent <= time.monotonic() and not response.fresh
+    server.answers = [b'']
+    with pytest.raises(ProtocolError):
+        call(pool)
+    again = wire.request(pool, 'GET', '/', timeout=TIMEOUT)
+    assert again and again.fresh
+
+
+def test_a_line_for_who_debugs(server: Server, pool: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """As urllib3 writes it."""
+    caplog.set_level(logging.DEBUG)
+    call(pool)
+    assert [r.getMessage() for r in caplog.records if r.name == 'patroni_etcd3_compat.wire'] == [
+        'http://127.0.0.1:{0} "POST /v3/kv/put HTTP/1.1" 200 2'.format(server.port)]
+
+
+@pytest.mark.parametrize('timeout, expected', [
+    (None, (10, 10)), (3, (3, 3)), (3.5, (3.5, 3.5)), (urllib3.Timeout(connect=1, total=2), (1, 2)),
+    (urllib3.Timeout(connect=5, total=2), (2, 2)), (urllib3.Timeout(connect=5, read=None), (5, 5)),
+    (urllib3.Timeout(connect=5, read=7), (5, 7))])
+def test_time_outs_of_urllib3(timeout: Any, expected: Any) -> None:
+    """For connecting, and for everything."""
+    assert wire.limits(timeout) == expected
 
 
 def test_connection_that_was_closed_meanwhile(server: Server, pool: Any) -> None:
     """Is noticed before anything is sent."""
     server.answers = [b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}']
     assert call(pool) == (200, b'{}')
-    assert call(pool) is None
+    assert call(pool, connect=False) is None
     assert pool.urlopen('POST', '/x', body='{}').status == 200
 
 
@@ -131,3 +174,36 @@ def test_time_out(server: Server, pool: Any) -> None:
     with pytest.raises(ReadTimeoutError, match='Read timed out'):
         call(pool, timeout=urllib3.Timeout(connect=1, total=0.2))
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize('start', [b'', b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n'])
+def test_a_byte_now_and_then_does_not_prolong_it(server: Server, pool: Any, start: bytes) -> None:
+    """Neither in the head nor in the body: urllib3 by itself would wait for as long as something comes."""
+    server.answers = [start + b'drip']
+    with pytest.raises(ReadTimeoutError):
+        call(pool, timeout=urllib3.Timeout(connect=1, total=0.5))
+    assert server.dripped < 40  # of a hundred, one each 50 ms
+
+
+def test_ends_with_the_deadline_of_its_call(server: Server, pool: Any) -> None:
+    """Whatever its own time-out."""
+    server.answers = [b'hang']
+    with deadline.within(0.2), pytest.raises(ReadTimeoutError):
+        call(pool, timeout=urllib3.Timeout(connect=60, total=60))
+
+
+def test_nobody_listens() -> None:
+    """Told from what may have been executed."""
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(NewConnectionError) as e:
+        call(urllib3.HTTPConnectionPool('127.0.0.1', port))
+    assert unexecuted(e.value)
+
+
+def test_hangs_in_the_handshake() -> None:
+    """TLS where somebody accepts and is silent."""
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        pool = urllib3.HTTPSConnectionPool('127.0.0.1', listener.getsockname()[1])
+        with pytest.raises(ConnectTimeoutError):
+            call(pool, timeout=urllib3.Timeout(connect=0.2, total=60))

@@ -1,0 +1,100 @@
+"""The deadline of a call: nothing that is done for the call waits past it.
+
+It is made where a call enters (``client``) and read by whatever waits below: the request, the login, the lookup of a
+host name. Patroni's own code stands in between and cannot pass it on, so it is a context variable; threads do not share
+it. Times are seconds of the monotonic clock.
+"""
+import time
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Thread
+from typing import Any, Callable, Iterator, List
+
+_NEVER = float('inf')
+
+
+class Deadline:
+    """The moment at which a call has to be over.
+
+    :param seconds: from now on.
+    """
+
+    def __init__(self, seconds: float = _NEVER) -> None:
+        self._moment = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left, never less than 0."""
+        return max(0.0, self._moment - time.monotonic())
+
+    def shorten(self, seconds: float) -> None:
+        """Bring the end forward; a later one changes nothing.
+
+        :param seconds: from now on.
+        """
+        self._moment = min(self._moment, time.monotonic() + seconds)
+
+
+_current: 'ContextVar[Deadline]' = ContextVar('deadline', default=Deadline())
+
+
+def current() -> Deadline:
+    """Return the deadline of the call that this thread is making; without one it never comes."""
+    return _current.get()
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[Deadline]:
+    """Give what is done inside of the ``with`` a deadline, which is never later than the one around it.
+
+    :param seconds: from now on.
+    """
+    deadline = Deadline(min(seconds, current().left()))
+    token = _current.set(deadline)
+    try:
+        yield deadline
+    finally:
+        _current.reset(token)
+
+
+class TookTooLong(Exception):
+    """Something that cannot be interrupted was not finished in time; it goes on in the background."""
+
+
+class Errand:
+    """Something that knows no time limit of its own, done by a thread so that the caller can leave.
+
+    :param function: what to do.
+    :param args: its arguments.
+    """
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self._outcome: List[Any] = []
+        self._error: List[BaseException] = []
+        self._thread = Thread(target=self._run, args=(function, args), daemon=True)
+        self._thread.start()
+
+    def _run(self, function: Callable[..., Any], args: Any) -> None:
+        try:
+            self._outcome.append(function(*args))
+        except BaseException as e:
+            self._error.append(e)
+
+    def is_over(self) -> bool:
+        """Whether it is finished, well or not."""
+        return not self._thread.is_alive()
+
+    def result(self) -> Any:
+        """Wait for the result until the deadline of this call.
+
+        :raises:
+            :exc:`TookTooLong`: if it is not there by then.
+            :exc:`Exception`: what *function* raised.
+        """
+        left = current().left()
+        self._thread.join(None if left == _NEVER else left)
+        if self._error:
+            raise self._error[0]
+        if not self._outcome:
+            raise TookTooLong
+        return self._outcome[0]

@@ -1,0 +1,215 @@
+"""One request and its answer over a connection of urllib3, within one time limit for all of it.
+
+The connections are those of urllib3: its pools, its TLS, Patroni's socket options and name cache. What goes over them
+is written and read here, for two reasons. urllib3 counts a time-out anew for each piece that arrives, so that a member
+which sends a byte now and then is never given up; here the limit is for the whole. And a call to etcd on loopback takes
+half a millisecond, to which urllib3's way around it adds another quarter.
+"""
+import io
+import logging
+import socket
+import ssl
+import time
+
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import urllib3
+
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, ProtocolError, ReadTimeoutError, SSLError
+from urllib3.util import Timeout
+
+from . import deadline
+
+logger = logging.getLogger(__name__)
+
+#: Seconds for a request that came without a time-out.
+_DEFAULT = 10.0
+
+
+class Response(NamedTuple):
+    """What came back."""
+
+    #: HTTP status
+    status: int
+    #: the whole body
+    data: bytes
+    #: when the request was sent, in seconds of the monotonic clock
+    sent: float
+    #: it went over a connection that was made for it
+    fresh: bool
+
+
+class Pace(NamedTuple):
+    """How long a socket may wait."""
+
+    #: for everything
+    limit: deadline.Deadline
+    #: seconds for the next piece
+    piece: float
+
+    def left(self) -> float:
+        """Return the seconds for the next piece.
+
+        :raises:
+            :exc:`socket.timeout`: if there are none.
+        """
+        left = min(self.limit.left(), self.piece)
+        if left <= 0:
+            raise socket.timeout('timed out')
+        return left
+
+
+def limits(timeout: Any) -> Tuple[float, float]:
+    """Read a time-out of urllib3.
+
+    :param timeout: seconds, or :class:`urllib3.util.Timeout`.
+
+    :returns: seconds for connecting, and for connecting and the answer together.
+    """
+    def number(value: Any) -> Optional[float]:
+        return float(value) if isinstance(value, (int, float)) else None  # urllib3 has markers for "none", too
+
+    if not isinstance(timeout, Timeout):
+        whole = number(timeout) or _DEFAULT
+        return whole, whole
+    connect = number(timeout.connect_timeout)
+    whole = number(timeout.total) or number(timeout.read_timeout) or connect or _DEFAULT
+    return min(connect or whole, whole), whole
+
+
+def request(pool: urllib3.HTTPConnectionPool, method: str, path: str, body: Any = None,
+            headers: Optional[Dict[str, str]] = None, timeout: Any = None, connect: bool = True) -> Optional[Response]:
+    """Send a request, and read its answer.
+
+    :param pool: the pool whose connection to use; it gets it back.
+    :param method: HTTP method.
+    :param path: path of the request.
+    :param body: text or bytes.
+    :param headers: headers.
+    :param timeout: seconds, or :class:`urllib3.util.Timeout`. The deadline of the call (see :mod:`.deadline`) counts
+                    as well.
+    :param connect: make a connection if none is open.
+
+    :returns: the answer, or ``None`` if no connection is open and none was to be made.
+
+    :raises:
+        :exc:`urllib3.exceptions.ClosedPoolError`: another thread has just cleared the pool manager.
+        :exc:`urllib3.exceptions.NewConnectionError`, :exc:`urllib3.exceptions.ConnectTimeoutError`,
+        :exc:`urllib3.exceptions.SSLError`: nothing was sent.
+        :exc:`urllib3.exceptions.ReadTimeoutError`, :exc:`urllib3.exceptions.ProtocolError`: it may have been executed.
+    """
+    seconds, piece = limits(timeout)
+    with deadline.within(2 * piece) as limit:
+        connection: Any = pool._get_conn()  # looks whether the other side has closed it
+        fresh = getattr(connection, 'sock', None) is None
+        done = fresh and not connect
+        try:
+            if done:
+                return None
+            if fresh:
+                _open(pool, connection, seconds)
+            sent = time.monotonic()
+            status, data = _exchange(pool, connection, method, path, body, headers or {},
+                                     Pace(limit, piece))
+            done = True
+        finally:
+            if not done:
+                connection.close()
+            pool._put_conn(connection)
+    logger.debug('%s://%s:%s "%s %s HTTP/1.1" %s %s', pool.scheme, pool.host, pool.port, method, path, status,
+                 len(data))
+    return Response(status, data, sent, fresh)
+
+
+class _Timed:
+    """What a connection pool has to have so that pool managers can send such requests: the argument ``timed``."""
+
+    def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, timed: bool = False,
+                **kwargs: Any) -> Any:
+        """See :meth:`urllib3.HTTPConnectionPool.urlopen`, or with *timed* :func:`request`."""
+        if timed:
+            return request(self, method, url, body, headers, kwargs.get('timeout'))  # type: ignore[arg-type]
+        return super().urlopen(method, url, body, headers, *args, **kwargs)  # type: ignore[misc]
+
+
+class _HTTPPool(_Timed, urllib3.HTTPConnectionPool):
+    pass
+
+
+class _HTTPSPool(_Timed, urllib3.HTTPSConnectionPool):
+    pass
+
+
+#: For :attr:`urllib3.PoolManager.pool_classes_by_scheme`.
+POOL_CLASSES = {'http': _HTTPPool, 'https': _HTTPSPool}
+
+
+def _open(pool: Any, connection: Any, seconds: float) -> None:
+    with deadline.within(seconds) as limit:
+        connection.timeout = max(limit.left(), 0.001)  # 0 would mean: do not block
+        try:
+            pool._validate_conn(connection)  # connects for TLS, and warns if nothing verifies the other side
+            if connection.sock is None:
+                connection.connect()
+        except HTTPError:
+            raise
+        except socket.timeout as e:
+            raise ConnectTimeoutError(connection, 'Connection to {0} timed out. (connect timeout={1:.1f})'.format(
+                pool.host, seconds)) from e
+        except (ssl.SSLError, ssl.CertificateError) as e:
+            raise SSLError(e) from e
+        except OSError as e:
+            raise ProtocolError('Connection aborted.', e) from e
+
+
+def _exchange(pool: Any, connection: Any, method: str, path: str, body: Any, headers: Dict[str, str],
+              pace: Pace) -> Tuple[int, bytes]:
+    data = body.encode() if isinstance(body, str) else body
+    parts: List[bytes] = []
+    connection.send = parts.append  # http.client sends head and body each by itself; together they are one packet
+    connection.response_class = lambda sock, *args, **kwargs: HTTPResponse(
+        _Incoming(sock, pace), *args, **kwargs)  # type: ignore[arg-type]
+    try:
+        HTTPConnection.request(connection, method, path, data, headers)
+        connection.sock.settimeout(pace.left())
+        connection.sock.sendall(b''.join(parts))
+        with HTTPConnection.getresponse(connection) as response:
+            return response.status, response.read()
+    except socket.timeout as e:
+        raise ReadTimeoutError(pool, path, 'Read timed out.') from e
+    except (OSError, HTTPException) as e:
+        raise ProtocolError('Connection aborted.', e) from e
+    finally:
+        del connection.send, connection.response_class
+
+
+class _Incoming(io.RawIOBase):
+    """The bytes that come in over a socket, as long as there is time; what :class:`HTTPResponse` takes for a socket."""
+
+    def __init__(self, sock: Any, pace: Pace) -> None:
+        self._sock = sock
+        self._pace = pace
+        self._file = sock.makefile('rb', buffering=0)  # keeps the socket open when http.client lets go of it
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Return the file that :class:`HTTPResponse` reads."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """See :class:`io.RawIOBase`."""
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        """See :class:`io.RawIOBase`.
+
+        :raises:
+            :exc:`socket.timeout`: if there is no time left.
+        """
+        self._sock.settimeout(self._pace.left())
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        """See :class:`io.RawIOBase`."""
+        self._file.close()
+        super().close()
