@@ -1,6 +1,7 @@
-"""Patroni's own etcd tests, those of the installed release, with the classes of this project.
+"""Patroni's own tests of etcd and of patronictl, those of the installed release, with this project in place.
 
-``python -m lab.upstream`` runs them in the Python that it is started with, ``--stock`` with Patroni's own classes.
+``python -m lab.upstream`` runs them in the Python that it is started with, ``--stock`` with Patroni as it is without
+this project.
 
 They come from the release's source distribution, which lacks ``tests/__init__.py``; ``tests/upstream`` of this project
 has a stand-in for that.
@@ -20,7 +21,15 @@ from typing import Dict, Mapping, Optional, Sequence
 from . import CACHE, ROOT, say
 from .processes import LabError, remove_folder, scratch_folder
 
-FILES = ('test_etcd.py', 'test_etcd3.py')
+FILES = ('test_etcd.py', 'test_etcd3.py', 'test_ctl.py')
+
+#: What these import from; their own tests are not run.
+HELPERS = ('test_ha.py',)
+
+#: Tests that are left out under some releases since they fail with stock Patroni as well. They type one line less than
+#: patronictl asks for: up to click 8.1 that is an empty line, since 8.2 the input ends there. Later releases type it.
+FAIL_WITH_STOCK = {release: ('test_ctl.py::TestCtl::test_failover', 'test_ctl.py::TestCtl::test_restart_reinit')
+                   for release in ('3.0.2', '3.0.4', '3.1.2', '3.2.2', '4.0.2')}
 
 
 def fetch(release: str) -> Path:
@@ -68,7 +77,7 @@ def run(release: str, stock: bool = False, python: Optional[Path] = None, enviro
     """Run the tests of a release on the Patroni that is imported.
 
     :param release: the release.
-    :param stock: run them with Patroni's own classes.
+    :param stock: run them with Patroni as it is without this project.
     :param python: Python to run them with, this one if left out.
     :param environ: its environment variables, those of this process if left out.
     :param files: what to run of Patroni's tests.
@@ -81,7 +90,7 @@ def run(release: str, stock: bool = False, python: Optional[Path] = None, enviro
         tests = folder / 'tests'
         tests.mkdir()
         with tarfile.open(str(fetch(release))) as archive:
-            for name in files:
+            for name in {*files, *HELPERS}:
                 member = archive.extractfile('patroni-{0}/tests/{1}'.format(release, name))
                 if member is None:
                     raise LabError('{0} is not in the source distribution of Patroni {1}'.format(name, release))
@@ -90,11 +99,13 @@ def run(release: str, stock: bool = False, python: Optional[Path] = None, enviro
         shutil.copyfile(str(here / 'standin.py'), str(tests / '__init__.py'))
         if not stock:
             shutil.copyfile(str(here / 'conftest.py'), str(folder / 'conftest.py'))
-        say("Patroni {0}'s own tests, {1} classes".format(release, 'its own' if stock else "this project's"))
-        options = ['--junitxml={0}'.format(report)] if report else []
+        say("Patroni {0}'s own tests, {1}".format(release, 'stock' if stock else 'with this project in place'))
+        options = ['--deselect=tests/' + test for test in FAIL_WITH_STOCK.get(release, ())]
+        options += ['--junitxml={0}'.format(report)] if report else []
         return subprocess.run([str(python or sys.executable), '-m', 'pytest', '-q', '-p', 'no:cacheprovider', *options,
-                               'tests'], env=dict(os.environ if environ is None else environ,
-                                                  PATRONI_ETCD3_COMPAT='off' if stock else 'on'),
+                               *('tests/' + name for name in files)],
+                              env=dict(os.environ if environ is None else environ,
+                                       PATRONI_ETCD3_COMPAT='off' if stock else 'on'),
                               cwd=str(folder)).returncode
     finally:
         remove_folder(folder)
@@ -112,8 +123,10 @@ def outcomes(report: Path) -> Dict[str, str]:
 def main() -> None:
     """Read the arguments, run the tests and pass the exit status on."""
     parser = argparse.ArgumentParser(prog='python -m lab.upstream', description=__doc__)
-    parser.add_argument('--stock', action='store_true', help="with Patroni's own classes")
-    sys.exit(run(importlib.metadata.version('patroni'), parser.parse_args().stock))
+    parser.add_argument('--stock', action='store_true', help='without this project')
+    parser.add_argument('--report', type=Path, help='file for the outcomes, as JUnit XML')
+    args = parser.parse_args()
+    sys.exit(run(importlib.metadata.version('patroni'), args.stock, report=args.report and args.report.resolve()))
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
-"""Runs Patroni's own etcd tests with our classes in the place of the stock ones, see ``lab.upstream``.
+"""Runs Patroni's own tests of etcd with our classes in the place of the stock ones, see ``lab.upstream``.
 
+Those of patronictl need nothing of the kind, they meet with the package as patronictl does.
 The names are replaced in the test modules; in ``patroni.dcs.etcd3`` they have to stay (``super(Etcd3, self)``).
 """
 from typing import Any, Dict, List

@@ -1,10 +1,13 @@
 """Stand-in for ``tests/__init__.py`` of Patroni, which its source distributions leave out.
 
-Only what ``test_etcd.py`` and ``test_etcd3.py`` import from there, written from how they use it.
+Only what ``test_etcd.py``, ``test_etcd3.py`` and ``test_ctl.py`` take from there, and what ``test_ha.py``, where the
+last one's clusters come from, needs to be imported; written from how they use it.
 """
 import json
+import unittest
 
-from typing import Any, Dict
+from types import SimpleNamespace
+from typing import Any, Dict, Iterator, List, Tuple
 
 
 class SleepException(Exception):
@@ -44,3 +47,58 @@ def requests_get(url: str, **kwargs: Any) -> MockResponse:
     else:
         response.content = json.dumps([{'clientURLs': ['http://localhost:2379', 'http://localhost:4001']}])
     return response
+
+
+class MockCursor:
+    """A cursor in a database that is no replica, which is all that patronictl asks for by itself."""
+
+    def __init__(self, connection: 'MockConnect') -> None:
+        self.connection = connection
+        self.description: List[SimpleNamespace] = []
+        self._rows: List[Tuple[Any, ...]] = []
+
+    def execute(self, sql: Any, *params: Any) -> None:
+        """Run a statement, given as text or (patronictl since 3.0.4) as bytes."""
+        text = sql.decode() if isinstance(sql, bytes) else sql
+        assert text == 'SELECT pg_catalog.pg_is_in_recovery()', text
+        self.description = [SimpleNamespace(name='pg_is_in_recovery')]
+        self._rows = [(False,)]
+
+    def fetchone(self) -> Tuple[Any, ...]:
+        """One row of the result."""
+        return self._rows[0]
+
+    def fetchall(self) -> List[Tuple[Any, ...]]:
+        """All rows of the result."""
+        return self._rows
+
+    def __iter__(self) -> Iterator[Tuple[Any, ...]]:
+        return iter(self._rows)
+
+
+class MockConnect:
+    """A connection to that database."""
+
+    closed = 0
+    autocommit = False
+
+    def cursor(self) -> MockCursor:
+        """Open a cursor."""
+        return MockCursor(self)
+
+    def close(self) -> None:
+        """Close it."""
+        self.closed = 1
+
+
+def psycopg_connect(*args: Any, **kwargs: Any) -> MockConnect:
+    """Connect to that database, whatever the parameters are."""
+    return MockConnect()
+
+
+class MockPostmaster:
+    """Stands in decorators of ``test_ha.py``, whose tests are not run."""
+
+
+class PostgresInit(unittest.TestCase):
+    """Base of the tests in ``test_ha.py``, which are not run."""
