@@ -26,7 +26,17 @@ _LOGIN = '/auth/authenticate'
 
 
 class Secret(str):
-    """A text that does not show in logs; Patroni writes a token that was refused into its."""
+    """A text that does not show in logs; Patroni writes a token that was refused into its.
+
+    It does not show where text is made for people: ``str``, ``repr``, ``print`` and every way of formatting. What makes
+    bytes or JSON of it, or joins it to another text, is about to send it and gets it as it is.
+
+    :param value: the text; a secret stays the same secret.
+    """
+
+    def __new__(cls, value: str) -> 'Secret':
+        # As a text a secret is "***". Patroni hands back the old token when it has got no new one.
+        return value if isinstance(value, Secret) else super().__new__(cls, value)
 
     def __str__(self) -> str:
         return '***'

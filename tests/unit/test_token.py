@@ -1,8 +1,10 @@
 """The token: renewed when it was refused, sent with each call, shown nowhere."""
+import copy
 import json
+import pickle
 import threading
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
 
@@ -123,4 +125,22 @@ def test_secret_shows_nowhere() -> None:
     secret = Secret('abc')
     assert [str(secret), repr(secret), '%s %r' % (secret, secret), '{0} {0!r}'.format(secret), f'{secret}'] == [
         '***', '***', '*** ***', '*** ***', '***']
+    assert [format(secret), format(secret, '>5'), f'{secret!s:>5}', '%5s' % secret, str([secret]), f'{[secret]}'] == [
+        '***', '  ***', '  ***', '  ***', '[***]', '[***]']
     assert secret == 'abc' and secret.encode() == b'abc'
+
+
+def test_secret_is_whole_where_it_is_sent() -> None:
+    """JSON is the body of a call, not a log: the server wants to see it."""
+    assert json.dumps({'token': Secret('abc')}) == '{"token": "abc"}'
+    assert json.dumps({'token': Secret('abc')}, indent=1) == '{\n "token": "abc"\n}'  # not by the C encoder
+    assert 'Bearer ' + Secret('abc') == 'Bearer abc'
+
+
+@pytest.mark.parametrize('again', [Secret, copy.copy, copy.deepcopy,
+                                   lambda secret: pickle.loads(pickle.dumps(secret))])
+def test_secret_stays_the_same_secret(again: Callable[[Secret], Secret]) -> None:
+    """Patroni puts the old token back when it has got no new one: it goes through the setter of the client again."""
+    secret = again(again(Secret('abc')))
+    assert type(secret) is Secret
+    assert secret == 'abc' and secret.encode() == b'abc' and str(secret) == '***'
