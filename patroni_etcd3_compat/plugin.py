@@ -11,8 +11,12 @@ in place, which does something when Patroni's modules come to be imported:
 ``patroni.dcs.etcd3_compat`` does not exist in Patroni: a module with our class, imported for that section
 ``patroni.config``          our options in the environment, and ``PATRONI_ETCD3_COMPAT_*``, reach their sections
 ``patroni.validator``       ``--validate-config`` knows ``etcd3_compat`` and our options
-``patroni.ctl``             ``--dcs-url`` of patronictl takes the place of a section ``etcd3_compat``
+``patroni.ctl``             ``--dcs-url`` of patronictl takes the place of a section ``etcd3_compat``, and may name it
 =========================== =====================================================================================
+
+Each hook finds all that it needs before it changes anything. One that fails changes nothing, and the log says what does
+not work then, see :data:`HOOKS`. Without our class section ``etcd3`` is served by the stock one, and ``etcd3_compat``
+by none: Patroni refuses to start with it.
 
 The stock class itself stays what it is: its methods call ``super(Etcd3, self)`` through the name in their module.
 A Patroni that was patched with these classes (``patches/``) keeps section ``etcd3`` to itself, see :func:`_patched`.
@@ -52,25 +56,41 @@ class Finder:
         if fullname == _BY_NAME:
             from importlib.machinery import ModuleSpec
             return ModuleSpec(fullname, ByNameLoader())  # type: ignore[arg-type]
-        patch = PATCHES.get(fullname)
-        if not patch:
+        hook = HOOKS.get(fullname)
+        if not hook:
             return None
         for finder in sys.meta_path:
             find_spec = None if finder is self else getattr(finder, 'find_spec', None)
             spec = find_spec and find_spec(fullname, path, target)
             if spec:
                 if spec.loader:
-                    spec.loader = PatchingLoader(spec.loader, patch)
+                    spec.loader = PatchingLoader(spec.loader, hook)
                 return spec
         return None
 
 
-class PatchingLoader:
-    """Loads a module with its own loader, then patches it. A patch that fails is logged; Patroni goes on as stock."""
+class Hook:
+    """What is done to a module once it is loaded.
 
-    def __init__(self, loader: 'Any', patch: 'Callable[[ModuleType], None]') -> None:
+    :param patch: function that does it; all of it, or nothing and raises an exception.
+    :param otherwise: what follows when it fails, for the log.
+    """
+
+    def __init__(self, patch: 'Callable[[Any], None]', otherwise: str) -> None:
+        self.patch = patch
+        self.otherwise = otherwise
+
+
+class PatchingLoader:
+    """Loads a module with its own loader, then patches it. A patch that fails is logged, and the module is as stock.
+
+    :param loader: the module's own loader.
+    :param hook: what is done to the module.
+    """
+
+    def __init__(self, loader: 'Any', hook: Hook) -> None:
         self._loader = loader
-        self._patch = patch
+        self._hook = hook
 
     def __getattr__(self, name: str) -> 'Any':
         return getattr(self._loader, name)
@@ -86,11 +106,11 @@ class PatchingLoader:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
         try:
-            self._patch(module)
+            self._hook.patch(module)
         except Exception:
             import logging
             logging.getLogger(__name__).exception(
-                'patroni-etcd3-compat could not hook into %s, Patroni runs without it', module.__name__)
+                'patroni-etcd3-compat could not hook into %s: %s', module.__name__, self._hook.otherwise)
 
 
 class ByNameLoader:
@@ -101,8 +121,36 @@ class ByNameLoader:
 
     def exec_module(self, module: 'ModuleType') -> None:
         """See :meth:`importlib.abc.Loader.exec_module`."""
-        from . import dcs
-        setattr(module, dcs.Etcd3_Compat.__name__, dcs.Etcd3_Compat)
+        import patroni.dcs.etcd3  # noqa: F401  # what Patroni itself lacks for etcd is an ImportError, as in stock
+        try:
+            from . import dcs
+            cls = dcs.Etcd3_Compat
+        except Exception as e:  # the traceback is in the log, the hook of patroni.dcs.etcd3 has met with the same
+            cls = _refusing(e)
+        setattr(module, 'Etcd3_Compat', cls)
+
+
+def _refusing(error: Exception) -> 'Any':
+    """Make a class in the place of ours that refuses to serve section ``etcd3_compat``.
+
+    An ImportError instead would make Patroni go on to section ``etcd3``, if there is one, with its own class.
+
+    :param error: why ours cannot be had.
+    """
+    from patroni.dcs import AbstractDCS
+    from patroni.exceptions import PatroniFatalException
+    text = 'Section {0} cannot be served, patroni-etcd3-compat could not be loaded: {1!r}'.format(SECTION, error)
+
+    class Etcd3_Compat(AbstractDCS):  # type: ignore[misc]
+
+        def __new__(cls, config: 'Dict[str, Any]', *args: 'Any') -> 'Any':
+            if config.get('patronictl'):
+                raise PatroniFatalException(text)
+            import logging
+            logging.getLogger(__name__).fatal(text)
+            sys.exit(1)
+
+    return Etcd3_Compat
 
 
 def _patched() -> 'Optional[str]':
@@ -115,6 +163,12 @@ def _patched() -> 'Optional[str]':
 
 
 def _patch_etcd3(module: 'ModuleType') -> None:
+    """Put our class in front of the stock one.
+
+    Whichever of ``patroni.dcs.etcd3`` and our two modules is imported first imports the others, so this is called for
+    each of them, from the innermost outwards. It acts as soon as none of ours is half imported; acting twice does no
+    harm.
+    """
     version = _patched()
     if version:
         if module.__name__ == 'patroni.dcs.etcd3':  # once
@@ -124,15 +178,17 @@ def _patch_etcd3(module: 'ModuleType') -> None:
                 'patroni-etcd3-compat %s stands back: section etcd3 is served by version %s, which is part of this '
                 'Patroni', __version__, version)
         return
-    client = sys.modules.get('patroni_etcd3_compat.client')
-    if client and not hasattr(client, 'CompatClient'):
-        return  # it is being imported just now, and this is called again when that is done
+    for name, cls in (('client', 'CompatClient'), ('dcs', 'Etcd3_Compat')):
+        half = sys.modules.get('{0}.{1}'.format(__package__, name))
+        if half and not hasattr(half, cls):
+            return  # it is being imported just now, and this is called again when that is done
     from . import dcs
-    if hasattr(dcs, 'Etcd3'):  # else the same holds for dcs
-        names = sys.modules['patroni.dcs.etcd3'].__dict__
-        stock = names.pop('Etcd3')
-        names['ETCD3'] = dcs.Etcd3  # the first name that is "etcd3" but for case is taken
-        names['Etcd3'] = stock
+    ours = dcs.Etcd3
+    names = sys.modules['patroni.dcs.etcd3'].__dict__
+    stock = names['Etcd3']
+    del names['Etcd3']
+    names['ETCD3'] = ours  # the first name that is "etcd3" but for case is taken
+    names['Etcd3'] = stock
 
 
 def _with_section(names: 'List[str]') -> 'List[str]':
@@ -165,6 +221,9 @@ def _patch_dcs(module: 'Any') -> None:
 def _patch_config(module: 'Any') -> None:
     from .options import OPTIONS
     stock = module.Config._build_environment_configuration
+    if not isinstance(vars(module.Config)['_build_environment_configuration'], staticmethod):
+        raise TypeError('_build_environment_configuration is called in another way than by Patroni 3.0 to 4.1')
+    of_etcd3 = () if _patched() else tuple(OPTIONS)
 
     def _build_environment_configuration() -> 'Dict[str, Any]':
         # Patroni splits PATRONI_<section>_<option> at the first underscore, so it is given a name without one.
@@ -177,7 +236,7 @@ def _patch_config(module: 'Any') -> None:
                     own.setdefault(SECTION, {})[option.lower()] = value
                 else:
                     os.environ['PATRONI_{0}_{1}'.format(plain.upper(), option)] = value
-        for option in () if _patched() else OPTIONS:
+        for option in of_etcd3:
             value = os.environ.pop('PATRONI_ETCD3_' + option.upper(), '')
             if value:
                 own.setdefault('etcd3', {})[option] = value
@@ -193,28 +252,57 @@ def _patch_config(module: 'Any') -> None:
 
 
 def _patch_validator(module: 'Any') -> None:
-    from .options import OPTIONS
-    case = next(case for key, case in module.schema.validator.items()
-                if isinstance(key, module.Or) and 'etcd3' in key.args)
-    options = {key: check for key, check in case._schema['etcd3'].items() if getattr(key, 'name', key) not in OPTIONS}
-    options.update((module.Optional(name), check) for name, check in OPTIONS.items())
-    case._schema[SECTION] = options
-    if not _patched():
-        case._schema['etcd3'] = options
+    stores, case = next((key, case) for key, case in module.schema.validator.items()
+                        if isinstance(key, module.Or) and 'etcd3' in key.args)
+    try:
+        from .options import OPTIONS
+        options = {key: check for key, check in case._schema['etcd3'].items()
+                   if getattr(key, 'name', key) not in OPTIONS}
+        options.update((module.Optional(name), check) for name, check in OPTIONS.items())
+        sections = {SECTION: options}
+        if not _patched():
+            sections['etcd3'] = options
+    except Exception:
+        # The section is in the list of stores. Without options of its own it would be a KeyError there.
+        stores.args = tuple(name for name in stores.args if name != SECTION)
+        raise
+    case._schema.update(sections)
 
 
 def _patch_ctl(module: 'Any') -> None:
-    # --dcs-url replaces the sections that are known here
-    module.DCS_DEFAULTS[SECTION] = {'port': None, 'template': SECTION + ":\n host: '{host}:{port}'"}
+    stock = module.parse_dcs
+    # load_config drops the sections that are listed there when --dcs-url is given. That of etcd comes first: for a port
+    # without a scheme the first section with that port is taken, and port 2379 means etcd.
+    default = dict(module.DCS_DEFAULTS['etcd'], template=SECTION + ":\n host: '{host}:{port}'")
+
+    def parse_dcs(dcs: 'Optional[str]') -> 'Optional[Dict[str, Any]]':
+        scheme, separator, rest = (dcs or '').partition('://')
+        if not separator or scheme.strip().lower() != SECTION:
+            ret: 'Optional[Dict[str, Any]]' = stock(dcs)
+            return ret
+        # For urllib a scheme has no underscore. The rest is read as after etcd://, since 3.0.2 knows no etcd3://.
+        parsed: 'Dict[str, Any]' = stock('etcd://' + rest)
+        parsed[SECTION] = parsed.pop('etcd')
+        return parsed
+
+    module.DCS_DEFAULTS[SECTION] = default
+    module.parse_dcs = parse_dcs
 
 
-PATCHES: 'Dict[str, Callable[[ModuleType], None]]' = {
-    'patroni.dcs': _patch_dcs,
-    'patroni.dcs.etcd3': _patch_etcd3,
-    'patroni_etcd3_compat.client': _patch_etcd3,
-    'patroni_etcd3_compat.dcs': _patch_etcd3,
-    'patroni.dynamic_loader': _patch_dynamic_loader,
-    'patroni.config': _patch_config,
-    'patroni.validator': _patch_validator,
-    'patroni.ctl': _patch_ctl,
+_NOT_FOUND = 'section {0} is not found, section etcd3 is served as ever'.format(SECTION)
+_STOCK_SERVES = "section etcd3 is served by Patroni's own class, section {0} is refused".format(SECTION)
+
+#: What is done to which module, when it is imported.
+HOOKS: 'Dict[str, Hook]' = {
+    'patroni.dcs': Hook(_patch_dcs, _NOT_FOUND),
+    'patroni.dynamic_loader': Hook(_patch_dynamic_loader, _NOT_FOUND),
+    'patroni.dcs.etcd3': Hook(_patch_etcd3, _STOCK_SERVES),
+    'patroni_etcd3_compat.client': Hook(_patch_etcd3, _STOCK_SERVES),
+    'patroni_etcd3_compat.dcs': Hook(_patch_etcd3, _STOCK_SERVES),
+    'patroni.config': Hook(_patch_config, 'nothing is read from PATRONI_{0}_* and no option of this package from '
+                                          'PATRONI_ETCD3_*, the configuration file counts'.format(SECTION.upper())),
+    'patroni.validator': Hook(_patch_validator, '--validate-config knows neither section {0} nor the options of this '
+                                                'package'.format(SECTION)),
+    'patroni.ctl': Hook(_patch_ctl, 'patronictl goes by section {0} even if --dcs-url is given, and does not know '
+                                    '{0}://'.format(SECTION)),
 }

@@ -69,13 +69,120 @@ def test_other_stores_are_left_alone() -> None:
     assert ret.stdout == 'False\n', ret.stderr
 
 
-def test_failing_hook_leaves_stock_in_charge() -> None:
-    """Patroni starts all the same, and the log says why."""
-    code = 'from patroni_etcd3_compat import plugin\nplugin.PATCHES["patroni.dcs.etcd3"] = lambda module: 1 / 0\n'
-    ret = python(code + WHICH % ['etcd3'])
-    assert 'patroni.dcs.etcd3 Etcd3 True' in ret.stdout
-    assert 'patroni-etcd3-compat could not hook into patroni.dcs.etcd3, Patroni runs without it' in ret.stderr
-    assert 'ZeroDivisionError' in ret.stderr
+# A hook that meets with a Patroni, or a package, that lacks something. Patroni itself has it again afterwards.
+BREAK = '''
+import logging, sys; logging.basicConfig(level=logging.INFO)
+from patroni_etcd3_compat import plugin
+
+def lacks(name, attribute, of=lambda module: module, instead=None):
+    hook = plugin.HOOKS[name]
+
+    def patch(module, patch=hook.patch):
+        kept = vars(of(module))[attribute]
+        delattr(of(module), attribute)
+        if instead:
+            setattr(of(module), attribute, instead(kept))
+        try:
+            patch(module)
+        finally:
+            setattr(of(module), attribute, kept)
+
+    hook.patch = patch
+
+def lost(module):
+    sys.modules["patroni_etcd3_compat." + module] = None
+'''
+
+FAILED = 'patroni-etcd3-compat could not hook into {0}: {1}\n'
+
+
+def broken(what: str, code: str, failed: str, otherwise: str, **env: str) -> 'subprocess.CompletedProcess[str]':
+    """Run *code* where a hook fails, and look for its message: once, with a traceback."""
+    ret = python('{0}\n{1}\n{2}'.format(BREAK, what, code), **env)
+    line = FAILED.format(failed, otherwise)
+    assert ret.stderr.count('could not hook into ' + failed) == ret.stderr.count(line) == 1, ret.stderr
+    assert ret.stderr.partition(line)[2].startswith('Traceback')
+    return ret
+
+
+@pytest.mark.parametrize('what', ['lost("client")', 'lost("slots")', 'lost("dcs")',
+                                  'lacks("patroni.dcs.etcd3", "PatroniEtcd3Client")'])
+def test_without_our_class(what: str) -> None:
+    """The stock one serves ``etcd3``. Section ``etcd3_compat`` is refused, also when there is one for ``etcd3``."""
+    otherwise = "section etcd3 is served by Patroni's own class, section etcd3_compat is refused"
+    ret = broken(what, WHICH % ['etcd3'], 'patroni.dcs.etcd3', otherwise)
+    assert ret.stdout.splitlines() == ['section etcd3', 'patroni.dcs.etcd3 Etcd3 True'], ret.stderr
+    ret = python(BREAK + what + '\nimport patroni.dcs.etcd3 as m; print([n for n in vars(m) if n.lower() == "etcd3"])')
+    assert ret.stdout == "['Etcd3']\n", ret.stderr
+    if what.startswith('lacks'):  # only while the hook runs
+        return
+    refused = 'Section etcd3_compat cannot be served, patroni-etcd3-compat could not be loaded: '
+    for sections in (['etcd3_compat'], ['etcd3', 'etcd3_compat']):
+        ret = broken(what, WHICH % sections, 'patroni.dcs.etcd3', otherwise)
+        assert (ret.returncode, ret.stdout) == (1, ''), ret.stderr
+        assert 'CRITICAL:patroni_etcd3_compat.plugin:' + refused in ret.stderr
+        ctl = WHICH.replace('"scope"', '"patronictl": True, "scope"') % sections
+        ret = broken(what, ctl, 'patroni.dcs.etcd3', otherwise)
+        assert (ret.returncode, ret.stdout) == (1, '')
+        assert 'patroni.exceptions.PatroniFatalException: ' in ret.stderr and refused in ret.stderr
+
+
+def test_without_our_class_others_are_listed() -> None:
+    """A section that is misspelt gets the answer that it gets from stock Patroni, and refuses nothing by itself."""
+    ret = python(BREAK + 'lost("slots")\n' + WHICH % ['etcd33'])
+    assert 'Can not find suitable configuration' in ret.stderr and 'cannot be served' not in ret.stderr
+
+
+@pytest.mark.parametrize('sections', [['etcd3'], ['etcd3_compat'], ['etcd3', 'etcd3_compat']])
+def test_without_the_list_of_modules(sections: 'list[str]') -> None:
+    """``etcd3`` is served by our class all the same, and one for ``etcd3_compat`` alone is not found."""
+    import patroni.dcs
+    name, function = ('patroni.dynamic_loader', 'iter_modules') if hasattr(patroni.dcs, 'iter_modules') else (
+        'patroni.dcs', 'dcs_modules')
+    ret = broken('lacks("{0}", "{1}")'.format(name, function), WHICH % sections, name,
+                 'section etcd3_compat is not found, section etcd3 is served as ever')
+    if 'etcd3' in sections:
+        assert ret.stdout.splitlines()[-1:] == ['patroni_etcd3_compat.dcs Etcd3 True'], ret.stderr
+    else:
+        assert ret.returncode and 'Can not find suitable configuration' in ret.stderr
+
+
+@pytest.mark.parametrize('what', ['lost("options")'] + [
+    'lacks("patroni.config", "_build_environment_configuration", lambda module: module.Config{0})'.format(instead)
+    for instead in ('', ', lambda kept: kept.__func__')])
+def test_without_the_environment(what: str) -> None:
+    """Patroni reads it as stock does, in the third case because it calls the function in a way that is unknown here."""
+    ret = broken(what, 'from patroni.config import Config\n'
+                       'print(Config._build_environment_configuration.__module__)\n'
+                       'print(Config._build_environment_configuration().get("etcd3"))', 'patroni.config',
+                 'nothing is read from PATRONI_ETCD3_COMPAT_* and no option of this package from PATRONI_ETCD3_*, the '
+                 'configuration file counts', PATRONI_ETCD3_HOSTS='a:1', PATRONI_ETCD3_VERSION_PREFIX='/v3')
+    assert ret.stdout == "patroni.config\n{'hosts': ['a:1']}\n", ret.stderr
+
+
+@pytest.mark.parametrize('what', [
+    'lost("options")', 'lacks("patroni.validator", "Optional")',
+    'lacks("patroni.validator", "_schema", lambda module: next(case for key, case in module.schema.validator.items() '
+    'if isinstance(key, module.Or) and "etcd3" in key.args))'])
+def test_without_the_validator(what: str) -> None:
+    """``--validate-config`` is that of stock Patroni: the option is not looked at, the section unknown; no KeyError."""
+    ret = broken(what, 'from patroni.validator import schema\n'
+                       'for section in ("etcd3", "etcd3_compat"):\n'
+                       '    found = schema.validate({section: {"srv": "example.org", "version_prefix": 3}})\n'
+                       '    print([str(r).split() for r in found if not r.status and str(r).startswith("etcd3")])',
+                 'patroni.validator',
+                 '--validate-config knows neither section etcd3_compat nor the options of this package')
+    assert ret.stdout == "[]\n[['etcd3', 'is', 'not', 'defined.']]\n", ret.stderr
+
+
+@pytest.mark.parametrize('what', ['parse_dcs', 'DCS_DEFAULTS'])
+def test_without_patronictl(what: str) -> None:
+    """``--dcs-url`` is that of stock Patroni."""
+    ret = broken('lacks("patroni.ctl", "{0}")'.format(what), 'from patroni.ctl import DCS_DEFAULTS, parse_dcs\n'
+                 'print("etcd3_compat" in DCS_DEFAULTS, parse_dcs.__module__)', 'patroni.ctl',
+                 'patronictl goes by section etcd3_compat even if --dcs-url is given, and does not know '
+                 'etcd3_compat://')
+    assert ret.stdout == 'False patroni.ctl\n', ret.stderr
 
 
 def test_nothing_heavy_at_the_start_of_python() -> None:
@@ -158,6 +265,56 @@ def test_dcs_url_replaces_the_section_by_name(tmp_path: Path) -> None:
     ret = python('from patroni.ctl import load_config; config = load_config(%r, "etcd://there:2"); '
                  'print("etcd3_compat" in config, config["etcd"])' % str(config))
     assert ret.stdout == "False {'host': 'there:2'}\n", ret.stderr
+
+
+URLS = ['', 'host', 'localhost', 'host:2379', 'host:8500', 'host:2181', 'host:8181', 'host:99', ':2379', ':99',
+        '//host', 'host/namespace', 'host:2379/', '[::1]', '[::1]:2379', 'a,b', 'a,b:2379', 'a:1,b:2', 'host:port',
+        'host:0', 'etcd3', 'user@host:1', 'invalid://host'] + [
+    '{0}://{1}'.format(scheme, rest) for scheme in ('etcd', 'etcd3', 'ETCD3', 'consul', 'exhibitor', 'zookeeper')
+    for rest in ('', 'host', 'host:99', ':99', 'host/', 'host:99/namespace', 'a,b:99')]
+
+PARSE = '''
+from patroni.ctl import parse_dcs
+for url in %r:
+    try:
+        print(parse_dcs(url))
+    except Exception as e:
+        print(type(e).__name__, e)
+'''
+
+
+def test_dcs_url_as_in_stock() -> None:
+    """Each form of ``patronictl --dcs-url`` means what it means without this package."""
+    urls = [None, *URLS]
+    stock, ours = (python(PARSE % urls, PATRONI_ETCD3_COMPAT=switch).stdout.splitlines() for switch in ('off', 'on'))
+    assert dict(zip(urls, ours)) == dict(zip(urls, stock)) and len(stock) == len(urls)
+    assert stock[urls.index('host')] == "{'etcd': {'host': 'host:2379'}}"
+
+
+@pytest.mark.parametrize('rest', ['', 'host', 'host:99', ':99', 'host/', 'host:99/namespace', '[::1]:99', 'a,b',
+                                  'a,b:99', 'a:1,b:2', 'host:port'])
+def test_dcs_url_with_the_section_by_name(rest: str) -> None:
+    """``etcd3_compat://`` is followed by what follows ``etcd://`` (and ``etcd3://``, which Patroni 3.0.2 lacks)."""
+    stock, lower, upper = python(PARSE % [scheme + '://' + rest for scheme in (
+        'etcd', 'etcd3_compat', 'ETCD3_Compat')]).stdout.splitlines()
+    expected = eval(stock) if stock.startswith('{') else stock
+    if isinstance(expected, dict):
+        expected = {'etcd3_compat' if key == 'etcd' else key: value for key, value in expected.items()}
+        assert eval(lower) == eval(upper) == expected
+    else:
+        assert lower == upper == expected
+
+
+@pytest.mark.parametrize('url, section', [
+    ('etcd3_compat://there:2', 'etcd3_compat'), ('etcd3_compat://there:2/ns', 'etcd3_compat'), ('there:2', 'etcd')])
+def test_dcs_url_is_the_only_section(tmp_path: Path, url: str, section: str) -> None:
+    """That of the configuration goes, and with it its other options."""
+    config = tmp_path / 'patroni.yml'
+    config.write_text('scope: s\nnamespace: before\netcd3_compat:\n  hosts: nowhere:1\n  username: somebody\n')
+    ret = python('from patroni.ctl import load_config; config = load_config(%r, %r); '
+                 'print([(name, config[name]) for name in ("etcd", "etcd3", "etcd3_compat") if name in config])'
+                 % (str(config), url))
+    assert ret.stdout == "[({0!r}, {{'host': 'there:2'}})]\n".format(section), ret.stderr
 
 
 def test_stands_back_from_a_patched_patroni(tmp_path: Path) -> None:

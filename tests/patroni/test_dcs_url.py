@@ -1,0 +1,58 @@
+"""patronictl with --dcs-url, on a real etcd."""
+import subprocess
+
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from lab.environments import clean_environ, Environment, environment
+from lab.etcd import EtcdCluster
+
+#: Becomes the leader of a cluster.
+LEAD = '''
+from patroni.dcs import get_dcs
+dcs = get_dcs({'etcd3': {'host': %r}, 'scope': 's', 'name': 'a', 'namespace': 'service', 'ttl': 300, 'loop_wait': 10,
+               'retry_timeout': 10})
+print(dcs.touch_member({'state': 'running', 'conn_url': 'postgres://127.0.0.1:5432/postgres'}),
+      bool(dcs.attempt_to_acquire_leader()))
+'''
+
+
+@pytest.fixture(scope='module')
+def etcd() -> Iterator[EtcdCluster]:
+    """A cluster with a leader in it."""
+    with EtcdCluster(['3.4']) as cluster:
+        assert environment().run(['-c', LEAD % cluster.hosts[0]]).stdout.splitlines()[-1:] == ['True True']
+        yield cluster
+
+
+@pytest.fixture(params=['3.0.2+1.26', '4.1.5+2'])
+def patroni(request: pytest.FixtureRequest) -> Environment:
+    """The oldest release, whose patronictl does not know ``etcd3://``, and the newest."""
+    return environment(*request.param.split('+'))
+
+
+def patronictl(env: Environment, config: Path, url: str, **environ: str) -> 'subprocess.CompletedProcess[str]':
+    """Run ``patronictl --dcs-url list``."""
+    return env.run([str(env.patronictl), '-c', str(config), '--dcs-url', url, 'list', '--format', 'tsv'],
+                   env=dict(clean_environ(), **environ))
+
+
+@pytest.mark.parametrize('section', ['etcd3', 'etcd3_compat'])
+def test_section_by_name(patroni: Environment, etcd: EtcdCluster, tmp_path: Path, section: str) -> None:
+    """``etcd3_compat://`` finds the cluster; that of the configuration file is not asked."""
+    config = tmp_path / 'patroni.yml'
+    config.write_text('scope: s\nnamespace: service\n{0}:\n  hosts: 127.0.0.1:1\n'.format(section))
+    ret = patronictl(patroni, config, 'etcd3_compat://' + etcd.hosts[0])
+    assert ret.returncode == 0 and '\tLeader\t' in ret.stdout, ret.stdout
+    assert '127.0.0.1:1/' not in ret.stdout
+
+
+def test_other_schemes_are_as_in_stock(patroni: Environment, etcd: EtcdCluster, tmp_path: Path) -> None:
+    """The same output, whether it is the cluster or that the scheme is unknown."""
+    config = tmp_path / 'patroni.yml'
+    config.write_text('scope: s\nnamespace: service\n')
+    for url in ('etcd3://' + etcd.hosts[0], 'unknown://' + etcd.hosts[0]):
+        ours, stock = (patronictl(patroni, config, url, PATRONI_ETCD3_COMPAT=switch) for switch in ('on', 'off'))
+        assert (ours.returncode, ours.stdout) == (stock.returncode, stock.stdout)
