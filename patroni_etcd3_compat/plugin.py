@@ -125,7 +125,7 @@ class ByNameLoader:
         try:
             from . import dcs
             cls = dcs.Etcd3_Compat
-        except Exception as e:  # the traceback is in the log, the hook of patroni.dcs.etcd3 has met with the same
+        except Exception as e:  # with its traceback in the log already, from the hook of patroni.dcs.etcd3
             cls = _refusing(e)
         setattr(module, 'Etcd3_Compat', cls)
 
