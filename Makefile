@@ -70,6 +70,9 @@ bench: $(VENV)/installed  ## what a call costs: stock, this package and bare HTT
 bench-scale: $(VENV)/installed  ## 500 clients on one mixed cluster, then an upgrade under them (about 5 minutes)
 	$(BIN)/python -m bench.scale
 
+bench-silence: $(VENV)/installed  ## how long a leader is blocked when etcd falls silent, and when it lets go (about 15 minutes)
+	$(BIN)/python -m bench.silence
+
 $(VENV)/bin/python:
 	PYTHON='$(PYTHON)' sh lab/bootstrap.sh $(VENV)
 
@@ -84,4 +87,4 @@ clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
 .PHONY: help demo test lint test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream \
-	test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale clean
+	test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale bench-silence clean

@@ -1,13 +1,14 @@
 """What the DCS calls cost, stock Patroni beside this package, on real servers. Asserts nothing and is not installed.
 
-``python -m bench`` compares single calls, starts and failovers; ``python -m bench.scale`` runs hundreds of clients.
+``python -m bench`` compares single calls, starts and failovers; ``python -m bench.scale`` runs hundreds of clients;
+``python -m bench.silence`` times the HA loop of a leader whose etcd falls silent.
 """
 import math
 import threading
 
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Callable, Dict, Mapping, Sequence, TypeVar
+from typing import Callable, Dict, Mapping, Optional, Sequence, TypeVar
 
 T = TypeVar('T')
 
@@ -34,20 +35,23 @@ def median(values: Sequence[float]) -> float:
     return quantile(values, 0.5)
 
 
-def at_once(jobs: Mapping[str, Callable[[], T]]) -> Dict[str, T]:
+def at_once(jobs: Mapping[str, Callable[[], T]], limit: Optional[int] = None) -> Dict[str, T]:
     """Run some functions at the same time and give their results.
 
     In threads that nobody waits for when this one is interrupted: the servers they use end with Python.
 
+    :param limit: how many may run at a time, None for all.
     :raises Exception: that of the first job in the mapping that failed.
     """
     futures: 'Dict[str, Future[T]]' = {name: Future() for name in jobs}
+    places = threading.Semaphore(limit or max(len(jobs), 1))
 
     def work(name: str) -> None:
-        try:
-            futures[name].set_result(jobs[name]())
-        except BaseException as e:
-            futures[name].set_exception(e)
+        with places:
+            try:
+                futures[name].set_result(jobs[name]())
+            except BaseException as e:
+                futures[name].set_exception(e)
 
     for name in jobs:
         threading.Thread(target=work, args=(name,), daemon=True).start()

@@ -1,0 +1,208 @@
+"""``python -m bench.silence``: how long the HA loop of a leader is blocked when its etcd falls silent.
+
+Stock Patroni beside this package in the same run, on real etcd members behind relays, with Patroni's defaults. Each
+leader runs a good loop, then its etcd falls silent, and ``loop_wait`` later its next loop begins: get_cluster,
+touch_member, update_leader, until one of them tells it to demote. That has to be before its key can expire: ttl seconds
+after the last keepalive was sent. Prints tables, writes ``silence.json`` beside this file and the tables into
+docs/silence.md; asserts nothing. Takes 3 minutes for each release of Patroni.
+"""
+import argparse
+import functools
+import json
+import sys
+import time
+
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+from prettytable import PrettyTable
+
+from lab import ROOT, say
+from lab.environments import Environment, environment
+from lab.packages import etcd_version
+from lab.processes import LabError, remove_folder, scratch_folder
+
+from . import FOLDER, at_once, median
+from .silent_leader import WAYS, Certificates, NamedCluster, SilentLeader
+
+RELEASES = ('3.0.2', '3.2.2', '3.3.11', '4.0.7', '4.1.5')
+"""The last release of each line of Patroni but 3.1, and Debian's own; see also `lab.matrix.RELEASES`."""
+
+MEMBERS = (1, 2, 3, 5)
+DEFAULTS = {'ttl': 30, 'loop_wait': 10, 'retry_timeout': 10}
+"""Those of Patroni."""
+
+PAGE = ROOT / 'docs' / 'silence.md'
+BEGIN, END = '<!-- begin: python -m bench.silence -->', '<!-- end: python -m bench.silence -->'
+
+_SIDES = ('stock', 'this')
+_LIMIT = 60.0
+_HEAD = ['etcd falls silent', 'members', 'blocked: stock', 'this', 'this / stock', 'lets go at: stock', 'this']
+
+
+def measure(environments: Dict[str, Environment], cluster: NamedCluster, way: str, title: str,
+            folder: Path) -> Dict[str, Any]:
+    """Have a leader of each side lose the same etcd cluster, at the same time.
+
+    :param environments: by side.
+    :param title: what tells this measurement from others, for the log files.
+    :returns: by side what `SilentLeader.outcome` says.
+    """
+    leaders: Dict[str, SilentLeader] = {}
+    try:
+        for side, itself in environments.items():
+            scope = '{0}-{1}'.format(title, side)
+            leaders[side] = SilentLeader(itself, cluster, WAYS[way], folder / (scope + '.log'), scope=scope, **DEFAULTS)
+        for leader in leaders.values():
+            leader.good()
+        for leader in leaders.values():
+            leader.lose_etcd(_LIMIT)
+        outcomes = {side: leader.outcome() for side, leader in leaders.items()}
+    finally:
+        for leader in leaders.values():
+            leader.__exit__(None, None, None)
+    say('{0}: {1}'.format(title, ', '.join('{0} {1:.1f} s ({2})'.format(side, it['blocked'], it['why'] or 'still leads')
+                                           for side, it in outcomes.items())))
+    return outcomes
+
+
+def run(releases: Sequence[str], ways: Sequence[str], members: Sequence[int], runs: int, at_a_time: int,
+        folder: Path) -> List[Dict[str, Any]]:
+    """Measure every combination.
+
+    :param at_a_time: how many pairs of leaders run side by side; nearly all of their time is waiting.
+    :returns: for each ``patroni``, ``way``, ``members`` and, by side, a list with an outcome for each run.
+    """
+    environments = {release: {'stock': environment(release, plugin=False), 'this': environment(release)}
+                    for release in releases}
+    cells: List[Dict[str, Any]] = []
+    certificates = Certificates(folder, max(members))
+    for count in members:
+        with NamedCluster(count) as plain, NamedCluster(count, certificates=certificates) as secure:
+            jobs, keys = {}, {}
+            for release in releases:
+                for way in ways:
+                    for number in range(runs):
+                        title = '{0}-{1}-{2}-{3}'.format(release, way, count, number + 1)
+                        jobs[title] = functools.partial(measure, environments[release],
+                                                        secure if WAYS[way].tls else plain, way, title, folder)
+                        keys[title] = (release, way)
+            outcomes = at_once(jobs, at_a_time)
+        for release in releases:
+            for way in ways:
+                found = [outcomes[title] for title, key in keys.items() if key == (release, way)]
+                cells.append({'patroni': release, 'way': way, 'members': count,
+                              **{side: [it[side] for it in found] for side in _SIDES}})
+    return cells
+
+
+def _shown(outcomes: Sequence[Dict[str, Any]], key: str) -> str:
+    """Give the median, and the longest when there is more than one."""
+    more = '> ' if any(it['why'].startswith('still') for it in outcomes) else ''
+    values = [it[key] for it in outcomes]
+    text = '{0}{1:.1f}'.format(more, median(values))
+    return text if len(values) == 1 else '{0} ({1:.1f})'.format(text, max(values))
+
+
+def _lets_go(outcomes: Sequence[Dict[str, Any]], ttl: float) -> str:
+    text = _shown(outcomes, 'unrenewed')
+    if max(it['unrenewed'] for it in outcomes) > ttl:
+        text = '**{0}**'.format(text)
+    return text + (' renewed' if any(not it['why'] for it in outcomes) else '')
+
+
+def rows(cells: Sequence[Dict[str, Any]], release: str) -> List[List[str]]:
+    """Give the lines of the table of one release."""
+    found = []
+    for cell in sorted((cell for cell in cells if cell['patroni'] == release),
+                       key=lambda cell: (list(WAYS).index(cell['way']), cell['members'])):
+        blocked = {side: [it['blocked'] for it in cell[side]] for side in _SIDES}
+        found.append([WAYS[cell['way']].text, str(cell['members']), *(_shown(cell[side], 'blocked') for side in _SIDES),
+                      '{0:.2f}'.format(median(blocked['this']) / median(blocked['stock'])),
+                      *(_lets_go(cell[side], DEFAULTS['ttl']) for side in _SIDES)])
+    return found
+
+
+def summary(cells: Sequence[Dict[str, Any]]) -> List[str]:
+    """Say in a few lines what matters of all of it."""
+    found = []
+    for side in _SIDES:
+        late = [cell for cell in cells if max(it['unrenewed'] for it in cell[side]) > DEFAULTS['ttl']]
+        worst = max(max(it['unrenewed'] for it in cell[side]) for cell in cells)
+        found.append('{0}: in {1} of {2} cells later than the ttl of {3} s, at worst at {4:.1f} s'.format(
+            side, len(late), len(cells), DEFAULTS['ttl'], worst))
+    longer: List[Tuple[float, Dict[str, Any]]] = [
+        (median([it['blocked'] for it in cell['this']]) - median([it['blocked'] for it in cell['stock']]), cell)
+        for cell in cells]
+    worse = [difference for difference, _ in longer if difference > 1]
+    found.append('this blocked for more than 1 s longer than stock in {0} of {1} cells{2}'.format(
+        len(worse), len(cells), ', at worst for {0:.1f} s'.format(max(worse)) if worse else ''))
+    return found
+
+
+def show(results: Dict[str, Any]) -> None:
+    """Print everything as tables."""
+    for release in results['patroni']:
+        # The header names two columns alike, which PrettyTable does not take.
+        table = PrettyTable([*_HEAD[:3], 'blocked: this', _HEAD[4], _HEAD[5], 'lets go at: this'])
+        table.align = 'r'
+        table.align[_HEAD[0]] = 'l'
+        table.add_rows(rows(results['cells'], release))
+        print('\nPatroni {0}, etcd {1}, seconds'.format(release, results['etcd']))
+        print(table)
+    print('\n'.join(summary(results['cells'])))
+
+
+def markdown(results: Dict[str, Any]) -> str:
+    """Write everything as Markdown."""
+    lines = ['etcd {0}, ttl {1[ttl]}, loop_wait {1[loop_wait]}, retry_timeout {1[retry_timeout]}; {2} run{3} of each; '
+             '{4}.'.format(results['etcd'], DEFAULTS, results['runs'], '' if results['runs'] == 1 else 's',
+                           results['time']), '']
+    lines += ['- {0}'.format(line) for line in summary(results['cells'])]
+    for release in results['patroni']:
+        lines += ['', '### Patroni {0}'.format(release), '', '| {0} |'.format(' | '.join(_HEAD)),
+                  '|---|{0}'.format('---:|' * (len(_HEAD) - 1))]
+        lines += ['| {0} |'.format(' | '.join(row)) for row in rows(results['cells'], release)]
+    return '\n'.join(lines)
+
+
+def write(results: Dict[str, Any]) -> None:
+    """Write the file with all figures, and the tables into the page."""
+    (FOLDER / 'silence.json').write_text(json.dumps(results, indent=1, sort_keys=True) + '\n')
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text('{0}{1}\n\n{2}\n\n{3}{4}'.format(before, BEGIN, markdown(results), END, after))
+
+
+def main() -> None:
+    """Read the arguments, measure, show and write."""
+    parser = argparse.ArgumentParser(prog='python -m bench.silence', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--patroni', nargs='+', default=list(RELEASES), help='releases of Patroni (%(default)s)')
+    parser.add_argument('--ways', nargs='+', choices=list(WAYS), default=list(WAYS), help='to fall silent (all)')
+    parser.add_argument('--members', nargs='+', type=int, default=list(MEMBERS), help='of etcd (%(default)s)')
+    parser.add_argument('--runs', type=int, default=1, help='of each (%(default)s)')
+    parser.add_argument('--at-a-time', type=int, default=8, help='pairs of leaders side by side (%(default)s)')
+    parser.add_argument('--dry', action='store_true', help='write no files')
+    arguments = parser.parse_args()
+
+    started = time.monotonic()
+    folder = scratch_folder('bench-')
+    try:
+        results: Dict[str, Any] = {
+            'etcd': etcd_version('3.5'), 'patroni': arguments.patroni, 'runs': arguments.runs, **DEFAULTS,
+            'time': time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime()),
+            'cells': run(arguments.patroni, arguments.ways, arguments.members, arguments.runs, arguments.at_a_time,
+                         folder)}
+    except LabError as e:
+        sys.exit('bench.silence: {0}'.format(e))
+    finally:
+        remove_folder(folder)
+    show(results)
+    if not arguments.dry:
+        write(results)
+    say('{0:.0f} s'.format(time.monotonic() - started))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,186 @@
+"""The program that is a leader when etcd falls silent: its HA loop is timed, from the last good one on.
+
+Run as a script by ``bench.side``, in an environment that knows nothing of this project but perhaps the wheel.
+"""
+import ctypes
+import inspect
+import json
+import logging
+import socket
+import sys
+import threading
+import time
+
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+_SIGKILL = 9
+
+
+class Names:
+    """Host names of etcd members, which no other resolver knows, in the place of `socket.getaddrinfo`.
+
+    :param addresses: the IP address of each name.
+    """
+
+    def __init__(self, addresses: Dict[str, str]) -> None:
+        self._addresses = addresses
+        self._resolve: Callable[..., Any] = socket.getaddrinfo
+        #: seconds after which a name is not resolved, None while it is, at once
+        self.silent_for: Optional[float] = None
+        socket.getaddrinfo = self.resolve
+
+    def resolve(self, host: Any, *args: Any, **kwargs: Any) -> Any:
+        """See `socket.getaddrinfo`."""
+        if host in self._addresses and self.silent_for is not None:
+            time.sleep(self.silent_for)
+            raise socket.gaierror(socket.EAI_AGAIN, 'Temporary failure in name resolution')
+        return self._resolve(self._addresses.get(host, host), *args, **kwargs)
+
+    def fall_silent(self, seconds: float) -> None:
+        """Have the name servers answer no longer, and what Patroni knows from before be older than it may be.
+
+        :param seconds: what the resolver of the system waits for an answer, over all its attempts.
+        """
+        import gc
+        from patroni.dcs.etcd import DnsCachingResolver
+        self.silent_for = seconds
+        for resolver in [it for it in gc.get_objects() if isinstance(it, DnsCachingResolver)]:
+            resolver._cache_time = -1
+
+
+class Leader:
+    """The leader of a Patroni cluster, without Patroni and PostgreSQL around its use of etcd.
+
+    :param config: as ``get_dcs`` takes it.
+    """
+
+    def __init__(self, config: Dict[str, Any]) -> None:
+        from patroni.dcs import get_dcs
+        self._dcs: Any = get_dcs(config)
+        self._dcs.reload_config(config)  # as Patroni does after it has read the cluster's configuration
+        self._name, self._loop_wait = config['name'], config['loop_wait']
+        self._count = 0
+        self._cluster: Any = None
+        self._renewed = time.monotonic()  # when the last keepalive that was confirmed was sent
+        self._unrenewed = 0.0             # the longest time from there to the next one's confirmation
+        self._calls: List[Tuple[str, float]] = []
+        self._now = ''
+        self._keepalive: Callable[..., Any] = self._dcs._client.lease_keepalive
+        self._dcs._client.lease_keepalive = self._noted_keepalive
+        self._dcs.get_cluster()
+        if not self._dcs.attempt_to_acquire_leader():
+            raise RuntimeError('no leader lock')
+
+    def _noted_keepalive(self, *args: Any, **kwargs: Any) -> Any:
+        sent = time.monotonic()
+        result = self._keepalive(*args, **kwargs)
+        if result:
+            self._unrenewed = max(self._unrenewed, time.monotonic() - self._renewed)
+            self._renewed = sent
+        return result
+
+    def _get_cluster(self) -> bool:
+        self._cluster = self._dcs.get_cluster()
+        return bool(self._cluster.leader and self._cluster.leader.name == self._name)
+
+    def _touch_member(self) -> bool:
+        self._count += 1
+        self._dcs.touch_member({'state': 'running', 'count': self._count})
+        return True  # Patroni goes on in any case
+
+    def _update_leader(self) -> bool:
+        first = next(iter(inspect.signature(self._dcs.update_leader).parameters))
+        arguments = {'cluster': (self._cluster, None), 'leader': (self._cluster.leader, None)}  # since 3.3 and 3.0.4
+        return bool(self._dcs.update_leader(*arguments.get(first, (None,))))
+
+    def _loop(self) -> str:
+        """Run one HA loop of a leader, as far as it concerns etcd.
+
+        :returns: why it lets go, empty if it still leads.
+        """
+        self._calls = []
+        for call in (self._get_cluster, self._touch_member, self._update_leader):
+            self._now = call.__name__.lstrip('_')
+            before = time.monotonic()
+            try:
+                why = '' if call() else 'said no'
+            except Exception as e:
+                why = 'raised {0}'.format(type(e).__name__)
+                logging.error('%s: %r', self._now, e)
+            self._calls.append((self._now, time.monotonic() - before))
+            if why:
+                return '{0} {1}'.format(self._now, why)
+        return ''
+
+    def good(self, timeout: float = 20) -> None:
+        """Run loops until one is good and the watch has brought what it wrote.
+
+        :raises RuntimeError: when none is.
+        """
+        limit = time.monotonic() + timeout
+        good = 0
+        while good < 3:
+            self._dcs._last_lease_refresh = 0  # as dcs.watch() does
+            good = 0 if self._loop() else good + 1
+            if time.monotonic() > limit:
+                raise RuntimeError('no good loop')
+            time.sleep(0.1)
+
+    def last_good(self) -> None:
+        """Run the loop after which etcd falls silent.
+
+        :raises RuntimeError: when it is not good.
+        """
+        self._dcs._last_lease_refresh = 0
+        why = self._loop()
+        if why:
+            raise RuntimeError(why)
+        self._unrenewed = 0.0
+
+    def silent(self, limit: float) -> Dict[str, Any]:
+        """Wait for the time of the next loop, as Patroni does, and run it.
+
+        :param limit: seconds after which it is no longer waited for.
+        :returns: ``blocked``, seconds that the loop took; ``unrenewed``, seconds for which it led on the strength of
+            one keepalive, from its being sent on; ``why`` it let go, empty if it still leads; ``calls`` with their
+            times; ``time``, its end by the monotonic clock.
+        """
+        due = self._renewed + self._loop_wait
+        self._dcs.watch(None, due - time.monotonic())
+        time.sleep(max(due - time.monotonic(), 0))  # a change of the leader key ends the watch earlier
+        outcome: List[str] = []
+        thread = threading.Thread(target=lambda: outcome.append(self._loop()), daemon=True)
+        started = time.monotonic()
+        thread.start()
+        thread.join(limit)
+        ended = time.monotonic()
+        why = outcome[0] if outcome else 'still in {0}'.format(self._now)
+        unrenewed = max(self._unrenewed, ended - self._renewed) if why else self._unrenewed
+        return {'blocked': ended - started, 'unrenewed': unrenewed, 'time': ended, 'calls': list(self._calls),
+                'why': why}
+
+
+def main() -> None:
+    """Read the configuration and then command after command from stdin, answer on stdout."""
+    ctypes.CDLL(None).prctl(1, _SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: do not outlive the parent
+    config = json.loads(sys.stdin.readline())
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(threadName)s %(levelname)s: %(message)s')
+    names = Names(config['addresses'])
+    leader = Leader(config['dcs'])
+    for line in sys.stdin:
+        request = json.loads(line)
+        command = request['command']
+        answer: Any = None
+        if command == 'good':
+            leader.good()
+        elif command == 'last_good':
+            leader.last_good()
+        elif command == 'no_names':
+            names.fall_silent(request['seconds'])
+        elif command == 'silent':
+            answer = leader.silent(request['limit'])
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,177 @@
+"""A leader whose etcd falls silent while everybody else's goes on: a process of its own behind relays of its own.
+
+Many such leaders share one etcd cluster. Its members advertise host names, and each leader's process resolves these
+to the addresses of its own relays.
+"""
+import itertools
+import ssl
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Type
+
+import trustme
+
+from lab.environments import Environment
+from lab.etcd import EtcdCluster
+from lab.member import Release
+
+from . import relay
+from .relay import Relay
+from .side import Side
+
+DNS_SECONDS = 20
+"""What a resolver waits when no server answers: two servers, two attempts, five seconds each (resolv.conf(5))."""
+
+_numbers = itertools.count(1)
+
+
+class Way(NamedTuple):
+    """A way to fall silent."""
+
+    #: what the relays do
+    relay: str
+    #: for people
+    text: str
+    #: whether members speak TLS
+    tls: bool = False
+    #: whether the name servers fall silent, too
+    names: bool = False
+
+
+WAYS: Dict[str, Way] = {
+    'refused': Way(relay.REFUSED, 'connections refused (members killed)'),
+    'stalled': Way(relay.STALLED, 'accepts, answers nothing (SIGSTOP)'),
+    'half': Way(relay.HALF, 'half an answer, then nothing'),
+    'black-hole': Way(relay.BLACK_HOLE, 'black hole (no answer to SYN)'),
+    'dns': Way(relay.DROPPED, 'name servers silent, connections dropped', names=True),
+    'cut-off': Way(relay.BLACK_HOLE, 'black hole, name servers silent', names=True),
+    'tls': Way(relay.STALLED, 'TLS handshake hangs', tls=True),
+}
+"""The ways to fall silent, by the names that the command takes."""
+
+
+def _name(i: int) -> str:
+    return 'etcd{0}.silence.invalid'.format(i)
+
+
+class Certificates:
+    """Certificates for the names of all members.
+
+    :param folder: where the authority's one goes.
+    :param members: how many names.
+    """
+
+    def __init__(self, folder: Path, members: int) -> None:
+        authority = trustme.CA()
+        #: file with the certificate of the authority
+        self.authority = folder / 'authority.pem'
+        authority.cert_pem.write_to_path(str(self.authority))
+        #: for the server side
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(*(_name(i) for i in range(members))).configure_cert(self.context)
+
+
+class NamedCluster(EtcdCluster):
+    """An etcd cluster whose members advertise host names that nobody knows but who was told.
+
+    :param members: how many.
+    :param version: line or version of all of them.
+    :param certificates: when the names are to be used with TLS; the members themselves speak plain HTTP.
+    """
+
+    def __init__(self, members: int, version: str = '3.5', certificates: Optional[Certificates] = None) -> None:
+        super().__init__([version] * members)
+        #: what the relays use
+        self.certificates = certificates
+
+    def __enter__(self) -> 'NamedCluster':
+        self.start()
+        return self
+
+    def _bootstrap(self, releases: Sequence[Release]) -> None:
+        for i, member in enumerate(self.members):  # the last one of two flags counts
+            member.flags += ['--advertise-client-urls', '{0}://{1}:{2}'.format(
+                'https' if self.certificates else 'http', _name(i), member.port)]
+        super()._bootstrap(releases)
+
+    @property
+    def section(self) -> Dict[str, Any]:
+        """The section of Patroni's configuration for clients that know the names."""
+        section: Dict[str, Any] = {
+            'hosts': ['{0}:{1}'.format(_name(i), member.port) for i, member in enumerate(self.members)]}
+        if self.certificates:
+            section.update(protocol='https', cacert=str(self.certificates.authority))
+        return section
+
+
+class SilentLeader:
+    """A leader behind relays, for the time of a ``with``.
+
+    :param environment: whose Python and Patroni it is.
+    :param cluster: its etcd.
+    :param way: how that will fall silent.
+    :param log: file for Patroni's log.
+    :param config: of Patroni: ``scope``, ``ttl``, ``loop_wait``, ``retry_timeout``.
+    """
+
+    def __init__(self, environment: Environment, cluster: NamedCluster, way: Way, log: Path, **config: Any) -> None:
+        self._way = way
+        self._relays: List[Relay] = []
+        self._side: Optional[Side] = None
+        number = next(_numbers)
+        addresses = {_name(i): '127.{0}.{1}.{2}'.format(1 + number // 250, 1 + number % 250, 1 + i)
+                     for i in range(len(cluster.members))}
+        tls = cluster.certificates.context if cluster.certificates else None
+        try:
+            for i, member in enumerate(cluster.members):
+                self._relays.append(Relay((addresses[_name(i)], member.port), ('127.0.0.1', member.port), tls))
+            self._side = Side(environment, 'silence_worker.py', log, addresses=addresses, dcs=dict(
+                config, name='a', namespace='service', etcd3=cluster.section))
+        except BaseException:
+            self._end()
+            raise
+
+    def __enter__(self) -> 'SilentLeader':
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if self._side is not None:
+            self._side.__exit__(None, None, None)
+        for it in self._relays:
+            it.close()
+
+    @property
+    def side(self) -> Side:
+        """The process."""
+        assert self._side is not None
+        return self._side
+
+    def good(self) -> None:
+        """Wait until it leads and all is well.
+
+        :raises LabError: when that does not come about.
+        """
+        self.side.do('good')
+
+    def lose_etcd(self, limit: float) -> None:
+        """Have it run one more good loop, silence its etcd and start its next loop at the time for it.
+
+        :param limit: seconds that the loop may take; `outcome` waits for its end.
+        :raises LabError: when the loop before was not good.
+        """
+        self.side.do('last_good')
+        if self._way.names:
+            self.side.do('no_names', seconds=DNS_SECONDS)
+        for it in self._relays:
+            it.fall_silent(self._way.relay)
+        self.side.ask('silent', limit=limit)
+
+    def outcome(self) -> Dict[str, Any]:
+        """Wait for the end of the loop: see ``Leader.silent`` in ``silence_worker.py``."""
+        outcome: Dict[str, Any] = self.side.answer()
+        return outcome
