@@ -12,6 +12,7 @@ import json
 import sys
 import time
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -48,19 +49,17 @@ def measure(environments: Dict[str, Environment], cluster: NamedCluster, way: st
     :param title: what tells this measurement from others, for the log files.
     :returns: by side what `SilentLeader.outcome` says.
     """
-    leaders: Dict[str, SilentLeader] = {}
-    try:
+    with ExitStack() as ends:
+        leaders: Dict[str, SilentLeader] = {}
         for side, itself in environments.items():
             scope = '{0}-{1}'.format(title, side)
-            leaders[side] = SilentLeader(itself, cluster, WAYS[way], folder / (scope + '.log'), scope=scope, **DEFAULTS)
+            leaders[side] = ends.enter_context(SilentLeader(
+                itself, cluster, WAYS[way], folder / (scope + '.log'), scope=scope, **DEFAULTS))
         for leader in leaders.values():
             leader.good()
         for leader in leaders.values():
             leader.lose_etcd(_LIMIT)
         outcomes = {side: leader.outcome() for side, leader in leaders.items()}
-    finally:
-        for leader in leaders.values():
-            leader.__exit__(None, None, None)
     say('{0}: {1}'.format(title, ', '.join('{0} {1:.1f} s ({2})'.format(side, it['blocked'], it['why'] or 'still leads')
                                            for side, it in outcomes.items())))
     return outcomes

@@ -1,0 +1,132 @@
+"""A leader that etcd falls silent to lets go before somebody else can have its key.
+
+All of it happens at the same time, once, and each test looks at one of the leaders: a process of its own (``A``) behind
+relays of its own. Its rival (``B``) reaches the same members all the time.
+"""
+import ctypes
+import functools
+import itertools
+import multiprocessing
+import queue
+import signal
+import sys
+import threading
+import time
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
+
+import pytest
+
+from bench import at_once
+from bench.silent_leader import NamedCluster, SilentLeader, WAYS
+from lab.environments import Environment
+
+MEMBERS = (1, 2, 3, 5)
+SILENT = ('refused', 'stalled', 'half')
+CELLS = list(itertools.product(SILENT, MEMBERS))
+
+#: Patroni's promise holds for them: loop_wait + 2 * retry_timeout <= ttl.
+TIMES = {'ttl': 10, 'loop_wait': 2, 'retry_timeout': 4}
+
+LIMIT = 3 * TIMES['ttl']
+
+Cell = Tuple[str, int]
+
+
+class Outcome(NamedTuple):
+    """What became of one leader key."""
+
+    why: str                # how A came to let go, empty if it did not
+    let_go: float           # monotonic clock
+    taken: Optional[float]  # when B's successful attempt to take the key began, None if there was none
+
+
+def _scope(cell: Cell) -> str:
+    return '{0}-{1}'.format(*cell)
+
+
+def _contend(scope: str, url: str, told: Any) -> None:
+    """Take the leader key as soon as nobody has it."""
+    from patroni.dcs import get_dcs
+    dcs = get_dcs(dict(TIMES, name='b', scope=scope, namespace='service', etcd3={'proxy': url}))
+    waiting = False
+    while True:
+        cluster = dcs.get_cluster()
+        before = time.monotonic()
+        if (not cluster.leader or not cluster.leader.name) and dcs.attempt_to_acquire_leader():
+            told.put((scope, before))
+            return
+        if not waiting:
+            waiting = True
+            told.put((scope, None))
+        dcs.watch(None, 0.2)  # ends when the leader key changes
+
+
+def rivals(urls: Dict[str, str], told: Any) -> None:
+    """Be B for all leaders: the main function of a process.
+
+    :param urls: by scope the member to use.
+    :param told: takes scope and None when B waits for the key, scope and time when it got it.
+    """
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: do not outlive the parent
+    for scope, url in urls.items():
+        threading.Thread(target=_contend, args=(scope, url, told), daemon=True).start()
+    threading.Event().wait()
+
+
+def _told(told: Any, number: int, seconds: float) -> Dict[str, Optional[float]]:
+    """Collect what the rivals tell, from as many of them or as long as that."""
+    found: Dict[str, Optional[float]] = {}
+    deadline = time.monotonic() + seconds
+    while len(found) < number:
+        try:
+            scope, when = told.get(timeout=max(deadline - time.monotonic(), 0.01))
+        except queue.Empty:
+            break
+        found[scope] = when
+    return found
+
+
+@pytest.fixture(scope='module')
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[Cell, Outcome]]:
+    """Let all leaders lose etcd, with everything else as it was; nothing of it is left afterwards."""
+    folder: Path = tmp_path_factory.mktemp('lets-go')
+    here = Environment(Path(sys.prefix), '')
+    with ExitStack() as ends:
+        clusters = {str(members): NamedCluster(members) for members in MEMBERS}
+        for cluster in clusters.values():
+            ends.callback(cluster.stop)
+        at_once({members: cluster.start for members, cluster in clusters.items()})
+        leaders = {_scope(cell): ends.enter_context(SilentLeader(
+            here, clusters[str(cell[1])], WAYS[cell[0]], folder / _scope(cell), scope=_scope(cell), **TIMES))
+            for cell in CELLS}
+        at_once({scope: leader.good for scope, leader in leaders.items()})
+
+        context = multiprocessing.get_context('spawn')
+        told = context.Queue()
+        urls = {_scope(cell): clusters[str(cell[1])].members[0].real_url for cell in CELLS}
+        rival = context.Process(target=rivals, args=(urls, told), daemon=True)
+        rival.start()
+        ends.callback(rival.join)
+        ends.callback(rival.kill)
+        waiting = _told(told, len(CELLS), 30)
+        assert sorted(waiting) == sorted(leaders) and set(waiting.values()) == {None}, waiting
+
+        at_once({scope: functools.partial(leader.lose_etcd, LIMIT) for scope, leader in leaders.items()})
+        ended = at_once({scope: leader.outcome for scope, leader in leaders.items()})
+        taken = _told(told, len(CELLS), LIMIT)
+    yield {cell: Outcome(ended[_scope(cell)]['why'], ended[_scope(cell)]['time'], taken.get(_scope(cell)))
+           for cell in CELLS}
+
+
+@pytest.mark.parametrize('members', MEMBERS)
+@pytest.mark.parametrize('way', SILENT)
+def test_lets_go(outcomes: Dict[Cell, Outcome], way: str, members: int) -> None:
+    """A's loop has ended, with an error or a no, when B's successful attempt to take the key begins."""
+    outcome = outcomes[way, members]
+    assert outcome.taken is not None, 'B never got the key'
+    assert outcome.why, 'A goes on to lead'
+    assert outcome.let_go < outcome.taken, 'two leaders for {0:.1f} s, until A let go: {1}'.format(
+        outcome.let_go - outcome.taken, outcome.why)
