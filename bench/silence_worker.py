@@ -107,7 +107,7 @@ class Leader:
             except Exception as e:
                 why = 'raised {0}'.format(type(e).__name__)
                 logging.error('%s: %r', self._now, e)
-            self._calls.append((self._now, time.monotonic() - before))
+            self._calls.append((self._now, round(time.monotonic() - before, 3)))
             if why:
                 return '{0} {1}'.format(self._now, why)
         return ''
@@ -156,8 +156,8 @@ class Leader:
         ended = time.monotonic()
         why = outcome[0] if outcome else 'still in {0}'.format(self._now)
         unrenewed = max(self._unrenewed, ended - self._renewed) if why else self._unrenewed
-        return {'blocked': ended - started, 'unrenewed': unrenewed, 'time': ended, 'calls': list(self._calls),
-                'why': why}
+        return {'blocked': round(ended - started, 3), 'unrenewed': round(unrenewed, 3), 'time': ended,
+                'calls': list(self._calls), 'why': why}
 
 
 def main() -> None:
