@@ -18,7 +18,7 @@ from .answers import Answer, AUTH_NOT_ENABLED, first_document, TOKEN_REFUSED
 from .errors import LoginPending, TakesNoToken
 from .gateway import CANONICAL, GatewayPool, split_url
 from .member import Member
-from .versions import TOKEN_SINCE
+from .versions import PREFIXES, TOKEN_SINCE
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class AuthPool:
         return refused or self._send(method, url, self.token, kwargs)
 
     def _takes_token(self, member: Member, kwargs: Dict[str, Any]) -> bool:
-        if not member.version_text:
+        if not member.version_text and member.prefix == PREFIXES[-1]:  # the others came with releases that do
             try:
                 self._pool.learn(member, kwargs.get('timeout'))
             except (HTTPError, OSError):

@@ -1,11 +1,12 @@
 """Patroni's etcd client, with our pools in the place of urllib3's pool manager."""
 import logging
+import socket
 import sys
 import time
 
 from ipaddress import ip_address
 from threading import current_thread
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 from urllib.parse import urlsplit
 
 import etcd
@@ -137,13 +138,20 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         return members
 
     def _get_machines_cache_from_config(self) -> Any:
-        if not self._lookup or self._lookup.is_over():
-            self._lookup = Errand(super()._get_machines_cache_from_config)
+        stock = super()._get_machines_cache_from_config
         try:
-            self._configured = self._lookup.result()
-        except TookTooLong:  # DNS is silent
+            self._configured = self._look_up(stock) if 'srv' in self._config else stock()
+        except (TookTooLong, socket.timeout):  # DNS is silent
             logger.warning('The configured etcd hosts could not be looked up in time, using what they were before')
         return list(self._configured)
+
+    def _look_up(self, stock: Callable[[], List[str]]) -> Any:
+        """Look for SRV records, which knows no time limit; one look that hangs is enough."""
+        if deadline.current().left() == float('inf'):
+            return stock()
+        if not self._lookup or self._lookup.is_over():
+            self._lookup = Errand(stock)
+        return self._lookup.result()
 
     def _get_machines_list(self, machines_cache: Any) -> Any:
         # Patroni asks for the list right after a member failed, in random order: not that one first, it may hang
@@ -229,17 +237,18 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             self.http.set_prefix(prefix)
 
     def _load_machines_cache(self) -> Any:
+        # In 4.1.1 and later Patroni itself makes an EtcdConnectionFailed of what comes from here. Any other exception
+        # looks like an answer, and a leader would demote without a look at failsafe_mode.
         if not deadline.current().left():
-            raise etcd.EtcdException('No time left to look for other etcd members')
+            raise etcd.EtcdConnectionFailed('No time left to look for other etcd members')
         try:
             with deadline.within(self.read_timeout if self._machines_cache else float('inf')):  # not at the start
                 return super()._load_machines_cache()
         except etcd.EtcdException as e:
             remedy = self.http.remedy()
-            if not remedy:
-                raise
-            logger.error('No etcd member can be used. %s', remedy)  # Patroni just says that it is waiting on etcd
-            raise etcd.EtcdException('{0}. {1}'.format(e, remedy)) from e
+            if remedy:
+                logger.error('No etcd member can be used. %s', remedy)  # Patroni just says that it is waiting on etcd
+            raise etcd.EtcdConnectionFailed('{0}. {1}'.format(e, remedy) if remedy else str(e)) from e
 
     def _calculate_timeouts(self, etcd_nodes: int, timeout: Optional[float] = None) -> Any:
         # Hosts that stand in for others are no reason to be less patient with each.

@@ -6,11 +6,24 @@ new connection hangs for as long as the resolver of the system tries.
 import logging
 import socket
 
+from ipaddress import ip_address
 from typing import Any, Dict, Tuple
 
 from .deadline import current, Errand, TookTooLong
 
 logger = logging.getLogger(__name__)
+
+
+def is_address(host: str) -> bool:
+    """Tell an IP address from a name.
+
+    :param host: either.
+    """
+    try:
+        ip_address(host)
+        return True
+    except ValueError:
+        return False
 
 
 class Names:
@@ -34,7 +47,7 @@ class Names:
         :raises:
             :exc:`socket.timeout`: if it never had any.
         """
-        if current().left() == float('inf'):  # not for etcd
+        if current().left() == float('inf') or is_address(host):  # not for etcd, or there is nothing to look up
             return self._stock(host, port)
         key = host, port
         errand = self._asked.get(key)
