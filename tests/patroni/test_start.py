@@ -1,12 +1,15 @@
 """The newest Patroni with PostgreSQL on a mixed etcd cluster."""
 import re
+import socket
 import time
+
+from contextlib import ExitStack
 
 from lab.environments import Environment
 from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
 from lab.patroni import Monitor, PatroniCluster
-from lab.processes import wait_until
+from lab.processes import free_port, wait_until
 
 
 def test_primary_and_replica_through_an_upgrade(newest: Environment) -> None:
@@ -34,11 +37,37 @@ def test_primary_and_replica_through_an_upgrade(newest: Environment) -> None:
         patroni.wait_replicas()
 
 
+def test_members_come_to_advertise_dead_urls(newest: Environment) -> None:
+    """Five kinds, one after the other, under a running primary, and Patroni starts on them: the hosts serve."""
+    with EtcdCluster(['3.5'] * 3) as etcd, PatroniCluster(newest, etcd) as patroni, ExitStack() as ends:
+        full = ends.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))  # neither takes nor refuses
+        for _ in range(8):
+            client = ends.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        patroni.wait_primary()
+        patroni.wait_replicas()
+        dead = ['127.0.0.1:{0}'.format(full.getsockname()[1])] + [
+            '{0}:{1}'.format(host, free_port()) for host in ('etcd.invalid', '0.0.0.0', '[::]', '127.0.0.1')]
+        with Monitor(patroni) as monitor, WriteLoad(patroni) as load:
+            for number, host in enumerate(dead):
+                member = etcd.members[number % 3]
+                member.flags = ['--advertise-client-urls', 'http://' + host]
+                member.restart()
+                etcd.wait_healthy(30)
+                time.sleep(5)  # two HA loops and more
+        load.verify()
+        assert monitor.demotions == 0 and monitor.leader_changes == 0
+        assert [monitor.failed_loops(node) for node in patroni.nodes] == [0, 0]
+        patroni.nodes[1].restart()
+        patroni.wait_replicas()
+
+
 def test_reload_applies_the_prefix(newest: Environment) -> None:
     """SIGHUP: a changed ``version_prefix`` is used, a wrong one is refused and changes nothing."""
     with EtcdCluster(['3.3'], facade=True) as etcd, PatroniCluster(newest, etcd, nodes=1) as patroni:
         node = patroni.wait_primary()
-        assert {r.path.split('/')[1] for r in etcd.requests() if r.path != '/version'} == {'v3beta'}
+        assert {r.path.split('/')[1] for r in etcd.requests() if r.path != '/version' and r.status != 404} == {'v3beta'}
 
         def reload(prefix: str) -> None:
             node.config['etcd3']['version_prefix'] = prefix

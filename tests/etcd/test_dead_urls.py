@@ -1,0 +1,83 @@
+"""Members that advertise URLs nobody can use: the configured hosts serve (Patroni #1582, #1283)."""
+import socket
+
+from contextlib import ExitStack
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from lab.processes import free_port, wait_until
+
+#: What is advertised: the address of a container, of nothing at all, a name that is known elsewhere, a closed port.
+KINDS = ('black hole', '0.0.0.0', '::', 'name', 'refused')
+
+
+@pytest.fixture(params=KINDS)
+def dead(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A URL that leads nowhere."""
+    with ExitStack() as ends:
+        if request.param == 'black hole':  # connections are neither taken nor refused
+            listener = ends.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))
+            for _ in range(8):
+                client = ends.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(listener.getsockname())
+            yield 'http://127.0.0.1:{0}'.format(listener.getsockname()[1])
+        else:
+            host = {'name': 'etcd.invalid', '::': '[::]', 'refused': '127.0.0.1'}.get(request.param, request.param)
+            yield 'http://{0}:{1}'.format(host, free_port())
+
+
+def advertise(cluster: Any, number: int, url: str) -> None:
+    """Restart a member so that it tells its clients to use *url*."""
+    member = cluster.members[number]
+    member.flags = ['--advertise-client-urls', url]
+    member.restart()
+    cluster.wait_healthy(30)
+
+
+def test_at_the_start(start: Callable[..., Any], connect: Callable[..., Any], dead: str) -> None:
+    """One member, which advertises nothing else."""
+    cluster = start(['3.5'])
+    advertise(cluster, 0, dead)
+    dcs = connect(cluster.hosts)
+    assert dcs.acquire()
+    for _ in range(3):
+        dcs.client._machines_cache_updated = 0  # the member list is due
+        assert dcs.loop()
+    assert dcs.client.machines_cache[0] == cluster.urls[0]
+
+
+def test_under_a_running_leader(start: Callable[..., Any], connect: Callable[..., Any], dead: str) -> None:
+    """The members come to advertise it one after the other; no loop of the leader fails."""
+    cluster = start(['3.5'] * 3)
+    dcs = connect(cluster.hosts)
+    assert dcs.acquire() and dcs.loop()
+    for number in range(3):
+        advertise(cluster, number, dead if number != 1 else dead.replace('http:', 'https:'))
+        for _ in range(3):
+            dcs.client._machines_cache_updated = 0
+            assert dcs.update_leader() and dcs.leader() == 'a'
+            dcs.touch(number=number)  # without a retry, so one may meet the connection that was cut
+        assert dcs.loop()
+
+
+def test_url_that_comes_to_work(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
+    """It takes the place of the configured host once it answers, and serves when that host goes away."""
+    cluster = start(['3.5'])
+    member, later = cluster.members[0], 'http://127.0.0.1:{0}'.format(free_port())
+    advertise(cluster, 0, later)
+    dcs = connect(cluster.hosts)
+    assert dcs.acquire() and dcs.loop()
+    member.flags = ['--listen-client-urls', '{0},{1}'.format(member.real_url, later), '--advertise-client-urls', later]
+    member.restart()
+    cluster.wait_healthy(30)
+
+    def taken() -> bool:
+        return bool(dcs.loop()) and dcs.client.machines_cache == [later] == [dcs.client._base_uri]
+
+    wait_until(taken, 15, 'the advertised URL to be used', interval=0.5)
+    member.flags = ['--listen-client-urls', later, '--advertise-client-urls', later]
+    member.stop()
+    member.spawn()
+    wait_until(dcs.loop, 15, 'the leader to go on', interval=0.2)
