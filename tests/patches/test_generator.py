@@ -60,7 +60,7 @@ def test_the_date_is_that_of_the_last_change(monkeypatch: pytest.MonkeyPatch, tm
 def test_what_is_part_of_it() -> None:
     """All modules that the classes import, with theirs; nothing about finding the classes or checking a cluster."""
     names = {Path(path).stem for path in modules()}
-    assert {'__init__', 'dcs', 'client', 'gateway', 'exchange', 'options', 'versions'} <= names
+    assert {'__init__', 'dcs', 'client', 'gateway', 'wire', 'options', 'versions'} <= names
     assert not names & {'plugin', 'check'}
     for path, text in modules().items():
         for node in ast.walk(ast.parse(text)):
