@@ -1,10 +1,12 @@
 """Real etcd and PostgreSQL binaries: found on this machine, or fetched from its distribution's own packages.
 
-etcd comes from, in this order: the folder ETCD_BIN_DIR (files such as ``etcd-3.2.26``), the ``etcd`` on PATH, and one
-package per release of the distribution. PostgreSQL comes from PG_BIN_DIR, /usr/lib/postgresql, or its package. What
-was fetched stays in CACHE. ``python -m lab.packages`` lists all of it.
+etcd comes from, in this order: the folder ETCD_BIN_DIR (files such as ``etcd-3.2.26``), the ``etcd`` on PATH, one
+package per release of the distribution, and, where Go is installed, its Go module (see `lab.golang`). PostgreSQL comes
+from PG_BIN_DIR, /usr/lib/postgresql, or its package. What was fetched or built stays in CACHE. ``python -m
+lab.packages`` lists all of it.
 """
 import contextlib
+import functools
 import glob
 import json
 import os
@@ -13,9 +15,9 @@ import shutil
 import time
 
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Callable, Collection, Dict, List, Optional, Sequence, Tuple
 
-from . import CACHE, say
+from . import CACHE, golang, say
 from .apt import Apt, locked, mirror, os_release, run, unfinished
 from .processes import LabError
 from .tools import fetched
@@ -41,55 +43,83 @@ def _ask_version(binary: Path) -> str:
     return match.group(1)
 
 
-def _fetch_etcd(folder: Path, suite: str, source: str) -> str:
-    """Put the etcd of one release of the distribution into `folder`, as ``etcd-VERSION``, and return its version."""
-    say('fetching etcd from {0}'.format(suite))
-    with unfinished(folder / suite) as part:
-        apt = Apt(part, source.format(suite=suite), installed=False)
-        apt('apt-get', 'update')
-        apt.unpack(['etcd-server'], part / 'root')
-        binary = part / 'root' / 'usr' / 'bin' / 'etcd'
-        version = _ask_version(binary)
-        binary.chmod(0o755)
-        binary.rename(folder / 'etcd-{0}'.format(version))
+def _keep(folder: Path, binary: Path) -> str:
+    """Move an etcd binary into `folder`, as ``etcd-VERSION``, and return its version."""
+    version = _ask_version(binary)
+    binary.chmod(0o755)
+    binary.rename(folder / 'etcd-{0}'.format(version))
     return version
 
 
-def _fetched_etcd() -> Dict[str, Path]:
-    """Give the etcd binaries from packages: fetched when they are not in CACHE yet, remembered when they are."""
-    folder = CACHE / 'etcd'
-    memory = folder / 'suites.json'
-    suites = SUITES.get(os_release().get('ID', ''), ())
+def _kept(memory: Path, names: Sequence[str], get: Callable[[str], str]) -> Dict[str, Path]:
+    """Give etcd binaries that one gets once and keeps beside `memory`, as ``etcd-VERSION``.
 
+    :param memory: file that says what came of each name, failures included.
+    :param names: what to get.
+    :param get: called for a name that is new; puts the binary there, and returns its version.
+    """
     def recall() -> Dict[str, Dict[str, str]]:
         try:
             found: Dict[str, Dict[str, str]] = json.loads(memory.read_text())
         except FileNotFoundError:
             return {}
-        return {suite: entry for suite, entry in found.items()
-                if (folder / 'etcd-{0}'.format(entry.get('version'))).exists()
+        return {name: entry for name, entry in found.items()
+                if memory.with_name('etcd-{0}'.format(entry.get('version'))).exists()
                 or time.time() - float(entry.get('tried', 0)) < _RETRY_SECONDS}
 
     known = recall()
-    if not known.keys() >= set(suites):
+    if not known.keys() >= set(names):
         with locked():
             known = recall()  # another process may have been faster
-            source = ''
-            for suite in suites:
-                if suite in known:
+            for name in names:
+                if name in known:
                     continue
                 try:
-                    if not source:
-                        with unfinished(folder / 'own') as part:
-                            source = mirror(part)
-                    known[suite] = {'version': _fetch_etcd(folder, suite, source)}
+                    known[name] = {'version': get(name)}
                 except LabError as e:
-                    say('no etcd from {0}: {1}'.format(suite, e))
-                    known[suite] = {'why': str(e), 'tried': str(time.time())}
+                    say('no etcd from {0}: {1}'.format(name, e))
+                    known[name] = {'why': str(e), 'tried': str(time.time())}
                 memory.with_suffix('.part').write_text(json.dumps(known, indent=1))
                 memory.with_suffix('.part').rename(memory)
-    versions = [entry['version'] for entry in known.values() if 'version' in entry]
-    return {version: folder / 'etcd-{0}'.format(version) for version in versions}
+    versions = [known[name]['version'] for name in names if 'version' in known[name]]
+    return {version: memory.with_name('etcd-{0}'.format(version)) for version in versions}
+
+
+def _fetched_etcd() -> Dict[str, Path]:
+    """Give the etcd binaries from packages, one for each release of the distribution."""
+    folder = CACHE / 'etcd'
+
+    @functools.lru_cache(maxsize=None)
+    def source() -> str:
+        with unfinished(folder / 'own') as part:
+            return mirror(part)
+
+    def get(suite: str) -> str:
+        say('fetching etcd from {0}'.format(suite))
+        with unfinished(folder / suite) as part:
+            apt = Apt(part, source().format(suite=suite), installed=False)
+            apt('apt-get', 'update')
+            apt.unpack(['etcd-server'], part / 'root')
+            return _keep(folder, part / 'root' / 'usr' / 'bin' / 'etcd')
+
+    return _kept(folder / 'suites.json', SUITES.get(os_release().get('ID', ''), ()), get)
+
+
+def _built_etcd(elsewhere: Collection[str]) -> Dict[str, Path]:
+    """Give the etcd binaries that Go builds, for lines that no version `elsewhere` is of."""
+    folder, lines = CACHE / 'etcd', {line_of(version) for version in elsewhere}
+
+    def get(version: str) -> str:
+        with unfinished(folder / 'go') as part:
+            built = _keep(folder, golang.build_etcd(version, part))
+        if built != version:
+            raise LabError('what was built as {0} says that it is {1}'.format(version, built))
+        return built
+
+    wanted = [version for version in golang.ETCD_VERSIONS if line_of(version) not in lines]
+    if not golang.at_hand():  # what was built when there was one stays
+        wanted = [version for version in wanted if (folder / 'etcd-{0}'.format(version)).exists()]
+    return _kept(folder / 'built.json', wanted, get)
 
 
 _found: Dict[Tuple[str, str], Dict[str, Path]] = {}  # by ETCD_BIN_DIR and PATH, each binary is asked once
@@ -118,9 +148,10 @@ def _found_etcd() -> Dict[str, Path]:
 def etcd_binaries() -> Dict[str, Path]:
     """Give every etcd that is at hand, by its version (``'3.4.23'``), oldest first.
 
-    The first call may download; what does not run here is left out with a line on stderr that says why.
+    The first call may download and build; what does not run here is left out with a line on stderr that says why.
     """
     found = {**_fetched_etcd(), **_found_etcd()}
+    found = {**_built_etcd(found), **found}
     return dict(sorted(found.items(), key=lambda item: version_key(item[0])))
 
 
