@@ -21,6 +21,14 @@ from .processes import LabError, remove_folder, scratch_folder, wait_until
 
 __all__ = ['EtcdCluster', 'EtcdMember', 'b64', 'release', 'request']
 
+_PASSING = ('unhealthy cluster',  # until all members have been connected for 5 s
+            'request timed out', 'no leader', 'leader changed', 'proposal dropped', 'not enough started members',
+            'too many requests', 'learner is not ready')
+"""What etcd says when the same request may be granted a moment later."""
+
+_PATIENCE = 60
+"""Seconds for what takes one on a machine that has nothing else to do."""
+
 
 class EtcdCluster:
     """A cluster of one member per entry of `versions`, up and healthy inside a ``with``.
@@ -149,41 +157,72 @@ class EtcdCluster:
         return bool(answer['leader'] == answer['header']['member_id'])
 
     def token(self, i: int) -> Optional[str]:
-        """Get a token of the cluster's user from a member, None while authentication is off.
+        """Get a token of the cluster's user from a member, None while authentication is off or where none is read.
 
-        :raises OSError: when the member does not answer.
+        :raises OSError: when the member does not answer, or not yet.
         :raises LabError: when it refuses.
         """
-        if self.auth is None:
+        if self.auth is None or not self.members[i].takes_token:
             return None
         name, password = self.auth
         answer = self._must(i, 'auth/authenticate', {'name': name, 'password': password})
         return str(answer['token'])
 
     def _must(self, i: int, rpc: str, body: Dict[str, Any], token: Optional[str] = None) -> Dict[str, Any]:
-        status, answer = self.call(i, rpc, body, token)
-        if status != 200 or not isinstance(answer, dict):
-            raise LabError('{0}: {1} answered {2} {3}'.format(self.members[i].name, rpc, status, answer))
-        return answer
+        """Send one call, see `call`.
 
-    def wait_healthy(self, timeout: float = 30) -> None:
+        :raises OSError: when there is no answer, or one that says "not now".
+        :raises LabError: when it is refused.
+        """
+        status, answer = self.call(i, rpc, body, token)
+        if status == 200 and isinstance(answer, dict):
+            return answer
+        text = '{0}: {1} answered {2} {3}'.format(self.members[i].name, rpc, status, answer)
+        raise (ConnectionError if any(words in text for words in _PASSING) else LabError)(text)
+
+    def _change(self, i: int, rpc: str, body: Dict[str, Any], done: str = '') -> Dict[str, Any]:
+        """Have a member carry something out, again and again until it has.
+
+        :param done: what it says when an earlier attempt, whose answer was too late, was carried out.
+        :returns: the answer; empty when it said *done*.
+        :raises LabError: when it is refused, or not carried out within a minute.
+        """
+        def attempt() -> List[Dict[str, Any]]:
+            try:
+                return [self._must(i, rpc, body, self.token(i))]
+            except LabError as e:
+                if done and done in str(e):
+                    return [{}]
+                raise
+
+        return wait_until(attempt, _PATIENCE, '{0} to be accepted'.format(rpc), interval=0.5)[0]
+
+    def _answers(self, i: int) -> bool:
+        """Whether a member answers a linearizable range, and the cluster has decided on its version.
+
+        :raises OSError: when it does not.
+        """
+        member = self.members[i]
+        try:
+            self._must(i, 'kv/range', {'key': b64('health')}, self.token(i))
+        except LabError as e:
+            # This comes after the linearizable part, and is all that one gets there.
+            if member.takes_token or 'user name is empty' not in str(e):
+                return False
+        return bool(request(member.real_url, 'GET', '/version')[1]['etcdcluster'] != 'not_decided')
+
+    def wait_healthy(self, timeout: float = _PATIENCE) -> None:
         """Wait until every running member answers a linearizable range and the cluster has decided on its version.
 
         :param timeout: seconds.
         :raises LabError: when one does not; the text has the end of its log.
         """
-        def answers(i: int) -> bool:
-            try:
-                self._must(i, 'kv/range', {'key': b64('health')}, self.token(i))
-                return bool(request(self.members[i].real_url, 'GET', '/version')[1]['etcdcluster'] != 'not_decided')
-            except (OSError, LabError):
-                return False
-
         deadline = time.monotonic() + timeout
         for i, member in enumerate(self.members):
             if member.running:
                 try:
-                    wait_until(lambda: answers(i), max(deadline - time.monotonic(), 1), repr(member) + ' to answer')
+                    wait_until(lambda: self._answers(i), max(deadline - time.monotonic(), 1),
+                               repr(member) + ' to answer')
                 except LabError as e:
                     raise LabError('{0}; its log ends with\n{1}'.format(e, member.log_text()[-1000:])) from e
 
@@ -196,26 +235,26 @@ class EtcdCluster:
         """
         i = self._any_running()
         if not self._has_users:
-            self._must(i, 'auth/role/add', {'name': 'root'})
+            self._change(i, 'auth/role/add', {'name': 'root'}, 'role name already exists')
             for name in sorted({'root', user}):
-                self._must(i, 'auth/user/add', {'name': name, 'password': password})
-                self._must(i, 'auth/user/grant', {'user': name, 'role': 'root'})
+                self._change(i, 'auth/user/add', {'name': name, 'password': password}, 'user name already exists')
+                self._change(i, 'auth/user/grant', {'user': name, 'role': 'root'})
             self._has_users = True
-        self._must(i, 'auth/enable', {})
+        self._change(i, 'auth/enable', {}, 'user name is empty')
         self.auth = (user, password)
         self.wait_healthy()
 
     def disable_auth(self) -> None:
         """Turn authentication off. Users and roles stay."""
-        i = self._any_running()
-        self._must(i, 'auth/disable', {}, self.token(i))
+        self._change(self._any_running(), 'auth/disable', {}, 'authentication is not enabled')
         self.auth = None
 
     def _any_running(self, but: Optional[EtcdMember] = None) -> int:
-        for i, member in enumerate(self.members):
-            if member.running and member is not but:
-                return i
-        raise LabError('no member of the cluster is running')
+        """Choose a member for calls of our own; while authentication is on one that reads tokens, if there is one."""
+        running = [i for i, member in enumerate(self.members) if member.running and member is not but]
+        if not running:
+            raise LabError('no member of the cluster is running')
+        return max(running, key=lambda i: self.auth is not None and self.members[i].takes_token)
 
     def upgrade(self, i: int, version: str, shape: Optional[Shape] = None) -> None:
         """Stop a member and start it with another version on the same data and ports; wait until it is healthy.
@@ -236,27 +275,17 @@ class EtcdCluster:
 
         :param shape: as in `release`.
 
-        :raises LabError: when the others refuse for 30 seconds, or it does not come up.
+        :raises LabError: when the others refuse for a minute, or it does not come up.
         """
         member = self.members[i]
         helper = self._any_running(but=member)
         member.stop()
 
-        def change(rpc: str, body: Dict[str, Any]) -> Dict[str, Any]:
-            def accepted() -> Optional[Dict[str, Any]]:
-                status, answer = self.call(helper, rpc, body, self.token(helper))
-                if status == 200:
-                    return dict(answer)
-                if 'unhealthy cluster' in str(answer):  # until all members have been connected for 5 s
-                    return None
-                raise LabError('{0} answered {1} {2}'.format(rpc, status, answer))
-            return wait_until(accepted, 30, '{0} to be accepted'.format(rpc), interval=0.5) or {}
-
-        listed = change('cluster/member/list', {})['members']
+        listed = self._change(helper, 'cluster/member/list', {})['members']
         own = next(entry['ID'] for entry in listed if member.peer_url in entry['peerURLs'])
-        change('cluster/member/remove', {'ID': own})
+        self._change(helper, 'cluster/member/remove', {'ID': own}, 'member not found')
         shutil.rmtree(str(member.folder / 'data'))
-        change('cluster/member/add', {'peerURLs': [member.peer_url]})
+        self._change(helper, 'cluster/member/add', {'peerURLs': [member.peer_url]}, 'Peer URLs already exists')
         member.release = release(version, shape)
         peers = ','.join('{0.name}={0.peer_url}'.format(other) for other in self.members)
         member.bootstrap = ['--initial-cluster', peers, '--initial-cluster-state', 'existing']

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from .etcd import EtcdCluster, b64
 from .facade import is_nested_txn, real_prefix
-from .processes import LabError
+from .processes import LabError, wait_until
 
 LEADER_KEY = '/service/storm/leader'
 
@@ -102,11 +102,10 @@ def history(etcd: EtcdCluster) -> List[Event]:
 
     :raises LabError: when it does not tell.
     """
-    status, _ = etcd.call(0, 'kv/put', {'key': b64('/storm/end'), 'value': ''})
-    if status != 200:
-        raise LabError('the end of the history could not be marked: {0}'.format(status))
+    wait_until(lambda: etcd.call(0, 'kv/put', {'key': b64('/storm/end'), 'value': ''})[0] == 200, 60,
+               'the end of the history to be marked')
     member = etcd.members[0]
-    connection = http.client.HTTPConnection(member.real_url.partition('//')[2], timeout=20)
+    connection = http.client.HTTPConnection(member.real_url.partition('//')[2], timeout=60)
     events: List[Event] = []
     try:
         connection.request('POST', '/{0}/watch'.format(real_prefix(member.real_version)), json.dumps(

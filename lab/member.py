@@ -88,6 +88,11 @@ class EtcdMember:
         return 'http://127.0.0.1:{0}'.format(self.peer_port)
 
     @property
+    def takes_token(self) -> bool:
+        """Whether its gateway reads the authorization header. That of 3.2 does not."""
+        return version_key(self.real_version) >= (3, 3)
+
+    @property
     def running(self) -> bool:
         """Whether there is a process (frozen or not)."""
         return self.process is not None and self.process.alive
@@ -113,7 +118,7 @@ class EtcdMember:
         self.folder.mkdir(exist_ok=True)
         self.process = Process(argv + self.bootstrap + self.flags, self.folder / 'etcd.log', env=environment)
 
-    def serve(self, timeout: float = 20) -> None:
+    def serve(self, timeout: float = 60) -> None:
         """Wait until the spawned process listens, and let clients in.
 
         :param timeout: seconds.
@@ -123,10 +128,7 @@ class EtcdMember:
             if not self.running:
                 raise LabError('etcd {0} ({1}) has ended:\n{2}'.format(self.name, self.real_version,
                                                                        self.log_text()[-2000:]))
-            try:
-                return bool(request(self.real_url, 'GET', '/version', timeout=1)[0])
-            except OSError:
-                return False
+            return bool(request(self.real_url, 'GET', '/version')[0])
 
         wait_until(listens, timeout, 'etcd {0} to listen on {1}'.format(self.name, self.real_url))
         if self.facade is not None:

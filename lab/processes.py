@@ -238,17 +238,23 @@ def free_port() -> int:
 def wait_until(predicate: Callable[[], T], timeout_seconds: float, what: str, interval: float = 0.05) -> T:
     """Call `predicate` until it returns something true.
 
+    An OSError of it means "not yet": a socket time-out on a slow machine, a server that is not there so far.
+
     :param timeout_seconds: how long to go on.
     :param what: what is waited for, for the error.
     :param interval: seconds between two calls.
     :returns: what the predicate returned.
-    :raises LabError: when the time is over.
+    :raises LabError: when the time is over; the text has the last OSError, if that is how it ended.
     """
     deadline = time.monotonic() + timeout_seconds
     while True:
-        value = predicate()
-        if value:
-            return value
+        last = ''
+        try:
+            value = predicate()
+            if value:
+                return value
+        except OSError as e:
+            last = ': {0!r}'.format(e)
         if time.monotonic() >= deadline:
-            raise LabError('waited {0:g} s in vain for {1}'.format(timeout_seconds, what))
+            raise LabError('waited {0:g} s in vain for {1}{2}'.format(timeout_seconds, what, last))
         time.sleep(interval)
