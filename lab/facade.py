@@ -6,25 +6,19 @@ the leases, the watches and the elections behind it are those of the real member
 import asyncio
 import json
 import re
-import threading
 import time
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Coroutine, Dict, List, Mapping, Optional, Tuple, TypeVar
+from typing import Dict, List, Mapping, Optional, Tuple
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
-from multidict import CIMultiDict
-from yarl import URL
+from aiohttp import ClientResponse, web
 
+from .front import GONE, HttpFront, loop
 from .packages import line_of
-from .processes import LabError, free_port
-
-T = TypeVar('T')
+from .processes import LabError
 
 NOT_SERVED = b'404 page not found\n'
 """What etcd answers to a path that nobody registered."""
-
-_HOP_BY_HOP = {'host', 'connection', 'keep-alive', 'content-length', 'transfer-encoding', 'expect'}
 
 
 @dataclass(frozen=True)
@@ -116,46 +110,20 @@ class Fault:
     cut_after: Optional[int] = None     # bytes of the body that get through, of an answer that promises all of them
 
 
-class _Loop:
-    """The event loop of all facades of this process, in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
-
-    def run(self, coroutine: Coroutine[Any, Any, T], timeout: float = 30) -> T:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name='lab-facades', daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
-
-
-_loop = _Loop()
-
-
-class Facade:
+class Facade(HttpFront):
     """The front of one member. Closed at first; `open` and `close` are what a start and an end of etcd are to clients.
 
     :param name: name of the member, for the records.
     """
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self.name = name
-        self.port = free_port()
         self.shape = Shape()
         self.faults: List[Fault] = []
         self._requests: List[Recorded] = []
         self._target = ''
         self._real_prefix = ''
-        self._server: Optional[web.Server] = None
-        self._listener: Optional[asyncio.AbstractServer] = None
-        self._session: Optional[ClientSession] = None
-
-    @property
-    def url(self) -> str:
-        """What clients connect to."""
-        return 'http://127.0.0.1:{0}'.format(self.port)
 
     @property
     def requests(self) -> List[Recorded]:
@@ -171,34 +139,7 @@ class Facade:
         """
         self._target = target
         self._real_prefix = real_prefix(version)
-        _loop.run(self._open())
-
-    def close(self) -> None:
-        """Refuse new connections and cut those that are there, as the end of a process does. Harmless when closed."""
-        _loop.run(self._close())
-
-    async def _open(self) -> None:
-        await self._close()  # open still, when the real member ended by itself
-        self._session = ClientSession(connector=TCPConnector(limit=0), cookie_jar=DummyCookieJar(),
-                                      timeout=ClientTimeout(total=None), auto_decompress=False)
-        # cancellation: the end of a watch at the client has to end it at the real member
-        self._server = web.Server(self._handle, handler_cancellation=True, keepalive_timeout=3600, access_log=None)
-        try:
-            self._listener = await asyncio.get_running_loop().create_server(self._server, '127.0.0.1', self.port)
-        except OSError:
-            await self._session.close()
-            raise
-
-    async def _close(self) -> None:
-        if self._listener is None or self._server is None or self._session is None:
-            return
-        self._listener.close()
-        for connection in self._server.connections:
-            if connection.transport is not None:
-                connection.transport.abort()
-        await self._server.shutdown(0.1)
-        await self._session.close()
-        self._listener = None
+        loop.run(self._open())
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         arrived = time.time()
@@ -218,8 +159,8 @@ class Facade:
             if fault.reset == 'after':
                 return self._cut(request)
             status = response.status
-        except (ClientError, OSError, RuntimeError):  # the last: a request met close(), its session is closed
-            return self._cut(request)  # the real member is gone
+        except GONE:
+            return self._cut(request)
         finally:
             headers = {name.lower(): value for name, value in request.headers.items()}
             if 'authorization' in headers:
@@ -247,40 +188,17 @@ class Facade:
                 return web.Response(status=400, body=refusal, headers={'Content-Type': 'application/json'}), None
             if shape.prefixes is not None:
                 path = '/' + self._real_prefix + match.group(2)
-        if self._session is None:
-            raise ClientError('closed')
-        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
-                   and (shape.takes_token or name.lower() != 'authorization')]
-        upstream = await self._session.request(
-            request.method, URL(self._target + path, encoded=True), data=body or None, headers=headers,
-            allow_redirects=False, skip_auto_headers=('User-Agent', 'Content-Type', 'Accept', 'Accept-Encoding'))
-        kept = [(name, value) for name, value in upstream.headers.items()
-                if name.lower() not in _HOP_BY_HOP and name.lower() != 'trailer']
+        upstream = await self._forward(request, self._target + path, body,
+                                       without=() if shape.takes_token else ('authorization',))
+        kept = self._kept(upstream.headers)
         if upstream.status < 400 and 'Content-Length' not in upstream.headers and path != '/version':
-            return web.StreamResponse(status=upstream.status, headers=CIMultiDict(kept)), upstream
+            return web.StreamResponse(status=upstream.status, headers=kept), upstream
         content = await upstream.read()
         if path == '/version':
             content = _reshape_version(content, shape)
         elif upstream.status >= 400 and shape.error_style is not None:
             content = _reshape_error(content, shape.error_style)
-        return web.Response(status=upstream.status, body=content, headers=CIMultiDict(kept)), None
-
-    @staticmethod
-    def _cut(request: web.BaseRequest) -> web.Response:
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response()
-
-    async def _stream(self, request: web.BaseRequest, response: web.StreamResponse, upstream: ClientResponse) -> None:
-        try:
-            await response.prepare(request)
-            async for chunk in upstream.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
-        except (ClientError, OSError, RuntimeError):  # the last: a request met close(), its session is closed
-            self._cut(request)
-        finally:
-            upstream.close()
+        return web.Response(status=upstream.status, body=content, headers=kept), None
 
     @staticmethod
     async def _cut_body(request: web.BaseRequest, response: web.StreamResponse, upstream: Optional[ClientResponse],

@@ -1,0 +1,86 @@
+"""An HTTP load balancer in front of several members, as nginx or HAProxy would be: one URL, and who answers changes."""
+import enum
+import itertools
+import random
+
+from types import TracebackType
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Type
+
+from aiohttp import ClientConnectorError, ClientResponse, web
+
+from .front import GONE, HttpFront, loop
+
+
+class Choice(enum.Enum):
+    """How a balancer chooses the member."""
+
+    ROUND_ROBIN = 'one after the other, for each request'
+    RANDOM = 'at random, for each request'
+    CONNECTION = 'one after the other, for each connection of a client'
+
+
+class Balancer(HttpFront):
+    """A balancer, open inside a ``with``. It asks no member how it is; one that refuses is passed over.
+
+    :param urls: URLs of the members.
+    :param choice: how the member is chosen.
+    """
+
+    _keeps_connections = False  # one that a member has closed meanwhile would fail a request for no fault of either
+
+    def __init__(self, urls: Sequence[str], choice: Choice = Choice.ROUND_ROBIN) -> None:
+        super().__init__()
+        self.choice = choice
+        self._urls = list(urls)
+        self._turns = itertools.cycle(range(len(self._urls)))
+        self._of_client: Dict[Any, int] = {}  # by address and port
+        #: URL of the member that answered, for each request so far; a stream counts when its header goes out
+        self.answered: List[str] = []
+
+    def __enter__(self) -> 'Balancer':
+        self.open()
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Listen, on the same port every time.
+
+        :raises OSError: when the port has been taken by somebody else.
+        """
+        loop.run(self._open())
+
+    def _order(self, request: web.BaseRequest) -> Iterator[int]:
+        """Give the members in the order in which they are tried for a request."""
+        client = request.transport.get_extra_info('peername') if request.transport is not None else None
+        if self.choice is Choice.RANDOM:
+            first = random.SystemRandom().randrange(len(self._urls))  # not random's own generator: tests seed that one
+        elif self.choice is Choice.CONNECTION and client in self._of_client:
+            first = self._of_client[client]
+        else:
+            first = next(self._turns)
+        for i in range(len(self._urls)):
+            self._of_client[client] = (first + i) % len(self._urls)
+            yield self._of_client[client]
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.content.read()
+        for number in self._order(request):
+            try:
+                upstream = await self._forward(request, self._urls[number] + request.path_qs, body)
+            except ClientConnectorError:
+                continue
+            except GONE:  # it may have been carried out: only the client may send it again
+                break
+            self.answered.append(self._urls[number])
+            return await self._answer(request, upstream)
+        return web.Response(status=502, text='<html><body>Bad Gateway</body></html>', content_type='text/html')
+
+    async def _answer(self, request: web.BaseRequest, upstream: ClientResponse) -> web.StreamResponse:
+        response = web.StreamResponse(status=upstream.status, headers=self._kept(upstream.headers))
+        if 'Content-Length' in upstream.headers:
+            response.content_length = int(upstream.headers['Content-Length'])
+        await self._stream(request, response, upstream)
+        return response

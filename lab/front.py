@@ -1,0 +1,132 @@
+"""What stands between clients and real members: the event loop that all of it runs in, and a server for HTTP."""
+import asyncio
+import threading
+
+from typing import Any, Coroutine, Mapping, Optional, Tuple, TypeVar
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
+from multidict import CIMultiDict
+from yarl import URL
+
+from .processes import free_port
+
+T = TypeVar('T')
+
+_HOP_BY_HOP = {'host', 'connection', 'keep-alive', 'content-length', 'transfer-encoding', 'expect'}
+
+GONE = (ClientError, OSError, RuntimeError)
+"""What comes of a request whose real member is gone; the last when it met `HttpFront.close`: its session is closed."""
+
+
+class _Loop:
+    """The event loop of this process, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout: float = 30) -> T:
+        """Run a coroutine in it and wait for the result, from any other thread."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name='lab-fronts', daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
+
+
+loop = _Loop()
+
+
+class HttpFront:
+    """An HTTP server on a port of its own that keeps it over all closing and opening. Closed at first."""
+
+    _keeps_connections = True
+    """Whether requests to real members share connections."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._server: Optional[web.Server] = None
+        self._listener: Optional[asyncio.AbstractServer] = None
+        self._session: Optional[ClientSession] = None
+
+    @property
+    def url(self) -> str:
+        """What clients connect to."""
+        return 'http://127.0.0.1:{0}'.format(self.port)
+
+    def close(self) -> None:
+        """Refuse new connections and cut those that are there, as the end of a process does. Harmless when closed."""
+        loop.run(self._close())
+
+    def cut(self) -> None:
+        """Cut the connections that are there, with whatever waits on them. New ones are taken."""
+        loop.run(self._cut_all())
+
+    async def _open(self) -> None:
+        await self._close()  # open still, when the real member ended by itself
+        self._session = ClientSession(connector=TCPConnector(limit=0, force_close=not self._keeps_connections),
+                                      cookie_jar=DummyCookieJar(), timeout=ClientTimeout(total=None),
+                                      auto_decompress=False)
+        # cancellation: the end of a watch at the client has to end it at the real member
+        self._server = web.Server(self._handle, handler_cancellation=True, keepalive_timeout=3600, access_log=None)
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(self._server, '127.0.0.1', self.port)
+        except OSError:
+            await self._session.close()
+            raise
+
+    async def _close(self) -> None:
+        if self._listener is None or self._server is None or self._session is None:
+            return
+        self._listener.close()
+        await self._cut_all()
+        await self._server.shutdown(0.1)
+        await self._session.close()
+        self._listener = None
+
+    async def _cut_all(self) -> None:
+        for connection in self._server.connections if self._server is not None else ():
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        raise NotImplementedError
+
+    async def _forward(self, request: web.BaseRequest, url: str, body: bytes,
+                       without: Tuple[str, ...] = ()) -> ClientResponse:
+        """Send a client's request on as it is.
+
+        :param url: of the member, with the path.
+        :param without: names of headers to leave out, in lower case.
+        """
+        if self._session is None:
+            raise ClientError('closed')
+        headers = [(name, value) for name, value in request.headers.items()
+                   if name.lower() not in _HOP_BY_HOP and name.lower() not in without]
+        return await self._session.request(
+            request.method, URL(url, encoded=True), data=body or None, headers=headers, allow_redirects=False,
+            skip_auto_headers=('User-Agent', 'Content-Type', 'Accept', 'Accept-Encoding'))
+
+    @staticmethod
+    def _kept(headers: Mapping[str, str]) -> 'CIMultiDict[str]':
+        """Those headers of an answer that go on to the client."""
+        return CIMultiDict([(name, value) for name, value in headers.items()
+                            if name.lower() not in _HOP_BY_HOP and name.lower() != 'trailer'])
+
+    @staticmethod
+    def _cut(request: web.BaseRequest) -> web.Response:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    async def _stream(self, request: web.BaseRequest, response: web.StreamResponse, upstream: ClientResponse) -> None:
+        """Pass an answer on as it comes, until either side ends it."""
+        try:
+            await response.prepare(request)
+            async for chunk in upstream.content.iter_any():
+                await response.write(chunk)
+            await response.write_eof()
+        except GONE:
+            self._cut(request)
+        finally:
+            upstream.close()

@@ -1,0 +1,203 @@
+"""A TCP relay in front of one server, which can stall, be slow, reset and cut: the network at its worst."""
+import asyncio
+import contextlib
+import socket
+import struct
+
+from types import TracebackType
+from typing import Callable, NamedTuple, Optional, Set, Type
+
+from .front import loop
+from .processes import free_port
+
+_CHUNK = 65536
+
+
+class Mode(NamedTuple):
+    """What a relay does. An answer is what comes from the server between two pieces of what the client sends."""
+
+    #: requests are passed on; if not, nothing passes in any direction, and connections are still taken and stay open
+    passes: bool = True
+    #: how many bytes of each answer get through before silence, None for all of them
+    answer: Optional[int] = None
+    #: seconds that the beginning of each answer is late
+    delay: float = 0
+    #: connections are reset, those that are there and new ones
+    resets: bool = False
+
+
+PASS = Mode()
+STALL = Mode(passes=False)
+RESET = Mode(resets=True)
+
+
+def stall_within_answer(length: int) -> Mode:
+    """Pass so many bytes of each answer, and then nothing."""
+    return Mode(answer=length)
+
+
+def slow(seconds: float) -> Mode:
+    """Delay each answer."""
+    return Mode(delay=seconds)
+
+
+class _Connection:
+    """One client with its connection to the server."""
+
+    def __init__(self, client: asyncio.StreamWriter) -> None:
+        self.client = client
+        self.server: Optional[asyncio.StreamWriter] = None
+        self.passed = 0  # bytes of the present answer
+        self.task: Optional['asyncio.Task[None]'] = None
+
+    def end(self, reset: bool = False) -> None:
+        """End both sides at once.
+
+        :param reset: the client gets an RST instead of an orderly end.
+        """
+        if reset:
+            sock = self.client.get_extra_info('socket')
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        for side in (self.client, self.server):
+            if side is not None:
+                side.transport.abort()
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Relay:
+    """A relay, open inside a ``with``. What a stall holds up goes on when it is over, as after a fault of a network.
+
+    :param target: URL or ``host:port`` of the server.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.port = free_port()
+        host, _, port = target.rpartition('/')[2].rpartition(':')
+        self._target = (host, int(port))
+        self._mode = PASS
+        self._changed = asyncio.Event()
+        self._listener: Optional[asyncio.AbstractServer] = None
+        self._connections: Set[_Connection] = set()
+
+    def __enter__(self) -> 'Relay':
+        self.open()
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """What clients connect to."""
+        return 'http://127.0.0.1:{0}'.format(self.port)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    @property
+    def mode(self) -> Mode:
+        """What it does; holds at once, for open connections too."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        loop.run(self._set(mode))
+
+    def open(self) -> None:
+        """Listen, on the same port every time.
+
+        :raises OSError: when the port has been taken by somebody else.
+        """
+        loop.run(self._open())
+
+    def cut(self) -> None:
+        """End the connections that are there. New ones are taken."""
+        loop.run(self._cut())
+
+    def close(self) -> None:
+        """Refuse new connections and end those that are there. Harmless when closed."""
+        loop.run(self._close())
+
+    async def _open(self) -> None:
+        await self._close()
+        self._changed = asyncio.Event()  # belongs to the loop it is made in, up to Python 3.9
+        self._listener = await asyncio.start_server(self._take, '127.0.0.1', self.port)
+
+    async def _close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        await self._cut()
+
+    async def _cut(self, reset: bool = False) -> None:
+        for connection in list(self._connections):
+            connection.end(reset)
+
+    async def _set(self, mode: Mode) -> None:
+        self._mode = mode
+        self._changed.set()
+        self._changed = asyncio.Event()
+        if mode.resets:
+            await self._cut(reset=True)
+
+    async def _until(self, allowed: Callable[[Mode], bool]) -> None:
+        while not allowed(self._mode):
+            await self._changed.wait()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = _Connection(writer)
+        if self._mode.resets or self._listener is None:
+            connection.end(reset=True)
+            return
+        connection.task = asyncio.current_task()
+        self._connections.add(connection)
+        try:
+            await self._until(lambda mode: mode.passes)
+            server_reader, connection.server = await asyncio.open_connection(*self._target)
+            requests = asyncio.ensure_future(self._requests(connection, reader, connection.server))
+            answers = asyncio.ensure_future(self._answers(connection, server_reader))
+            try:
+                await asyncio.wait((requests, answers), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                requests.cancel()
+                answers.cancel()
+                await asyncio.gather(requests, answers, return_exceptions=True)
+        except (OSError, asyncio.CancelledError):  # the server is gone, or `_Connection.end`
+            pass
+        finally:
+            self._connections.discard(connection)
+            connection.task = None
+            connection.end()
+
+    async def _requests(self, connection: _Connection, source: asyncio.StreamReader,
+                        server: asyncio.StreamWriter) -> None:
+        while True:
+            data = await source.read(_CHUNK)
+            await self._until(lambda mode: mode.passes)
+            if not data:
+                return
+            connection.passed = 0
+            server.write(data)
+            await server.drain()
+
+    async def _answers(self, connection: _Connection, source: asyncio.StreamReader) -> None:
+        while True:
+            data = await source.read(_CHUNK)
+            if data and not connection.passed:
+                await asyncio.sleep(self._mode.delay)
+            while data:
+                await self._until(lambda mode: mode.passes and (mode.answer is None or mode.answer > connection.passed))
+                room = len(data) if self._mode.answer is None else self._mode.answer - connection.passed
+                part, data = data[:room], data[room:]
+                connection.passed += len(part)
+                connection.client.write(part)
+                await connection.client.drain()
+            # the end of the connection is part of the answer, too
+            await self._until(lambda mode: mode.passes and (mode.answer is None or mode.answer > connection.passed))
+            if source.at_eof():
+                return
