@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
 
 from . import say
 from .facade import Facade, Recorded, Shape, real_prefix
-from .member import EtcdMember, Release, b64, release, request
+from .member import EtcdMember, LEAST_BESIDE, Release, b64, release, request
 from .packages import line_of, version_key
 from .processes import LabError, remove_folder, scratch_folder, wait_until
 
@@ -45,13 +45,13 @@ class EtcdCluster:
                  extra_flags: Optional[Sequence[str]] = None) -> None:
         self._versions = list(versions)
         self._shapes: List[Optional[Shape]] = list(shapes) if shapes is not None else [None] * len(self._versions)
-        self._wants_facades = facade or any(release(version, shape).shape != Shape()
-                                            for version, shape in zip(self._versions, self._shapes))
+        self._wants_facades = facade or any(its.shape != Shape() for its in self._releases())
         self._wants_auth = auth
         self._extra_flags = list(extra_flags or ())
         self._folder: Optional[Path] = None
         self.auth: Optional[Tuple[str, str]] = None
         self._has_users = False
+        self._began_with: List[str] = []
         self.members: List[EtcdMember] = []
 
     def __enter__(self) -> 'EtcdCluster':
@@ -61,6 +61,9 @@ class EtcdCluster:
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
                  trace: Optional[TracebackType]) -> None:
         self.stop()
+
+    def _releases(self) -> List[Release]:
+        return [release(version, shape, self._versions) for version, shape in zip(self._versions, self._shapes)]
 
     def start(self) -> None:
         """Make the members and bring them up.
@@ -73,7 +76,7 @@ class EtcdCluster:
                                        self._extra_flags)
                             for name in ('etcd{0}'.format(i) for i in range(len(self._versions)))]
             try:
-                self._bootstrap([release(version, shape) for version, shape in zip(self._versions, self._shapes)])
+                self._bootstrap(self._releases())
                 break
             except (LabError, OSError) as e:
                 taken = 'address already in use' in str(e)
@@ -95,6 +98,7 @@ class EtcdCluster:
             remove_folder(self._folder)
 
     def _bootstrap(self, releases: Sequence[Release]) -> None:
+        self._began_with = [its.real_version for its in releases]
         peers = ','.join('{0.name}={0.peer_url}'.format(member) for member in self.members)
         token = 'lab-{0}-{1}'.format(os.getpid(), time.time())
         for member, its_release in zip(self.members, releases):
@@ -118,7 +122,8 @@ class EtcdCluster:
                 cluster_version = shape.cluster_version or (lowest if pretends else None)
                 member.facade.shape = replace(shape, cluster_version=cluster_version)
             elif shape != Shape():
-                raise LabError('there is no real etcd {0}, and this cluster has no facades'.format(member.version))
+                raise LabError('there is no real etcd {0} that could be here, and this cluster has no facades'.format(
+                    member.version))
 
     @property
     def hosts(self) -> List[str]:
@@ -256,6 +261,23 @@ class EtcdCluster:
             raise LabError('no member of the cluster is running')
         return max(running, key=lambda i: self.auth is not None and self.members[i].takes_token)
 
+    def _next_release(self, version: str, shape: Optional[Shape]) -> Release:
+        """Choose what a member comes back with, as soon as the cluster is ready for that.
+
+        :raises LabError: when the cluster does not decide on the version that it takes, within a minute.
+        """
+        new = release(version, shape, self._began_with + [member.real_version for member in self.members])
+        least = LEAST_BESIDE.get(line_of(new.real_version))
+
+        def decided() -> bool:
+            member = self.members[self._any_running()]
+            cluster_version = str(request(member.real_url, 'GET', '/version')[1]['etcdcluster'])
+            return version_key(cluster_version) >= version_key(str(least))
+
+        if least:  # all members may have been upgraded a moment ago
+            wait_until(decided, _PATIENCE, 'the cluster version {0}'.format(least))
+        return new
+
     def upgrade(self, i: int, version: str, shape: Optional[Shape] = None) -> None:
         """Stop a member and start it with another version on the same data and ports; wait until it is healthy.
 
@@ -264,8 +286,9 @@ class EtcdCluster:
         :raises LabError: when it does not come up.
         """
         member = self.members[i]
+        new = self._next_release(version, shape)
         member.stop()
-        member.release = release(version, shape)
+        member.release = new
         self._reshape()
         member.start()
         self.wait_healthy()
@@ -279,6 +302,7 @@ class EtcdCluster:
         """
         member = self.members[i]
         helper = self._any_running(but=member)
+        new = self._next_release(version, shape)
         member.stop()
 
         listed = self._change(helper, 'cluster/member/list', {})['members']
@@ -286,7 +310,7 @@ class EtcdCluster:
         self._change(helper, 'cluster/member/remove', {'ID': own}, 'member not found')
         shutil.rmtree(str(member.folder / 'data'))
         self._change(helper, 'cluster/member/add', {'peerURLs': [member.peer_url]}, 'Peer URLs already exists')
-        member.release = release(version, shape)
+        member.release = new
         peers = ','.join('{0.name}={0.peer_url}'.format(other) for other in self.members)
         member.bootstrap = ['--initial-cluster', peers, '--initial-cluster-state', 'existing']
         self._reshape()
@@ -305,4 +329,4 @@ class EtcdCluster:
         for member in self.members:
             shutil.rmtree(str(member.folder / 'data'))
         self.auth, self._has_users = None, False
-        self._bootstrap([release(version) for version in versions])
+        self._bootstrap([release(version, beside=versions) for version in versions])

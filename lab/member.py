@@ -8,14 +8,21 @@ import json
 import os
 
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from .facade import Facade, Shape, shape_of
 from .packages import etcd_binaries, etcd_version, line_of, version_key
 from .processes import LabError, Process, free_port, wait_until
 
 _STANDS_IN = {'3.0': '3.3', '3.1': '3.3', '3.2': '3.3', '3.6': '3.5', '3.7': '3.5'}
-"""Which real line is behind the facade of a line that is not at hand."""
+"""Which real line is behind the facade of a line that is not at hand, or that the other members could not bear."""
+
+LEAST_BESIDE = {'3.6': '3.5', '3.7': '3.6'}
+"""The oldest real line that a cluster with one of this line can have, and can have begun with.
+
+Measured: 3.3 and 3.4 members end for good when 3.6 joins them ("panic: not implemented"); 3.7 does with anything in the
+log that a 3.5 member may have put there ("unmarshal should never fail"), unless a snapshot of the log came after it.
+"""
 
 
 class Release(NamedTuple):
@@ -26,17 +33,27 @@ class Release(NamedTuple):
     shape: Shape            # all None when it looks like what it is
 
 
-def release(line_or_version: str, shape: Optional[Shape] = None) -> Release:
+def live_together(lines_or_versions: Iterable[str]) -> bool:
+    """Tell whether real members of these lines can be in one cluster."""
+    lines = {line_of(version) for version in lines_or_versions}
+    oldest = min(version_key(line) for line in lines)
+    return all(version_key(LEAST_BESIDE[line]) <= oldest for line in lines & LEAST_BESIDE.keys())
+
+
+def release(line_or_version: str, shape: Optional[Shape] = None, beside: Iterable[str] = ()) -> Release:
     """Choose the real etcd for a line or version, and the shape that makes up for the difference.
 
     :param shape: a shape to give it instead of the one that follows.
+    :param beside: versions that the cluster has or began with. A line that cannot live with them is stood in for.
     :raises LabError: when neither it nor a line that can stand in for it is at hand.
     """
+    stand_in = _STANDS_IN.get(line_of(line_or_version))
     try:
         real_version = etcd_version(line_or_version)
         looks = Shape()
+        if stand_in and not live_together([real_version, *beside]):
+            real_version, looks = etcd_version(stand_in), shape_of(line_or_version)
     except LabError:
-        stand_in = _STANDS_IN.get(line_of(line_or_version))
         if stand_in is None:
             raise
         real_version = etcd_version(stand_in)

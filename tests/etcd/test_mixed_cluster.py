@@ -10,7 +10,7 @@ import pytest
 from lab import packages
 from lab.processes import wait_until
 
-AT_HAND = sorted(packages.etcd_binaries())
+AT_HAND = list(packages.etcd_binaries())
 MIXED = [['3.2', '3.2', '3.4'], ['3.2', '3.4', '3.4'], ['3.3', '3.3', '3.4'], ['3.3', '3.3', '3.5']]
 
 
@@ -181,9 +181,9 @@ def test_somebody_else_took_the_key(start: Callable[..., Any], connect: Callable
     wait_until(lambda: dcs.leader() == 'b', 5, 'the other leader to be seen')
 
 
-@pytest.mark.parametrize('version', AT_HAND + ['3.0', '3.1', '3.2', '3.6', '3.7'])
+@pytest.mark.parametrize('version', ['3.0', '3.1'] + packages.missing() + AT_HAND)
 def test_all_calls_on_one_version(start: Callable[..., Any], connect: Callable[..., Any], version: str) -> None:
-    """For every etcd version at hand: all that Patroni sends, and a watch that tells of changes."""
+    """For every etcd version, real or stood in for: all that Patroni sends, and a watch that tells of changes."""
     cluster = start([version])
     dcs, other = (connect(cluster.hosts, name=name, scope='one') for name in 'ab')
     assert dcs.acquire() and dcs.loop()

@@ -7,10 +7,11 @@ import pytest
 
 from lab.packages import etcd_binaries, line_of
 
-_LATER = [line for line in dict.fromkeys(line_of(version) for version in etcd_binaries()) if line > '3.5']
+_AT_HAND = {line_of(version) for version in etcd_binaries()}
 
-#: the release lines that all members go through; later ones where their binaries are at hand (``ETCD_BIN_DIR``)
-PATHS: List[Tuple[str, ...]] = [('3.2', '3.4', '3.5', *_LATER), ('3.3', '3.4', '3.5', *_LATER), ('3.3', '3.5')]
+#: the release lines that all members go through; later ones, where they are at hand, one step each (`LEAST_BESIDE`)
+PATHS: List[Tuple[str, ...]] = [('3.2', '3.4', '3.5'), ('3.3', '3.4', '3.5'), ('3.3', '3.5')]
+PATHS += [path for path in (('3.5', '3.6'), ('3.6', '3.7')) if _AT_HAND.issuperset(path)]
 
 ORDERS = list(itertools.permutations(range(3)))
 
