@@ -28,14 +28,14 @@ _EXPECTED = (DCSError, RetryFailedError, etcd.EtcdException)
 class Contender:
     """A DCS with what one loop does with it.
 
-    :param options: ``name``, ``hosts``, ``seed`` and ``ttl`` (seconds).
+    :param options: ``name``, ``etcd3`` (that section of Patroni's configuration), ``seed`` and ``ttl`` (seconds).
     """
 
     def __init__(self, options: Dict[str, Any]) -> None:
         self._name = options['name']
         self._rng = random.Random(options['seed'])
         self._dcs = get_dcs({'name': self._name, 'scope': SCOPE, 'namespace': 'service', 'ttl': options['ttl'],
-                             'loop_wait': LOOP_WAIT, 'retry_timeout': 3, 'etcd3': {'hosts': options['hosts']}})
+                             'loop_wait': LOOP_WAIT, 'retry_timeout': 3, 'etcd3': options['etcd3']})
         self._count = 0
 
     def loop(self, entry: Dict[str, Any]) -> None:
@@ -46,12 +46,16 @@ class Contender:
         """
         self._count += 1
         cluster = self._dcs.get_cluster()
-        leader = cluster.leader.name if cluster.leader else None
+        leader = cluster.leader.name if cluster.leader else ''
+        entry['looked'], entry['leader'] = time.monotonic(), leader
         good = True
+        if leader in ('', self._name):
+            entry['asked'] = time.monotonic()
         if leader == self._name:
             if self._rng.random() < 0.1:
                 entry['resigned'] = True  # whatever the answer, it may have been carried out
-                self._dcs._delete_leader(*self._leader_for(AbstractDCS._delete_leader, cluster))
+                entry['released'] = bool(self._dcs._delete_leader(
+                    *self._leader_for(AbstractDCS._delete_leader, cluster)))
             else:
                 entry['held'] = good = bool(self._dcs._update_leader(
                     *self._leader_for(AbstractDCS._update_leader, cluster)))

@@ -19,6 +19,11 @@ class Entry(NamedTuple):
 
     started: float
     ended: float
+    #: when it had read the cluster, and whom that showed to lead
+    looked: float = 0
+    leader: str = ''
+    #: when it began to ask for the leader key, or to give it away, if it did
+    asked: float = 0
     #: the whole loop went well
     good: bool = False
     #: the client was told that it has the leader key
@@ -29,6 +34,8 @@ class Entry(NamedTuple):
     lease: str = ''
     #: it tried to give the leader key away
     resigned: bool = False
+    #: and was told that this was carried out
+    released: bool = False
     #: value that was acknowledged, and its revision
     written: Optional[Sequence[Any]] = None
     #: exception that Patroni expects of a DCS
@@ -47,6 +54,24 @@ class Event(NamedTuple):
     #: revision at which this life of the key began
     created: int
     lease: str
+
+
+class Belief(NamedTuple):
+    """A time in which a client took itself for the leader without a break."""
+
+    name: str
+    #: when it was told
+    since: float
+    #: when its next call that asked about the leader key ended, after the last one that confirmed it
+    until: float
+    #: when it began to ask for the last confirmation
+    asked: float
+    #: until then a resignation of its own, from before, that nobody answered may still be carried out
+    doubt: float
+
+
+Stops = Mapping[str, Sequence[Tuple[float, float]]]
+"""For each client the times in which its process stood still."""
 
 
 @dataclass
@@ -69,7 +94,7 @@ class Figures:
 
 
 def judge(journals: Mapping[str, Sequence[Entry]], etcd: EtcdCluster, ttl: float, calm_since: float, ended: float,
-          logs: Mapping[str, str]) -> Figures:
+          logs: Mapping[str, str], stops: Optional[Stops] = None) -> Figures:
     """Look for broken promises.
 
     :param journals: what each client wrote down.
@@ -78,9 +103,11 @@ def judge(journals: Mapping[str, Sequence[Entry]], etcd: EtcdCluster, ttl: float
     :param calm_since: when the last fault was over.
     :param ended: when the clients were stopped.
     :param logs: what each client logged, to be looked through for what it should not say.
+    :param stops: when clients stood still, by name.
     """
     events, figures = history(etcd), Figures()
-    for check in (_check_generations(events), _check_claims(journals, events, ttl), _check_writes(journals, events),
+    for check in (_check_generations(events), _check_claims(journals, events, ttl),
+                  check_beliefs(journals, stops or {}, ttl, ended), _check_writes(journals, events),
                   _check_recovery(journals, ttl, calm_since, ended), _check_requests(etcd)):
         figures.problems += check
     for name, entries in journals.items():
@@ -159,6 +186,69 @@ def _check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Even
             problems.append('{0} became the leader {1:.1f} s after {2} was told that it was for {3} s'.format(
                 after, told - first.started, before, ttl))
     return problems
+
+
+def check_beliefs(journals: Mapping[str, Sequence[Entry]], stops: Stops, ttl: float, ended: float) -> List[str]:
+    """Nobody takes itself for the leader while somebody else does: who cannot renew lets go before the key expires.
+
+    :param ended: when the clients were stopped, in the middle of whatever they did.
+    """
+    everyone = sorted((belief for name, entries in journals.items()
+                       for belief in _beliefs(name, entries, stops.get(name, ()), ttl, ended)),
+                      key=lambda belief: belief.since)
+    return ['{0} held on to the leader key {1:.1f} s after {2} had it, {3:.1f} s after it had last asked for it'.format(
+        old.name, old.until - new.since, new.name, old.until - old.asked)
+        for i, old in enumerate(everyone) for new in everyone[i + 1:]
+        if old.name != new.name and old.doubt <= new.since < old.until]
+
+
+def _beliefs(name: str, entries: Sequence[Entry], stops: Sequence[Tuple[float, float]], ttl: float,
+             ended: float) -> List[Belief]:
+    """Give the times in which a client took itself for the leader.
+
+    A process that stands still cannot let go: its belief counts up to there, and again from the first call that it
+    began afterwards. So does not a confirmation that may have waited for it to wake up.
+    """
+    found: List[Belief] = []
+    belief: Optional[Belief] = None
+    last = doubt = 0.0  # when it was last told that it leads
+
+    def close(end: float) -> None:
+        stopped = min([since for since, until in stops if last < until and since < end] + [end])
+        if belief is not None:
+            found.append(belief._replace(until=max(last, stopped)))
+
+    for entry in entries:
+        holds, time = _verdict(entry)
+        if holds is None:
+            continue
+        asked = entry.asked or entry.started
+        if belief is not None and (not holds or _overlap(stops, last, time)):
+            close(time)
+            belief = None
+        if holds and not _overlap(stops, asked, time):
+            belief = belief._replace(asked=asked) if belief is not None else Belief(name, time, time, asked, doubt)
+            last = time
+        if entry.resigned and not entry.released:
+            doubt = entry.ended + ttl
+    close(ended)
+    return found
+
+
+def _verdict(entry: Entry) -> Tuple[Optional[bool], float]:
+    """Tell what a loop said about the leader key to its client, and when. None: nothing."""
+    told = entry.told or entry.ended
+    if entry.resigned:
+        return False, entry.asked or entry.started  # Patroni demotes first
+    if entry.held or entry.asked:
+        return entry.held, told
+    if entry.leader:  # somebody else
+        return False, entry.looked
+    return (None if entry.looked else False), entry.ended
+
+
+def _overlap(stops: Sequence[Tuple[float, float]], since: float, until: float) -> bool:
+    return any(since < end and start < until for start, end in stops)
 
 
 def _check_writes(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event]) -> List[str]:

@@ -1,7 +1,8 @@
 """Random faults against clients that compete for one leader key: ``python -m lab.storm --seed N --seconds 600``.
 
 The clients are those of `lab.contender`, each in a process of its own; the etcd members are real ones behind facades.
-The seed determines the sequence of faults, whatever the clients do, as long as the same releases are at hand.
+The last client reaches them through a load balancer that picks one for each request. The seed determines the sequence
+of faults, whatever the clients do, as long as the same releases are at hand.
 """
 import argparse
 import json
@@ -9,11 +10,13 @@ import random
 import sys
 import time
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Type
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 
 from . import ROOT, say
+from .balancer import Balancer
 from .etcd import EtcdCluster
 from .facade import Fault
 from .judge import Entry, Figures, judge
@@ -24,9 +27,12 @@ TTL = 10
 """Seconds that the leader key lives unless its holder renews it."""
 
 CLIENTS = 6
-"""How many compete."""
+"""How many compete. The last one has the balancer for its only host."""
 
 _MEMBERS = 3
+
+_ALWAYS = 10 ** 6
+"""More requests than there will be."""
 
 _GARBAGE = ((502, b'<html><body>Bad Gateway</body></html>'), (200, b'{"header":{"cluster_id":"1'), (200, b''),
             (200, b'404'), (500, b'\x00\x00\x06\x04\x00'), (404, b'404 page not found\n'), (200, b'[]'))
@@ -39,6 +45,8 @@ class Move(NamedTuple):
     kind: str
     #: index of the etcd member, or of the client
     number: int
+    #: how many members it hits, that one and those that follow
+    members: int = 1
     #: release line that the member comes back with, if it does
     line: str = ''
     #: for how long, where it takes time
@@ -50,13 +58,22 @@ class Move(NamedTuple):
 
     def __str__(self) -> str:
         more = ['{0:g} s'.format(self.seconds)] if self.seconds else []
-        return ' '.join([self.kind, str(self.number), self.line] + more + [repr(self.fault) if self.fault else ''])
+        numbers = [self.number] + [(self.number + i) % _MEMBERS for i in range(1, self.members)]
+        more += [repr(self.fault)] if self.fault else []
+        return ' '.join([self.kind, '+'.join(map(str, numbers)), self.line] + more)
 
 
-def lines_at_hand() -> List[str]:
-    """List the release lines to move between, oldest first: the real ones, and 3.2, which a facade makes."""
+def lines_for(seed: int) -> List[str]:
+    """List the release lines that the members of a storm move between, oldest first.
+
+    All that can follow upon each other in one cluster: mostly the old ones, with 3.2, which a facade makes; now and
+    then two of the later ones, which can live only with each other, see `lab.member.LEAST_BESIDE`.
+    """
     real = {line_of(version) for version in etcd_binaries()}
-    return sorted(real | ({'3.2'} if '3.3' in real else set()), key=version_key)
+    old = {line for line in real if version_key(line) <= (3, 5)} | ({'3.2'} if '3.3' in real else set())
+    late = [pair for pair in (['3.5', '3.6'], ['3.6', '3.7']) if real.issuperset(pair)]
+    rng = random.Random('lines {0}'.format(seed))
+    return rng.choice(late) if late and rng.random() < 0.25 else sorted(old, key=version_key)
 
 
 def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
@@ -70,7 +87,8 @@ def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
     rng = random.Random(seed)
     members = [0] * _MEMBERS  # index of each member's line; all start with the oldest
     kinds = ['upgrade', 'upgrade', 'upgrade', 'downgrade', 'downgrade', 'replace', 'restart', 'kill', 'kill', 'freeze',
-             'freeze', 'cut', 'cut', 'cut', 'garbage', 'garbage', 'garbage', 'quorum', 'client']
+             'freeze', 'cut', 'cut', 'cut', 'garbage', 'garbage', 'garbage', 'quorum', 'client', 'stall',
+             'stall', 'slow', 'slow']
     while True:
         kind, i = rng.choice(kinds), rng.randrange(_MEMBERS)
         calm, seconds = round(rng.uniform(0.2, 2), 1), round(rng.uniform(0.5, 6), 1)
@@ -88,7 +106,7 @@ def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
         elif kind == 'replace':
             members[i] = rng.randrange(min(members), len(lines))
         if kind in ('upgrade', 'downgrade', 'replace'):
-            yield Move(kind, i, lines[members[i]], pause=calm)
+            yield Move(kind, i, line=lines[members[i]], pause=calm)
         elif kind == 'cut':
             yield Move(kind, i, fault=rng.choice((
                 Fault(reset='before', times=rng.randint(1, 9)), Fault(reset='after', times=rng.randint(1, 9)),
@@ -99,6 +117,12 @@ def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
             yield Move(kind, i, fault=Fault(path=rng.choice(('', '/kv/', '/lease/', '/watch', '/version', '/member')),
                                             status=status, body=body, times=rng.randint(1, 9)),
                        seconds=seconds, pause=calm)
+        elif kind == 'stall':  # long enough for the leader key to expire
+            yield Move(kind, i, rng.randint(1, 2), fault=Fault(delay=60, times=_ALWAYS),
+                       seconds=round(rng.uniform(2, 2 * TTL), 1), pause=calm)
+        elif kind == 'slow':
+            yield Move(kind, i, rng.randint(1, 3), fault=Fault(delay=round(rng.uniform(0.3, 0.9), 1), times=_ALWAYS),
+                       seconds=2 * seconds, pause=calm)
         elif kind == 'client':
             yield Move(kind, rng.randrange(CLIENTS), seconds=round(rng.uniform(1, TTL + 2), 1), pause=calm)
         else:
@@ -109,21 +133,31 @@ class Contender:
     """One client process, and what it wrote down.
 
     :param name: name of the Patroni member.
-    :param hosts: ``host:port`` of the etcd members.
+    :param etcd3: section ``etcd3`` of its configuration.
     :param folder: where its files go.
     :param seed: what decides when it gives the leader key away.
     """
 
     _START = 'import sys; sys.path.append({0!r}); from lab.contender import main; main(sys.argv[1])'
 
-    def __init__(self, name: str, hosts: Sequence[str], folder: Path, seed: int) -> None:
+    def __init__(self, name: str, etcd3: Mapping[str, Any], folder: Path, seed: int) -> None:
         self.name = name
         self.journal = folder / (name + '.journal')
         self.log = folder / (name + '.log')
-        options = {'name': name, 'hosts': list(hosts), 'journal': str(self.journal), 'seed': seed, 'ttl': TTL}
+        #: when it stood still
+        self.stops: List[Tuple[float, float]] = []
+        options = {'name': name, 'etcd3': dict(etcd3), 'journal': str(self.journal), 'seed': seed, 'ttl': TTL}
         # From another folder, with the project last on the path: what is tested is the installed package.
         self.process = Process([sys.executable, '-c', self._START.format(str(ROOT)), json.dumps(options)], self.log,
                                cwd=folder)
+
+    def freeze(self, seconds: float) -> None:
+        """Have it stand still for a while."""
+        started = time.monotonic()
+        self.process.freeze()
+        time.sleep(seconds)
+        self.process.thaw()
+        self.stops.append((started, time.monotonic()))
 
     def entries(self) -> List[Entry]:
         """What it wrote down so far, a line that is half written left out."""
@@ -137,12 +171,14 @@ class Storm:
     """An etcd cluster with its contenders, inside a ``with``.
 
     :param seed: determines the faults.
+    :param lines: release lines that the members move between, oldest first; the seed chooses if left out.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, lines: Optional[Sequence[str]] = None) -> None:
         self.seed = seed
-        self._lines = lines_at_hand()
-        self.etcd = EtcdCluster([self._lines[0]] * _MEMBERS, facade=True)
+        self.lines = list(lines or lines_for(seed))
+        self.etcd = EtcdCluster([self.lines[0]] * _MEMBERS, facade=True)
+        self.balancer: Optional[Balancer] = None
         self.contenders: List[Contender] = []
         self._folder = scratch_folder('lab-storm-')
         self.moves: List[Move] = []
@@ -150,8 +186,12 @@ class Storm:
     def __enter__(self) -> 'Storm':
         try:
             self.etcd.start()
-            self.contenders = [Contender('c{0}'.format(i), self.etcd.hosts, self._folder, self.seed * CLIENTS + i)
-                               for i in range(CLIENTS)]
+            self.balancer = Balancer(self.etcd.urls)
+            self.balancer.open()
+            sections: List[Dict[str, Any]] = [{'hosts': self.etcd.hosts}] * (CLIENTS - 1)
+            sections.append({'proxy': self.balancer.url})
+            self.contenders = [Contender('c{0}'.format(i), section, self._folder, self.seed * CLIENTS + i)
+                               for i, section in enumerate(sections)]
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -161,6 +201,8 @@ class Storm:
                  trace: Optional[TracebackType]) -> None:
         for contender in self.contenders:
             contender.process.kill()
+        if self.balancer is not None:
+            self.balancer.close()
         self.etcd.stop()
         remove_folder(self._folder)
 
@@ -172,7 +214,7 @@ class Storm:
         """
         deadline = time.monotonic() + seconds
         time.sleep(3)
-        for move in plan(self.seed, self._lines):
+        for move in plan(self.seed, self.lines):
             if time.monotonic() >= deadline:
                 break
             say('storm {0}: {1}'.format(self.seed, move))
@@ -185,7 +227,8 @@ class Storm:
         for contender in self.contenders:
             contender.process.kill()
         return judge({contender.name: contender.entries() for contender in self.contenders}, self.etcd, TTL, calm_since,
-                     ended, {contender.name: contender.process.log_text() for contender in self.contenders})
+                     ended, {contender.name: contender.process.log_text() for contender in self.contenders},
+                     {contender.name: contender.stops for contender in self.contenders})
 
     def _leads(self, number: int) -> bool:
         """Whether a member leads. One that stood still then revokes leases that the next leader has renewed, in etcd
@@ -200,9 +243,7 @@ class Storm:
     def _make(self, move: Move) -> None:
         member, contender = self.etcd.members[move.number % _MEMBERS], self.contenders[move.number]
         if move.kind == 'client':
-            contender.process.freeze()
-            time.sleep(move.seconds)
-            contender.process.thaw()
+            contender.freeze(move.seconds)
         elif move.kind == 'upgrade':
             self.etcd.upgrade(move.number, move.line)
         elif move.kind in ('downgrade', 'replace'):
@@ -222,11 +263,23 @@ class Storm:
                 victim.spawn()
             for victim in victims:
                 victim.serve()
-        elif move.fault is not None and member.facade is not None:
-            member.facade.faults = [move.fault]
+        elif move.fault is not None:
+            self._misbehave(move, move.fault)
+        self.etcd.wait_healthy(120)
+
+    def _misbehave(self, move: Move, fault: Fault) -> None:
+        """Have the facades of some members do what they should not, and leave nothing of it behind."""
+        members = [self.etcd.members[(move.number + i) % _MEMBERS] for i in range(move.members)]
+        facades = [member.facade for member in members if member.facade is not None]
+        try:
+            for facade in facades:
+                facade.faults = [replace(fault)]
             time.sleep(move.seconds)
-            member.facade.faults = []
-        self.etcd.wait_healthy(60)
+        finally:
+            for facade in facades:
+                facade.faults = []
+                if move.kind == 'stall':  # what still waits would do so for the rest of its minute
+                    facade.cut()
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -237,10 +290,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog='python -m lab.storm', description=__doc__)
     parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(10 ** 6))
     parser.add_argument('--seconds', type=float, default=600)
+    parser.add_argument('--lines', type=lambda text: text.split(','), help='such as 3.6,3.7, oldest first')
     options = parser.parse_args(argv)
-    with Storm(options.seed) as storm:
+    with Storm(options.seed, options.lines) as storm:
         figures = storm.run(options.seconds)
-    print('seed {0}, {1} faults: {2}'.format(options.seed, len(storm.moves), figures))
+    print('seed {0}, etcd {1}, {2} faults: {3}'.format(options.seed, '/'.join(storm.lines), len(storm.moves), figures))
     for problem in figures.problems:
         print('  broken: ' + problem)
     return 1 if figures.problems else 0
