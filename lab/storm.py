@@ -1,8 +1,9 @@
 """Random faults against clients that compete for one leader key: ``python -m lab.storm --seed N --seconds 600``.
 
 The clients are those of `lab.contender`, each in a process of its own; the etcd members are real ones behind facades.
-The last client reaches them through a load balancer that picks one for each request. The seed determines the sequence
-of faults, whatever the clients do, as long as the same releases are at hand.
+The last client reaches them through a load balancer that picks one for each request, the one before it through relays
+of its own, so that it can be cut off alone. The seed determines the sequence of faults, whatever the clients do, as
+long as the same releases are at hand.
 """
 import argparse
 import json
@@ -22,12 +23,13 @@ from .facade import Fault
 from .judge import Entry, Figures, judge
 from .packages import etcd_binaries, line_of, version_key
 from .processes import LabError, Process, remove_folder, scratch_folder
+from .relay import Mode, PASS, Relay, STALL, stall_within_answer
 
 TTL = 10
 """Seconds that the leader key lives unless its holder renews it."""
 
 CLIENTS = 6
-"""How many compete. The last one has the balancer for its only host."""
+"""How many compete. The last one has the balancer for its only host, and the one before it relays."""
 
 _MEMBERS = 3
 
@@ -53,13 +55,15 @@ class Move(NamedTuple):
     seconds: float = 0
     #: what the facade does
     fault: Optional[Fault] = None
+    #: what the relays of the client that has some do
+    mode: Optional[Mode] = None
     #: seconds of calm afterwards
     pause: float = 0
 
     def __str__(self) -> str:
         more = ['{0:g} s'.format(self.seconds)] if self.seconds else []
         numbers = [self.number] + [(self.number + i) % _MEMBERS for i in range(1, self.members)]
-        more += [repr(self.fault)] if self.fault else []
+        more += [repr(what) for what in (self.fault, self.mode) if what]
         return ' '.join([self.kind, '+'.join(map(str, numbers)), self.line] + more)
 
 
@@ -88,7 +92,7 @@ def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
     members = [0] * _MEMBERS  # index of each member's line; all start with the oldest
     kinds = ['upgrade', 'upgrade', 'upgrade', 'downgrade', 'downgrade', 'replace', 'restart', 'kill', 'kill', 'freeze',
              'freeze', 'cut', 'cut', 'cut', 'garbage', 'garbage', 'garbage', 'quorum', 'client', 'stall',
-             'stall', 'slow', 'slow']
+             'stall', 'slow', 'slow', 'alone', 'alone']
     while True:
         kind, i = rng.choice(kinds), rng.randrange(_MEMBERS)
         calm, seconds = round(rng.uniform(0.2, 2), 1), round(rng.uniform(0.5, 6), 1)
@@ -120,6 +124,9 @@ def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
         elif kind == 'stall':  # long enough for the leader key to expire
             yield Move(kind, i, rng.randint(1, 2), fault=Fault(delay=60, times=_ALWAYS),
                        seconds=round(rng.uniform(2, 2 * TTL), 1), pause=calm)
+        elif kind == 'alone':
+            yield Move(kind, i, rng.randint(1, _MEMBERS), seconds=round(rng.uniform(2, 2 * TTL), 1), pause=calm,
+                       mode=rng.choice((STALL, stall_within_answer(rng.randint(0, 400)))))
         elif kind == 'slow':
             yield Move(kind, i, rng.randint(1, 3), fault=Fault(delay=round(rng.uniform(0.3, 0.9), 1), times=_ALWAYS),
                        seconds=2 * seconds, pause=calm)
@@ -179,6 +186,7 @@ class Storm:
         self.lines = list(lines or lines_for(seed))
         self.etcd = EtcdCluster([self.lines[0]] * _MEMBERS, facade=True)
         self.balancer: Optional[Balancer] = None
+        self.relays: List[Relay] = []
         self.contenders: List[Contender] = []
         self._folder = scratch_folder('lab-storm-')
         self.moves: List[Move] = []
@@ -188,8 +196,12 @@ class Storm:
             self.etcd.start()
             self.balancer = Balancer(self.etcd.urls)
             self.balancer.open()
-            sections: List[Dict[str, Any]] = [{'hosts': self.etcd.hosts}] * (CLIENTS - 1)
-            sections.append({'proxy': self.balancer.url})
+            self.relays = [Relay(url) for url in self.etcd.urls]
+            for relay in self.relays:
+                relay.open()
+            sections: List[Dict[str, Any]] = [{'hosts': self.etcd.hosts}] * (CLIENTS - 2)
+            sections += [{'hosts': [relay.url.partition('//')[2] for relay in self.relays], 'use_proxies': True},
+                         {'proxy': self.balancer.url}]
             self.contenders = [Contender('c{0}'.format(i), section, self._folder, self.seed * CLIENTS + i)
                                for i, section in enumerate(sections)]
         except BaseException:
@@ -201,6 +213,8 @@ class Storm:
                  trace: Optional[TracebackType]) -> None:
         for contender in self.contenders:
             contender.process.kill()
+        for relay in self.relays:
+            relay.close()
         if self.balancer is not None:
             self.balancer.close()
         self.etcd.stop()
@@ -265,7 +279,21 @@ class Storm:
                 victim.serve()
         elif move.fault is not None:
             self._misbehave(move, move.fault)
+        elif move.mode is not None:
+            self._leave_alone(move, move.mode)
         self.etcd.wait_healthy(120)
+
+    def _leave_alone(self, move: Move, mode: Mode) -> None:
+        """Have some members fall silent for the one client that has relays."""
+        relays = [self.relays[(move.number + i) % _MEMBERS] for i in range(move.members)]
+        try:
+            for relay in relays:
+                relay.mode = mode
+            time.sleep(move.seconds)
+        finally:
+            for relay in relays:
+                relay.cut()  # first, or what its client has long given up would still arrive
+                relay.mode = PASS
 
     def _misbehave(self, move: Move, fault: Fault) -> None:
         """Have the facades of some members do what they should not, and leave nothing of it behind."""
