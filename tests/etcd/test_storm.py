@@ -12,7 +12,8 @@ from typing import Any, Callable
 from lab import say
 from lab.etcd import b64, request
 from lab.judge import Entry, judge, LEADER_KEY
-from lab.storm import plan, Storm
+from lab.member import live_together
+from lab.storm import lines_for, plan, Storm
 
 SECONDS = 60
 
@@ -36,6 +37,8 @@ def test_the_seed_replays_the_faults() -> None:
     lines = ['3.2', '3.3', '3.4', '3.5']
     first, again, other = (list(itertools.islice(plan(seed, lines), 200)) for seed in (7, 7, 8))
     assert first == again != other
+    assert {move.kind for move in first} >= {'stall', 'slow', 'alone', 'client', 'quorum'}
+    assert all(live_together(lines_for(seed)) for seed in range(40)) and lines_for(1) == lines_for(1)
     members = ['3.2'] * 3
     for move in first:
         if move.line:
