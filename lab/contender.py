@@ -17,9 +17,6 @@ from patroni.dcs import AbstractDCS, get_dcs
 from patroni.exceptions import DCSError
 from patroni.utils import RetryFailedError
 
-LOOP_WAIT = 1.0
-"""Seconds from the start of one loop to that of the next."""
-
 SCOPE = 'storm'
 
 _EXPECTED = (DCSError, RetryFailedError, etcd.EtcdException)
@@ -28,14 +25,15 @@ _EXPECTED = (DCSError, RetryFailedError, etcd.EtcdException)
 class Contender:
     """A DCS with what one loop does with it.
 
-    :param options: ``name``, ``etcd3`` (that section of Patroni's configuration), ``seed`` and ``ttl`` (seconds).
+    :param options: ``name``, ``etcd3`` (the section of Patroni's configuration), ``seed``, ``ttl`` and
+        ``loop_wait`` (seconds from the start of one loop to that of the next).
     """
 
     def __init__(self, options: Dict[str, Any]) -> None:
         self._name = options['name']
         self._rng = random.Random(options['seed'])
         self._dcs = get_dcs({'name': self._name, 'scope': SCOPE, 'namespace': 'service', 'ttl': options['ttl'],
-                             'loop_wait': LOOP_WAIT, 'retry_timeout': 3, 'etcd3': options['etcd3']})
+                             'loop_wait': options['loop_wait'], 'retry_timeout': 3, 'etcd3': options['etcd3']})
         self._count = 0
 
     def loop(self, entry: Dict[str, Any]) -> None:
@@ -94,4 +92,4 @@ def main(text: str) -> None:
                 logging.exception('what no caller expects')
             entry['ended'] = time.monotonic()
             journal.write(json.dumps(entry) + '\n')
-            time.sleep(max(0.0, entry['started'] + LOOP_WAIT - time.monotonic()))
+            time.sleep(max(0.0, entry['started'] + options['loop_wait'] - time.monotonic()))

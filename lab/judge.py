@@ -86,11 +86,14 @@ class Figures:
     requests: int = 0
     #: seconds from the end of the last fault to the end of the last failed loop
     recovery: float = 0
+    #: the longest time for which a client took itself for the leader after it had asked for the last confirmation
+    unconfirmed: float = 0
 
     def __str__(self) -> str:
         return ('{0.loops} loops, {0.failed} of them failed; {0.writes} writes acknowledged; {0.generations} '
                 'generations of the leader key; {0.requests} requests; good again after {0.recovery:.1f} s; '
-                '{1} promises broken'.format(self, len(self.problems)))
+                'leader without confirmation for {0.unconfirmed:.1f} s at most; {1} promises '
+                'broken'.format(self, len(self.problems)))
 
 
 def judge(journals: Mapping[str, Sequence[Entry]], etcd: EtcdCluster, ttl: float, calm_since: float, ended: float,
@@ -120,6 +123,8 @@ def judge(journals: Mapping[str, Sequence[Entry]], etcd: EtcdCluster, ttl: float
     figures.writes = sum(entry.written is not None for entry in everything)
     figures.generations = len({e.created for e in events if e.key == LEADER_KEY and e.value is not None})
     figures.requests = len(etcd.requests())
+    figures.unconfirmed = max([belief.until - belief.asked for name, its in journals.items()
+                               for belief in _beliefs(name, its, (stops or {}).get(name, ()), ttl, ended)] + [0])
     figures.recovery = max([entry.ended - calm_since for entry in failed] + [0])
     return figures
 

@@ -28,6 +28,9 @@ from .relay import Mode, PASS, Relay, STALL, stall_within_answer
 TTL = 10
 """Seconds that the leader key lives unless its holder renews it."""
 
+LOOP_WAIT = 1.0
+"""Seconds from the start of one loop of a client to that of the next."""
+
 CLIENTS = 6
 """How many compete. The last one has the balancer for its only host, and the one before it relays."""
 
@@ -143,17 +146,20 @@ class Contender:
     :param etcd3: section ``etcd3`` of its configuration.
     :param folder: where its files go.
     :param seed: what decides when it gives the leader key away.
+    :param loop_wait: seconds from the start of one loop to that of the next.
     """
 
     _START = 'import sys; sys.path.append({0!r}); from lab.contender import main; main(sys.argv[1])'
 
-    def __init__(self, name: str, etcd3: Mapping[str, Any], folder: Path, seed: int) -> None:
+    def __init__(self, name: str, etcd3: Mapping[str, Any], folder: Path, seed: int,
+                 loop_wait: float = LOOP_WAIT) -> None:
         self.name = name
         self.journal = folder / (name + '.journal')
         self.log = folder / (name + '.log')
         #: when it stood still
         self.stops: List[Tuple[float, float]] = []
-        options = {'name': name, 'etcd3': dict(etcd3), 'journal': str(self.journal), 'seed': seed, 'ttl': TTL}
+        options = {'name': name, 'etcd3': dict(etcd3), 'journal': str(self.journal), 'seed': seed, 'ttl': TTL,
+                   'loop_wait': loop_wait}
         # From another folder, with the project last on the path: what is tested is the installed package.
         self.process = Process([sys.executable, '-c', self._START.format(str(ROOT)), json.dumps(options)], self.log,
                                cwd=folder)
@@ -179,10 +185,13 @@ class Storm:
 
     :param seed: determines the faults.
     :param lines: release lines that the members move between, oldest first; the seed chooses if left out.
+    :param loop_wait: of the clients. With 4 they have no time to spare, as with Patroni's defaults: loop_wait and twice
+        retry_timeout make ttl.
     """
 
-    def __init__(self, seed: int, lines: Optional[Sequence[str]] = None) -> None:
+    def __init__(self, seed: int, lines: Optional[Sequence[str]] = None, loop_wait: float = LOOP_WAIT) -> None:
         self.seed = seed
+        self._loop_wait = loop_wait
         self.lines = list(lines or lines_for(seed))
         self.etcd = EtcdCluster([self.lines[0]] * _MEMBERS, facade=True)
         self.balancer: Optional[Balancer] = None
@@ -202,7 +211,8 @@ class Storm:
             sections: List[Dict[str, Any]] = [{'hosts': self.etcd.hosts}] * (CLIENTS - 2)
             sections += [{'hosts': [relay.url.partition('//')[2] for relay in self.relays], 'use_proxies': True},
                          {'proxy': self.balancer.url}]
-            self.contenders = [Contender('c{0}'.format(i), section, self._folder, self.seed * CLIENTS + i)
+            self.contenders = [Contender('c{0}'.format(i), section, self._folder, self.seed * CLIENTS + i,
+                                         self._loop_wait)
                                for i, section in enumerate(sections)]
         except BaseException:
             self.__exit__(None, None, None)
@@ -319,8 +329,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(10 ** 6))
     parser.add_argument('--seconds', type=float, default=600)
     parser.add_argument('--lines', type=lambda text: text.split(','), help='such as 3.6,3.7, oldest first')
+    parser.add_argument('--loop-wait', type=float, default=LOOP_WAIT, help='4 leaves the clients no time to spare')
     options = parser.parse_args(argv)
-    with Storm(options.seed, options.lines) as storm:
+    with Storm(options.seed, options.lines, options.loop_wait) as storm:
         figures = storm.run(options.seconds)
     print('seed {0}, etcd {1}, {2} faults: {3}'.format(options.seed, '/'.join(storm.lines), len(storm.moves), figures))
     for problem in figures.problems:
