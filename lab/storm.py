@@ -1,9 +1,9 @@
 """Random faults against clients that compete for one leader key: ``python -m lab.storm --seed N --seconds 600``.
 
 The clients are those of `lab.contender`, each in a process of its own; the etcd members are real ones behind facades.
-The last client reaches them through a load balancer that picks one for each request, the one before it through relays
-of its own, so that it can be cut off alone. The seed determines the sequence of faults, whatever the clients do, as
-long as the same releases are at hand.
+The last client reaches them through a load balancer that picks one for each request, the two before it through relays,
+so that these can be cut off while the others are not. The seed determines the sequence of faults, whatever the clients
+do, as long as the same releases are at hand.
 """
 import argparse
 import json
@@ -32,7 +32,9 @@ LOOP_WAIT = 1.0
 """Seconds from the start of one loop of a client to that of the next."""
 
 CLIENTS = 6
-"""How many compete. The last one has the balancer for its only host, and the one before it relays."""
+"""How many compete. The last one has the balancer for its only host, and `_APART` before it relays."""
+
+_APART = 2
 
 _MEMBERS = 3
 
@@ -58,7 +60,7 @@ class Move(NamedTuple):
     seconds: float = 0
     #: what the facade does
     fault: Optional[Fault] = None
-    #: what the relays of the client that has some do
+    #: what the relays do
     mode: Optional[Mode] = None
     #: seconds of calm afterwards
     pause: float = 0
@@ -95,7 +97,7 @@ def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
     members = [0] * _MEMBERS  # index of each member's line; all start with the oldest
     kinds = ['upgrade', 'upgrade', 'upgrade', 'downgrade', 'downgrade', 'replace', 'restart', 'kill', 'kill', 'freeze',
              'freeze', 'cut', 'cut', 'cut', 'garbage', 'garbage', 'garbage', 'quorum', 'client', 'stall',
-             'stall', 'slow', 'slow', 'alone', 'alone']
+             'stall', 'slow', 'slow', 'apart', 'apart']
     while True:
         kind, i = rng.choice(kinds), rng.randrange(_MEMBERS)
         calm, seconds = round(rng.uniform(0.2, 2), 1), round(rng.uniform(0.5, 6), 1)
@@ -127,7 +129,7 @@ def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
         elif kind == 'stall':  # long enough for the leader key to expire
             yield Move(kind, i, rng.randint(1, 2), fault=Fault(delay=60, times=_ALWAYS),
                        seconds=round(rng.uniform(2, 2 * TTL), 1), pause=calm)
-        elif kind == 'alone':
+        elif kind == 'apart':
             yield Move(kind, i, rng.randint(1, _MEMBERS), seconds=round(rng.uniform(2, 2 * TTL), 1), pause=calm,
                        mode=rng.choice((STALL, stall_within_answer(rng.randint(0, 400)))))
         elif kind == 'slow':
@@ -208,9 +210,9 @@ class Storm:
             self.relays = [Relay(url) for url in self.etcd.urls]
             for relay in self.relays:
                 relay.open()
-            sections: List[Dict[str, Any]] = [{'hosts': self.etcd.hosts}] * (CLIENTS - 2)
-            sections += [{'hosts': [relay.url.partition('//')[2] for relay in self.relays], 'use_proxies': True},
-                         {'proxy': self.balancer.url}]
+            relays = [relay.url.partition('//')[2] for relay in self.relays]
+            sections: List[Dict[str, Any]] = [{'hosts': self.etcd.hosts}] * (CLIENTS - _APART - 1)
+            sections += [{'hosts': relays, 'use_proxies': True}] * _APART + [{'proxy': self.balancer.url}]
             self.contenders = [Contender('c{0}'.format(i), section, self._folder, self.seed * CLIENTS + i,
                                          self._loop_wait)
                                for i, section in enumerate(sections)]
@@ -290,11 +292,11 @@ class Storm:
         elif move.fault is not None:
             self._misbehave(move, move.fault)
         elif move.mode is not None:
-            self._leave_alone(move, move.mode)
+            self._set_apart(move, move.mode)
         self.etcd.wait_healthy(120)
 
-    def _leave_alone(self, move: Move, mode: Mode) -> None:
-        """Have some members fall silent for the one client that has relays."""
+    def _set_apart(self, move: Move, mode: Mode) -> None:
+        """Have some members fall silent for the clients that have relays, and for nobody else."""
         relays = [self.relays[(move.number + i) % _MEMBERS] for i in range(move.members)]
         try:
             for relay in relays:
