@@ -221,7 +221,12 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     @property
     def machines_cache(self) -> Any:
         """The members to try, in this order."""
-        return self._usable(super().machines_cache)
+        urls = super().machines_cache
+        known = [self.http.member(url) for url in urls]
+        if set(urls) == set(self._listed) and any(member.answered for member in known) and not any(
+                member.failed or member.refused or member.wants_token for member in known):
+            return urls  # all is well, which is quickly told
+        return self._usable(urls)
 
     def reload_config(self, config: Dict[str, Any]) -> None:
         """Apply a changed configuration.
@@ -293,9 +298,11 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         """
         if self._machines_cache and not self._use_proxies:
             self._look_again()
-            order = self.machines_cache
-            if self._base_uri not in order or self.http.member(self._base_uri).wants_token:
-                self.set_base_uri(order[0])  # the watch has to leave the old one as well
+            member = self.http.member(self._base_uri)
+            if self._base_uri not in self._machines_cache or member.refused or member.wants_token:
+                order = self.machines_cache
+                if self._base_uri not in order or member.wants_token:
+                    self.set_base_uri(order[0])  # the watch has to leave the old one as well
         with deadline.within(min(2 * self.read_timeout, self.leadership.patience())):
             return self._execute(path, method, params, timeout)
 

@@ -6,10 +6,9 @@ it. Times are seconds of the monotonic clock.
 """
 import time
 
-from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Thread
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, List
 
 _NEVER = float('inf')
 
@@ -19,6 +18,8 @@ class Deadline:
 
     :param seconds: from now on.
     """
+
+    __slots__ = ('_moment',)
 
     def __init__(self, seconds: float = _NEVER) -> None:
         self._moment = time.monotonic() + seconds
@@ -43,18 +44,23 @@ def current() -> Deadline:
     return _current.get()
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[Deadline]:
+class within:
     """Give what is done inside of the ``with`` a deadline, which is never later than the one around it.
 
     :param seconds: from now on.
     """
-    deadline = Deadline(min(seconds, current().left()))
-    token = _current.set(deadline)
-    try:
-        yield deadline
-    finally:
-        _current.reset(token)
+
+    __slots__ = ('_deadline', '_token')
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = Deadline(min(seconds, current().left()))
+
+    def __enter__(self) -> Deadline:
+        self._token = _current.set(self._deadline)
+        return self._deadline
+
+    def __exit__(self, *error: Any) -> None:
+        _current.reset(self._token)
 
 
 class TookTooLong(Exception):

@@ -207,10 +207,13 @@ class GatewayPool:
 
     def _prefixes(self, member: Member, call: Call) -> Iterator[str]:
         """Yield the prefixes to try, what worked or is likely first."""
+        first = member.prefix
+        if first:
+            yield first
         gateway = gateway_of(member.version) if member.version else None
         served = list(gateway.served) if gateway else []
-        likely = [member.prefix, *(prefix for prefix in served if prefix == self._explicit), *served, *PREFIXES]
-        yield from dict.fromkeys(prefix for prefix in likely if prefix)
+        likely = [*(prefix for prefix in served if prefix == self._explicit), *served, *PREFIXES]
+        yield from (prefix for prefix in dict.fromkeys(likely) if prefix != first)
         with deadline.within(wire.limits(call.timeout)[1]) as limit:
             for _ in range(_ROUNDS_SEVERAL if member.several else 0 if member.gateway_off else _ROUNDS):
                 for prefix in random.sample(PREFIXES, len(PREFIXES)):

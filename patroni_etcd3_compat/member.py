@@ -47,6 +47,8 @@ class Member:
         self.never = False
         #: what is to be done about a refusal that the member put into plain text
         self.remedy: Optional[str] = None
+        self._version: Optional[Version] = None
+        self._too_old = False
         self._ids: List[str] = []
         self._logged: Any = None
         self._questions = 0
@@ -56,7 +58,7 @@ class Member:
     @property
     def version(self) -> Optional[Version]:
         """The version as numbers, ``None`` if it is unknown or differs from answer to answer."""
-        return None if self.several else parse_version(self.version_text)
+        return None if self.several else self._version
 
     def can(self, since: Version) -> bool:
         """Tell whether the member has what came with release *since*; an unknown version is taken for a new one."""
@@ -69,8 +71,7 @@ class Member:
         :raises:
             :exc:`MemberTooOld`
         """
-        version = self.version
-        if version and not gateway_of(version):
+        if self._too_old and not self.several:
             raise MemberTooOld('etcd member {0} has version {1}, lower than {2}'.format(
                 self.url, self.version_text, dotted(OLDEST)))
 
@@ -144,8 +145,9 @@ class Member:
         :param text: version as the member reports it; ``None``: it does not say.
         """
         if text and text != self.version_text and not self.several:
-            self.version_text = text
-            gateway = gateway_of(parse_version(text) or OLDEST)
+            self.version_text, self._version = text, parse_version(text)
+            gateway = gateway_of(self._version or OLDEST)
+            self._too_old = not gateway
             # /v3beta goes on being served by 3.4, where a member from 3.3 comes to, but for how long?
             if gateway and self.prefix and not self._explicit and self.prefix in gateway.also:
                 self.prefix = gateway.prefix

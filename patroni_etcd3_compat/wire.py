@@ -16,7 +16,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import urllib3
 
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, ProtocolError, ReadTimeoutError, SSLError
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError, SSLError
 from urllib3.util import Timeout
 
 from . import deadline
@@ -154,9 +154,8 @@ def _open(pool: Any, connection: Any, seconds: float) -> None:
                 connection.connect()
         except HTTPError:
             raise
-        except socket.timeout as e:
-            raise ConnectTimeoutError(connection, 'Connection to {0} timed out. (connect timeout={1:.1f})'.format(
-                pool.host, seconds)) from e
+        except socket.timeout as e:  # in the handshake; not tried again, as urllib3
+            raise ReadTimeoutError(pool, '', 'TLS handshake timed out.') from e
         except (ssl.SSLError, ssl.CertificateError) as e:
             raise SSLError(e) from e
         except OSError as e:

@@ -213,6 +213,7 @@ def test_member_that_does_not_serve_what_its_version_does(pool: GatewayPool, mem
     put(pool, member)
     settle()
     put(pool, member)
+    settle()
     member.paths()
     put(pool, member)
     assert member.paths() == [served[0] + '/kv/put']

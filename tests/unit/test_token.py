@@ -2,15 +2,15 @@
 import copy
 import json
 import pickle
-import threading
 
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
 
+from patroni_etcd3_compat import deadline
 from patroni_etcd3_compat.answers import Answer, TOKEN_REFUSED
 from patroni_etcd3_compat.auth import AuthPool, Secret
-from patroni_etcd3_compat.errors import TakesNoToken
+from patroni_etcd3_compat.errors import LoginPending, TakesNoToken, unexecuted
 from patroni_etcd3_compat.member import Member
 
 URL = 'http://member:2379'
@@ -22,9 +22,8 @@ class Gateway:
     def __init__(self, version: str = '3.5.30', enabled: bool = True) -> None:
         self.calls: List[Tuple[str, Optional[str]]] = []
         self.known = Member(URL, None)
-        self.known.version_text = version
+        self.known.learned(version)
         self.enabled = enabled
-        self.last = threading.local()
         self.refusal = TOKEN_REFUSED[1]
 
     def member(self, url: str) -> Member:
@@ -112,12 +111,25 @@ def test_auth_turned_off_meanwhile() -> None:
     assert put(auth).status == 200 and auth.token is None
 
 
-def test_member_that_takes_no_token() -> None:
-    """Counts as one that can't serve."""
+def test_member_that_takes_no_token(caplog: pytest.LogCaptureFixture) -> None:
+    """Counts as one that can't serve, and is used last; said once."""
     gateway = Gateway('3.2.26')
-    with pytest.raises(TakesNoToken, match=URL):
-        put(pool(gateway))
-    assert len(gateway.calls) == 1
+    for _ in range(2):
+        with pytest.raises(TakesNoToken, match=URL):
+            put(pool(gateway))
+    assert len(gateway.calls) == 2 and gateway.known.wants_token
+    assert [r.getMessage() for r in caplog.records] == [
+        'etcd member http://member:2379 (version 3.2.26) cannot be used with authentication (its gateway takes tokens '
+        'from 3.3 on); using it only as a last resort']
+
+
+def test_nobody_waits_for_a_login_past_the_deadline() -> None:
+    """Another thread is at it; the HA loop has no time for that."""
+    gateway = Gateway()
+    auth = pool(gateway)
+    with auth._lock, deadline.within(0.05), pytest.raises(LoginPending) as e:
+        put(auth)
+    assert unexecuted(e.value) and [path for path, _ in gateway.calls] == ['/v3/kv/put']
 
 
 def test_secret_shows_nowhere() -> None:
