@@ -1,6 +1,6 @@
 """The tests on real etcd under one Patroni release after the other: ``python -m lab.matrix [PATRONI[+URLLIB3] ...]``.
 
-Without arguments all of :data:`RELEASES`. For each: the unit tests, those on real etcd, and Patroni's own etcd tests of
+Without arguments all of :data:`RELEASES`. For each: the unit tests, those on real etcd, and Patroni's own etcd and patronictl tests of
 that release with the classes of this project. With ``--patched`` the same but for the unit tests, under each release
 with its patch from ``patches/`` in the place of the package.
 """
@@ -82,7 +82,7 @@ def main() -> None:
     releases = args.release or (with_patch() if args.patched else RELEASES)
     outcomes: List[Outcome] = [run(release, args.patched) for release in releases]
     table = PrettyTable(['Patroni', 'urllib3', 'etcd tests, patched' if args.patched else 'unit and etcd tests',
-                         "Patroni's own etcd tests", 'seconds'])
+                         "Patroni's own tests", 'seconds'])
     for outcome in outcomes:
         table.add_row([outcome.release, outcome.urllib3, 'passed' if outcome.tests else 'FAILED',
                        'passed' if outcome.upstream else 'FAILED', round(outcome.seconds)])
