@@ -1,8 +1,8 @@
 """The tests on real etcd under one Patroni release after the other: ``python -m lab.matrix [PATRONI[+URLLIB3] ...]``.
 
-Without arguments all of :data:`RELEASES`. For each: the unit tests, those on real etcd, and Patroni's own etcd and patronictl tests of
-that release with the classes of this project. With ``--patched`` the same but for the unit tests, under each release
-with its patch from ``patches/`` in the place of the package.
+Without arguments all of :data:`RELEASES`. For each: the unit tests, those on real etcd, and Patroni's own etcd and
+patronictl tests of that release with the classes of this project. With ``--patched`` the same but for the unit tests,
+under each release with its patch from ``patches/`` in the place of the package.
 """
 import argparse
 import configparser

@@ -3,7 +3,7 @@ import logging
 import time
 
 from threading import Lock
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 from .errors import MemberTooOld
 from .versions import dotted, gateway_of, OLDEST, parse_version, TOKEN_SINCE, Version
@@ -12,6 +12,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds for which a member that was asked for its version is not asked because of another connection.
 _SETTLED = 1.0
+
+#: Seconds in which no member is upgraded and rolled back.
+_THERE_AND_BACK = 2.0
 
 #: So many member IDs are kept of one URL.
 _IDS = 16
@@ -50,6 +53,8 @@ class Member:
         self._version: Optional[Version] = None
         self._too_old = False
         self._ids: List[str] = []
+        #: the prefix before this one, and when it was left
+        self._moved: Tuple[Optional[str], float] = (None, 0.0)
         self._logged: Any = None
         self._questions = 0
         self._settled = 0.0
@@ -117,13 +122,25 @@ class Member:
             self.gateway_off = False
             if not self.several:
                 logger.info('%s serves its gRPC gateway again', self)
+        if prefix != self.prefix:
+            self._moved_to(prefix)
+
+    def _moved_to(self, prefix: str) -> None:
+        before, when = self._moved
+        if prefix == before and time.monotonic() - when < _THERE_AND_BACK:
+            self._is_several()
+        self._moved = self.prefix, time.monotonic()
         self.prefix = prefix
+
+    def _is_several(self) -> None:
+        if not self.several:
+            self.several = True
+            logger.info('Several members answer at %s: the prefix is decided for each request', self.url)
 
     def _saw(self, member_id: str) -> None:
         # A member that was replaced has a new ID, and the old one never comes back.
-        if member_id in self._ids and not self.several:
-            self.several = True
-            logger.info('Several members answer at %s: the prefix is decided for each request', self.url)
+        if member_id in self._ids:
+            self._is_several()
         self._ids = [known for known in self._ids if known != member_id][-_IDS:] + [member_id]
 
     def fails(self, error: BaseException) -> None:
