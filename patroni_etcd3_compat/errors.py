@@ -75,16 +75,15 @@ _REFUSALS: Tuple[Tuple[str, Type[Refusal]], ...] = (
 )
 
 
-def refusal(where: str, text: Optional[str]) -> Optional[Refusal]:
-    """Return the error that a plain text stands for, ``None`` if there is no text.
+def refusal(where: str, text: Optional[str], secret: bool) -> Optional[Refusal]:
+    """Return the error that a plain text stands for, ``None`` if it stands for none.
 
     :param where: what was asked of whom.
-    :param text: the text.
+    :param text: the text, if there is one.
+    :param secret: the answer may hold a token, so an unknown text is none to be shown.
     """
-    if not text:
-        return None
-    kind = next((kind for sign, kind in _REFUSALS if sign in text), Refusal)
-    return kind('{0}: {1}'.format(where, text))
+    kind = next((kind for sign, kind in _REFUSALS if sign in (text or '')), None if secret else Refusal)
+    return kind('{0}: {1}'.format(where, text)) if text and kind else None
 
 
 class NestedTransaction(Exception):

@@ -244,7 +244,7 @@ class GatewayPool:
         except UnreadableBody as e:
             secret = call.rpc.startswith('/auth/')  # there may be a token in it
             where = '{0} answered {1} with status {2}'.format(member, prefix + call.rpc, status)
-            raise refusal(where, None if secret else plain_text(status, body)) or UnexpectedAnswer(
+            raise refusal(where, plain_text(status, body), secret) or UnexpectedAnswer(
                 '{0} and a body that is not from etcd ({1}): {2}'.format(where, e, '' if secret else repr(body[:80]))
             ) from None
         if answer.cut_off:

@@ -1,9 +1,10 @@
 """Ways to reach the members other than plain hosts, and advertised URLs that lead nowhere."""
 import logging
 import socket
+import threading
 
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
 import trustme
@@ -11,6 +12,7 @@ import trustme
 from patroni.dcs import etcd as patroni_etcd
 
 from lab import packages
+from lab.etcd import request
 from lab.processes import free_port, wait_until
 
 MIXED = ['3.3', '3.4', '3.5']
@@ -182,25 +184,82 @@ def test_ipv6(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
     use_all(dcs)
 
 
+def certificates(folder: Path, client_name: Optional[str] = 'client') -> Tuple[Tuple[str, ...], Dict[str, str]]:
+    """Make an authority with a certificate for servers and one for a client.
+
+    :returns: flags for etcd, which wants a certificate of its clients, and options of the section.
+    """
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / 'ca.pem'))
+    for name, common_name in (('server', 'server'), ('client', client_name)):
+        leaf = authority.issue_cert('127.0.0.1', 'localhost', common_name=common_name)
+        leaf.cert_chain_pems[0].write_to_path(str(folder / (name + '.pem')))
+        leaf.private_key_pem.write_to_path(str(folder / (name + '.key')))
+    flags = ('--cert-file', str(folder / 'server.pem'), '--key-file', str(folder / 'server.key'),
+             '--client-cert-auth', '--trusted-ca-file', str(folder / 'ca.pem'))
+    return flags, {'protocol': 'https', 'cacert': str(folder / 'ca.pem'), 'cert': str(folder / 'client.pem'),
+                   'key': str(folder / 'client.key')}
+
+
 def test_tls_with_client_certificates(start: Callable[..., Any], connect: Callable[..., Any], tmp_path: Path) -> None:
     """Every member wants a certificate of the client; the authority is made here."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / 'ca.pem'))
-    for name in ('server', 'client'):
-        leaf = authority.issue_cert('127.0.0.1', 'localhost', common_name=name)
-        leaf.cert_chain_pems[0].write_to_path(str(tmp_path / (name + '.pem')))
-        leaf.private_key_pem.write_to_path(str(tmp_path / (name + '.key')))
+    flags, options = certificates(tmp_path)
     cluster = start(MIXED)
     urls = []
     for member in cluster.members:
         urls.append('https://127.0.0.1:{0}'.format(free_port()))
-        advertise(member, urls[-1], flags=(
-            '--cert-file', str(tmp_path / 'server.pem'), '--key-file', str(tmp_path / 'server.key'),
-            '--client-cert-auth', '--trusted-ca-file', str(tmp_path / 'ca.pem')))
-    dcs = connect([url[len('https://'):] for url in urls], protocol='https', cacert=str(tmp_path / 'ca.pem'),
-                  cert=str(tmp_path / 'client.pem'), key=str(tmp_path / 'client.key'))
+        advertise(member, urls[-1], flags=flags)
+    dcs = connect([url[len('https://'):] for url in urls], **options)
     assert dcs.acquire()
     assert sorted(dcs.client.machines_cache) == sorted(urls)
     use_all(dcs)
     cluster.members[0].kill()
     assert dcs.update_leader() and dcs.loop()
+
+
+@pytest.mark.parametrize('version', ['3.4', '3.5', '3.6'])
+def test_common_name_is_refused_by_the_gateway(start: Callable[..., Any], connect: Callable[..., Any], tmp_path: Path,
+                                               caplog: pytest.LogCaptureFixture, version: str) -> None:
+    """Authentication is on, and the client has a certificate with a CommonName (Patroni #3071): etcd's text, whole."""
+    cluster = start([version], auth=('root', 'secret'))
+    flags, options = certificates(tmp_path)
+    url = 'https://127.0.0.1:{0}'.format(free_port())
+    advertise(cluster.members[0], url, flags=flags)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr('time.sleep', raise_interrupt)  # Patroni waits for etcd for ever
+        with pytest.raises(InterruptedError):
+            connect([url[len('https://'):]], username='root', password='secret', **options)
+    assert 'CommonNameRefused' in caplog.text
+    assert 'CommonName of client sending a request against gateway' in caplog.text
+    assert 'Use a certificate without a CommonName' in caplog.text and 'secret' not in caplog.text
+    flags, options = certificates(tmp_path, client_name=None)
+    member = cluster.members[0]
+    member.flags = ['--listen-client-urls', ','.join((member.real_url, url)), '--advertise-client-urls', url, *flags]
+    member.restart()
+    dcs = connect([url[len('https://'):]], username='root', password='secret', **options)
+    assert dcs.acquire() and dcs.loop()
+
+
+@pytest.mark.parametrize('version', ['3.4', '3.5', '3.6'])
+def test_host_that_etcd_does_not_permit(start: Callable[..., Any], connect: Callable[..., Any],
+                                        caplog: pytest.LogCaptureFixture, version: str) -> None:
+    """``--host-whitelist`` (etcd #16667): etcd's text, whole, and what to do."""
+    cluster = start([version])
+    member = cluster.members[0]
+    member.flags = ['--host-whitelist', 'etcd.example.org']
+    member.stop()
+    member.spawn()
+    wait_until(lambda: 'unrecognized' in str(request(member.url, 'GET', '/version')), 20, 'the member to be up')
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr('time.sleep', raise_interrupt)
+        with pytest.raises(InterruptedError):
+            connect(cluster.hosts)
+    assert 'HostRefused' in caplog.text and 'e.g. etcd --host-whitelist' in caplog.text
+    assert 'DNS Rebinding' in caplog.text and 'Add it to --host-whitelist' in caplog.text
+
+
+def raise_interrupt(seconds: float) -> None:
+    """End a wait that has no end, and only that: five seconds is what Patroni waits when it waits for etcd."""
+    if seconds >= 5:
+        raise InterruptedError
+    threading.Event().wait(seconds)
