@@ -109,7 +109,7 @@ def judge(journals: Mapping[str, Sequence[Entry]], etcd: EtcdCluster, ttl: float
     :param stops: when clients stood still, by name.
     """
     events, figures = history(etcd), Figures()
-    for check in (_check_generations(events), _check_claims(journals, events, ttl),
+    for check in (_check_generations(events), check_claims(journals, events, ttl),
                   check_beliefs(journals, stops or {}, ttl, ended), _check_writes(journals, events),
                   _check_recovery(journals, ttl, calm_since, ended), _check_requests(etcd)):
         figures.problems += check
@@ -171,25 +171,32 @@ def _check_generations(events: Sequence[Event]) -> List[str]:
             for created, names in holders.items() if len(set(names)) > 1]
 
 
-def _check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event], ttl: float) -> List[str]:
-    """Who was told to be the leader was, and nobody else for as long as that held."""
+def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event], ttl: float) -> List[str]:
+    """Who was told to be the leader was, and nobody else for as long as that held.
+
+    Not for ttl after an attempt to give the key away that got no answer: it may be carried out late, and Patroni does not
+    look at the key in each loop.
+    """
     problems = []
     leases = {(event.value, event.lease) for event in events if event.key == LEADER_KEY}
-    claims: List[Tuple[float, str, Entry]] = []
+    claims: List[Tuple[float, str, Entry, bool]] = []
     for name, entries in journals.items():
+        doubt = 0.0
         for entry in entries:
             told = entry.told or entry.ended
             if entry.resigned or entry.held and told < entry.started + ttl:  # Patroni itself trusts it no longer
-                claims.append((told, name, entry))
+                claims.append((told, name, entry, entry.held and entry.started >= doubt))
+            if entry.resigned and not entry.released:
+                doubt = entry.ended + ttl
             if entry.held and (name, entry.lease) not in leases:
                 problems.append('{0} took itself for the leader with lease {1}, never on the key'.format(
                     name, entry.lease))
     claims.sort()
-    for (_, before, first), (told, after, second) in zip(claims, claims[1:]):
+    for (_, before, first, firm), (told, after, second, _) in zip(claims, claims[1:]):
         # The lease was renewed after the loop had started, and etcd never ends one early.
-        if before != after and first.held and second.held and told < first.started + ttl:
-            problems.append('{0} became the leader {1:.1f} s after {2} was told that it was for {3} s'.format(
-                after, told - first.started, before, ttl))
+        if before != after and firm and second.held and told < first.started + ttl:
+            problems.append('{0} became the leader {1:.1f} s after {2} was told that it was for {3} s (lease {4})'.format(
+                after, told - first.started, before, ttl, first.lease))
     return problems
 
 

@@ -3,7 +3,7 @@ from typing import List, Tuple
 
 import pytest
 
-from lab.judge import check_beliefs, Entry
+from lab.judge import check_beliefs, check_claims, Entry, Event, LEADER_KEY
 
 TTL, ENDED = 10, 100
 
@@ -99,3 +99,14 @@ def test_resignation_that_nobody_answered() -> None:
 
     assert problems(False, 25) == []
     assert problems(True, 25) and problems(False, 15)
+
+
+@pytest.mark.parametrize('before, broken', [
+    ([], True), ([resigned(15, 16, False)], False), ([resigned(15, 16, True)], True), ([resigned(5, 6, False)], True)])
+def test_somebody_else_is_told_too_early(before: List[Entry], broken: bool) -> None:
+    """Within ttl of a renewal, but for a resignation that may have been carried out late."""
+    events = [Event(revision, LEADER_KEY, name, revision, name) for revision, name in enumerate('ab', 1)]
+    old = [entry._replace(lease='a') for entry in [*before, held(20)]]
+    ret = check_claims({'a': old, 'b': [held(22)._replace(lease='b')]}, events, TTL)
+    assert bool(ret) is broken
+    assert not broken or ret == ['b became the leader 2.1 s after a was told that it was for 10 s (lease a)']
