@@ -174,8 +174,8 @@ def _check_generations(events: Sequence[Event]) -> List[str]:
 def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event], ttl: float) -> List[str]:
     """Who was told to be the leader was, and nobody else for as long as that held.
 
-    Not for ttl after an attempt to give the key away that got no answer: it may be carried out late, and Patroni does not
-    look at the key in each loop.
+    Not for ttl after an attempt to give the key away that got no answer: it may be carried out late, and Patroni does
+    not look at the key in each loop.
     """
     problems = []
     leases = {(event.value, event.lease) for event in events if event.key == LEADER_KEY}
@@ -195,8 +195,8 @@ def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event
     for (_, before, first, firm), (told, after, second, _) in zip(claims, claims[1:]):
         # The lease was renewed after the loop had started, and etcd never ends one early.
         if before != after and firm and second.held and told < first.started + ttl:
-            problems.append('{0} became the leader {1:.1f} s after {2} was told that it was for {3} s (lease {4})'.format(
-                after, told - first.started, before, ttl, first.lease))
+            problems.append('{0} became the leader {1:.1f} s after {2} was told that it was for {3} s (lease {4})'
+                            .format(after, told - first.started, before, ttl, first.lease))
     return problems
 
 
