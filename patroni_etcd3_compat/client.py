@@ -34,8 +34,8 @@ if not hasattr(etcd3, 'AuthOldRevision'):  # since 3.2; before that the error is
 _ANY_CLUSTER = (3, 4)
 
 
-#: Seconds between two looks at an advertised URL that is of no use.
-_LOOK_AGAIN = 2.0
+#: Seconds between two looks at an advertised URL that is of no use, at first and at last.
+_LOOK_AGAIN, _LOOK_AGAIN_MAX = 2.0, 60.0
 
 
 class Pace:
@@ -79,7 +79,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         self._listed_by: Optional[str] = None
         self._lookup: Optional[Errand] = None
         self._looks: Dict[str, Errand] = {}
-        self._looked = 0.0
+        self._looked, self._look_pause = 0.0, _LOOK_AGAIN
         self._watched = Pace()
         self._watch_impossible = False
         Names(dns_resolver)
@@ -161,6 +161,8 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         urls = super()._get_machines_list(order)
         if self._use_proxies:
             return urls
+        if set(urls) != set(self._listed):
+            self._look_pause = _LOOK_AGAIN
         self._listed = list(urls)
         self._judge(urls, wait=not self._machines_cache)
         return sorted(self._usable(urls), key=lambda url: not self._is_good(url))
@@ -189,9 +191,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             time.sleep(0.01)
 
     def _look_again(self) -> None:
-        """Look at advertised URLs that are of no use so far, in the background and now and then."""
-        if time.monotonic() - self._looked > _LOOK_AGAIN:
-            self._looked = time.monotonic()
+        """Look at advertised URLs that are of no use so far, in the background and less and less often."""
+        if time.monotonic() - self._looked > self._look_pause:
+            self._looked, self._look_pause = time.monotonic(), min(2 * self._look_pause, _LOOK_AGAIN_MAX)
             self._judge([url for url in self._listed if not self.http.member(url).never], wait=False)
 
     def _is_good(self, url: str) -> bool:
@@ -299,7 +301,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         if self._machines_cache and not self._use_proxies:
             self._look_again()
             member = self.http.member(self._base_uri)
-            if self._base_uri not in self._machines_cache or member.refused or member.wants_token:
+            if self._base_uri not in (self._listed or self._machines_cache) or member.refused or member.wants_token:
                 order = self.machines_cache
                 if self._base_uri not in order or member.wants_token:
                     self.set_base_uri(order[0])  # the watch has to leave the old one as well

@@ -87,9 +87,10 @@ def test_url_that_hung_up_once(start: Callable[..., Any], connect: Callable[...,
         advertised.mode = RESET
         dcs = connect(entry.url.partition('//')[2], **TIMES)
         assert dcs.acquire() and dcs.loop()
-        wait_until(lambda: dcs.client.http.member(advertised.url).refused, 5, 'the URL to be refused')
+        member = dcs.client.http.member(advertised.url)
+        wait_until(lambda: member.refused or member.failed, 5, 'the URL to be found of no use')
         advertised.mode = PASS
-        wait_until(lambda: dcs.loop() and dcs.client.machines_cache == [advertised.url], 10, 'its refusal to end')
+        wait_until(lambda: dcs.loop() and dcs.client.machines_cache == [advertised.url], 10, 'it to be used')
         entry.close()
         for _ in range(3):
             assert dcs.loop()
