@@ -303,7 +303,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             member = self.http.member(self._base_uri)
             if self._base_uri not in (self._listed or self._machines_cache) or member.refused or member.wants_token:
                 order = self.machines_cache
-                if self._base_uri not in order or member.wants_token:
+                if self._base_uri not in order or member.wants_token and order[0] != self._base_uri:
                     self.set_base_uri(order[0])  # the watch has to leave the old one as well
         with deadline.within(min(2 * self.read_timeout, self.leadership.patience())):
             return self._execute(path, method, params, timeout)
