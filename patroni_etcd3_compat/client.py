@@ -267,6 +267,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         if left >= float(timeout or self.read_timeout):
             return super()._calculate_timeouts(etcd_nodes, timeout)
         nodes, per_node, retries = super()._calculate_timeouts(etcd_nodes, left)
+        per_node, retries = per_node * (retries + 1), 0  # one try that may succeed is better than two that cannot
         if timeout is None:  # all members are going to be asked, however little time each gets
             per_node = min(per_node, left / max(etcd_nodes, 1))
         return nodes, per_node, retries
@@ -330,10 +331,11 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
                     raise
 
     def _handle_server_response(self, response: Any) -> Any:
+        ret = super()._handle_server_response(response)
         if isinstance(response, Answer) and response.lease:
             lease, ttl = response.lease
             self.leadership.renewed(lease, response.sent, ttl)
-        return super()._handle_server_response(response)
+        return ret
 
     def _wait_cache(self, timeout: float) -> None:
         super()._wait_cache(min(timeout, self.leadership.patience()))

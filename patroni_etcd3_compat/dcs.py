@@ -22,6 +22,10 @@ from .slots import MemberSlots, parse_member_slots
 logger = logging.getLogger(__name__)
 
 
+#: Seconds: a second that Patroni wants to be left before the second step of an update of the leader key, and the first.
+_PATRONIS_LEAST = 1.25
+
+
 class LeaderRetry(Retry):  # type: ignore[misc]
     """Patroni's retry, which on a leader ends before the leader key can expire.
 
@@ -37,7 +41,9 @@ class LeaderRetry(Retry):  # type: ignore[misc]
         """Return what a call retries with."""
         ret = super().copy()
         if ret.deadline is not None:
-            ret.deadline = min(ret.deadline, self._patience())
+            # Patroni does not go on with less than a second, however fast etcd answers. It is not for waiting: each
+            # request has what the leader can wait, and no more.
+            ret.deadline = min(ret.deadline, max(self._patience(), _PATRONIS_LEAST))
         return ret
 
 
@@ -92,7 +98,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         except Exception:
             self._leadership.lost()  # a leader demotes, or goes on in pause or failsafe_mode: as Patroni decides
             raise
-        if cluster.leader and cluster.leader.name != self._name:
+        if not cluster.leader or cluster.leader.name != self._name:
             self._leadership.lost()
         return self._member_slots.view(cluster) if self._member_slots else cluster
 
@@ -109,8 +115,13 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
     def _leadership(self) -> Leadership:
         return self._client.leadership  # type: ignore[no-any-return]
 
-    def _led(self, held: Any) -> Any:
-        """Note whether the leader key is held, which is what was just found out, and return it."""
+    def _asked(self, question: Callable[..., Any], *args: Any) -> Any:
+        """Return whether the leader key is held, which *question* finds out, and note it."""
+        try:
+            held = question(*args)
+        except Exception:
+            self._leadership.lost()
+            raise
         if held:
             self._leadership.took(self._lease)
         else:
@@ -119,22 +130,18 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
 
     def attempt_to_acquire_leader(self) -> Any:
         """See Patroni's own method."""
-        return self._led(super().attempt_to_acquire_leader())
+        return self._asked(super().attempt_to_acquire_leader)
 
     def take_leader(self) -> Any:
         """See Patroni's own method."""
-        return self._led(super().take_leader())
+        return self._asked(super().take_leader)
 
     def _delete_leader(self, *args: Any) -> Any:
         self._leadership.lost()
         return super()._delete_leader(*args)
 
     def _update_leader(self, *args: Any) -> Any:
-        try:
-            return self._led(super()._update_leader(*args) if args else self._update_leader_compared())
-        except Exception:
-            self._leadership.lost()
-            raise
+        return self._asked(super()._update_leader if args else self._update_leader_compared, *args)
 
     def _update_leader_compared(self) -> bool:
         # Before 3.0.4 Patroni simply writes the key with its new lease, over that of a competitor, too, and does not

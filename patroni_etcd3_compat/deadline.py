@@ -78,7 +78,13 @@ class Errand:
         self._outcome: List[Any] = []
         self._error: List[BaseException] = []
         self._thread = Thread(target=self._run, args=(function, args), daemon=True)
-        self._thread.start()
+        #: ``False``: there are no more threads to be had, it is not going to be done
+        self.started = True
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self.started = False
+            self._error.append(TookTooLong())
 
     def _run(self, function: Callable[..., Any], args: Any) -> None:
         try:
@@ -98,7 +104,8 @@ class Errand:
             :exc:`Exception`: what *function* raised.
         """
         left = current().left()
-        self._thread.join(None if left == _NEVER else left)
+        if not self.is_over():
+            self._thread.join(None if left == _NEVER else left)
         if self._error:
             raise self._error[0]
         if not self._outcome:

@@ -128,7 +128,8 @@ class GatewayPool:
         member = self.member(url)
         for last in (False, True):  # who hangs up once may just be starting
             try:
-                self.learn(member, timeout)
+                if not self.learn(member, timeout):
+                    raise UnexpectedAnswer('{0} answers, but not as etcd does'.format(url))
                 member.answers(None)
                 return
             except (HTTPError, OSError) as e:
@@ -141,7 +142,7 @@ class GatewayPool:
 
     def remedy(self) -> Optional[str]:
         """Return what is to be done about members that refuse all requests; ``None`` if none does."""
-        members = sorted(self._members.values(), key=str)
+        members = sorted(list(self._members.values()), key=str)
         off = [str(member) for member in members if member.gateway_off]
         texts = ['{0}: the gRPC gateway is off. Set "enable-grpc-gateway: true" in the configuration file of etcd or '
                  'start it with --enable-grpc-gateway (with a configuration file it is off by default before etcd 3.5)'
@@ -195,8 +196,10 @@ class GatewayPool:
             answer, fresh = self._send(member, prefix, call)
             if answer is None:
                 continue
+            if not isinstance(answer, Answer):  # a stream, see `_checked`
+                return answer
             changed = prefix != member.prefix
-            member.answers(answer.member_id if isinstance(answer, Answer) else None, prefix)
+            member.answers(answer.member_id, prefix)
             if fresh or changed:
                 self._find_out(member, call.timeout, changed)
             return answer
@@ -233,7 +236,7 @@ class GatewayPool:
         if call.rpc == _WATCH:
             response = self._open_stream(member, prefix, call)
             if response.status < 300:
-                return self._checked(member, response), fresh
+                return self._checked(member, prefix, response), fresh
             status, body = response.status, response.data
         else:
             status, body, sent, fresh = self._wire(member, call, prefix + call.rpc)
@@ -304,24 +307,31 @@ class GatewayPool:
             sock.settimeout(getattr(call.timeout, 'read_timeout', None))
         return response
 
-    def _checked(self, member: Member, response: Any) -> Any:
+    def _checked(self, member: Member, prefix: str, response: Any) -> Any:
         """Have the stream end where it stops being one that Patroni can read."""
         read_chunked = response.read_chunked
 
         def checked(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+            heard = False
             try:
-                yield from check_stream(read_chunked(*args, **kwargs), self.ends_canceled_watches)
+                for chunk in check_stream(read_chunked(*args, **kwargs), self.ends_canceled_watches):
+                    if not heard:  # not before: a status alone is no sign of etcd
+                        heard = True
+                        member.answers(None, prefix)
+                    yield chunk
             except UnreadableBody as e:
                 raise UnexpectedAnswer('{0} sent something else than a watch: {1}'.format(member, e)) from None
 
         response.read_chunked = checked
         return response
 
-    def learn(self, member: Member, timeout: Any) -> None:
+    def learn(self, member: Member, timeout: Any) -> Optional[str]:
         """Ask a member for its version.
 
         :param member: the member.
         :param timeout: time-out of urllib3, for all of it.
+
+        :returns: the version as text, ``None`` if the answer names none.
 
         :raises:
             :exc:`urllib3.exceptions.HTTPError`, :exc:`OSError`: if there is no answer, or a strange one.
@@ -332,7 +342,9 @@ class GatewayPool:
         status, body, _, _ = wire.request(pool, 'GET', '/version', None, headers, timeout) or (0, b'', 0, False)
         if status == 400 and b'HTTPS server' in body:  # said by Go's server, in plain HTTP
             raise UnexpectedAnswer('{0} speaks TLS'.format(member.url))
-        member.learned(read_version(status, body)[0])
+        text = read_version(status, body)[0]
+        member.learned(text)
+        return text
 
     def _try_to_learn(self, member: Member, timeout: Any) -> None:
         try:
@@ -350,6 +362,9 @@ class GatewayPool:
                 member.question_over()
 
     def _ask(self, member: Member, timeout: Any) -> None:
-        self._try_to_learn(member, timeout)
-        while member.question_over():
-            self._try_to_learn(member, timeout)
+        again = True
+        while again:
+            try:
+                self._try_to_learn(member, timeout)
+            finally:
+                again = member.question_over()

@@ -7,7 +7,7 @@ import logging
 import socket
 
 from ipaddress import ip_address
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 from .deadline import current, Errand, TookTooLong
 
@@ -36,10 +36,13 @@ class Names:
         self._stock = resolver.resolve
         self._known: Dict[Tuple[str, int], Any] = {}
         self._asked: Dict[Tuple[str, int], Errand] = {}
+        #: which of the addresses comes first
+        self._start: Dict[Tuple[str, int], int] = {}
         resolver.resolve = self.resolve
 
     def resolve(self, host: str, port: int) -> Any:
-        """Return the addresses of a host; when they do not come in time, those that it had before.
+        """Return the addresses of a host, as long as there is time to try them; those that it had before, when they do
+        not come in time.
 
         :param host: its name.
         :param port: the port to connect to.
@@ -47,19 +50,37 @@ class Names:
         :raises:
             :exc:`socket.timeout`: if it never had any.
         """
-        if current().left() == float('inf') or is_address(host):  # not for etcd, or there is nothing to look up
+        if is_address(host):
             return self._stock(host, port)
         key = host, port
-        errand = self._asked.get(key)
-        if not errand or errand.is_over():
-            errand = self._asked[key] = Errand(self._stock, host, port)
-        try:
-            found = errand.result()
-        except TookTooLong:
+        found = self._in_time(key)
+        if found is None:
             if key not in self._known:
-                raise socket.timeout('{0} could not be looked up in time'.format(host)) from None
+                raise socket.timeout('{0} could not be looked up in time'.format(host))
             logger.warning('%s could not be looked up in time, using the addresses it had before', host)
-            return self._known[key]
+            found = self._known[key]
         if found:
             self._known[key] = found
-        return found
+        return self._in_turn(key, found)
+
+    def _in_time(self, key: Tuple[str, int]) -> Any:
+        """Return what Patroni's resolver finds, ``None`` if that takes too long."""
+        if current().left() == float('inf'):
+            return self._stock(*key)
+        errand = self._asked.get(key)
+        if not errand or errand.is_over():
+            errand = self._asked[key] = Errand(self._stock, *key)
+        try:
+            return errand.result()
+        except TookTooLong:
+            return None if errand.started or key in self._known else self._stock(*key)
+
+    def _in_turn(self, key: Tuple[str, int], found: Any) -> Iterator[Any]:
+        """Yield addresses until the time is over. Patroni gives each all the time of the connection."""
+        start = self._start.get(key, 0)
+        for number in range(len(found)):
+            if number:
+                self._start[key] = (start + number) % len(found)  # the one before was of no use: the next time as well
+                if not current().left():
+                    return
+            yield found[(start + number) % len(found)]

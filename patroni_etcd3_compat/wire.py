@@ -156,7 +156,7 @@ def _open(pool: Any, connection: Any, seconds: float) -> None:
             raise
         except socket.timeout as e:  # in the handshake; not tried again, as urllib3
             raise ReadTimeoutError(pool, '', 'TLS handshake timed out.') from e
-        except (ssl.SSLError, ssl.CertificateError) as e:
+        except (ssl.SSLError, ValueError) as e:  # urllib3 1.26 has a CertificateError of its own, a ValueError
             raise SSLError(e) from e
         except OSError as e:
             raise ProtocolError('Connection aborted.', e) from e

@@ -1,5 +1,6 @@
 """Ways to reach the members other than plain hosts, and advertised URLs that lead nowhere."""
 import logging
+import re
 import socket
 import threading
 
@@ -10,6 +11,7 @@ import pytest
 import trustme
 
 from patroni.dcs import etcd as patroni_etcd
+from pytest_httpserver import HTTPServer
 
 from lab import packages
 from lab.etcd import request
@@ -189,7 +191,7 @@ def certificates(folder: Path, client_name: Optional[str] = 'client') -> Tuple[T
 
     :returns: flags for etcd, which wants a certificate of its clients, and options of the section.
     """
-    authority = trustme.CA()
+    authority = certificates.authority = trustme.CA()  # type: ignore[attr-defined]
     authority.cert_pem.write_to_path(str(folder / 'ca.pem'))
     for name, common_name in (('server', 'server'), ('client', client_name)):
         leaf = authority.issue_cert('127.0.0.1', 'localhost', common_name=common_name)
@@ -215,6 +217,48 @@ def test_tls_with_client_certificates(start: Callable[..., Any], connect: Callab
     use_all(dcs)
     cluster.members[0].kill()
     assert dcs.update_leader() and dcs.loop()
+
+
+def test_member_with_a_certificate_for_another_name(start: Callable[..., Any], connect: Callable[..., Any],
+                                                    tmp_path: Path) -> None:
+    """The member in use comes back with it; the others serve, under either line of urllib3."""
+    flags, options = certificates(tmp_path)
+    cluster = start(MIXED)
+    urls = []
+    for member in cluster.members:
+        urls.append('https://127.0.0.1:{0}'.format(free_port()))
+        advertise(member, urls[-1], flags=flags)
+    dcs = connect([url[len('https://'):] for url in urls], **options)
+    assert dcs.acquire() and dcs.loop()
+    number = urls.index(dcs.client._base_uri)
+    leaf = certificates.authority.issue_cert('etcd.example.org')  # type: ignore[attr-defined]
+    leaf.cert_chain_pems[0].write_to_path(str(tmp_path / 'other.pem'))
+    leaf.private_key_pem.write_to_path(str(tmp_path / 'other.key'))
+    member = cluster.members[number]
+    member.flags = [flag.replace('server.', 'other.') for flag in member.flags]
+    member.restart()
+    cluster.wait_healthy(30)
+    for _ in range(3):
+        assert dcs.update_leader()
+    wait_until(dcs.loop, 5, 'a good loop')
+    assert dcs.client._base_uri != urls[number]
+
+
+@pytest.mark.parametrize('status, body', [(200, '<html>'), (200, '{"status": "ok"}'), (404, '404 page not found')])
+def test_somebody_else_at_the_advertised_url(start: Callable[..., Any], connect: Callable[..., Any],
+                                             httpserver: HTTPServer, status: int, body: str) -> None:
+    """An HTTP server that is no etcd member: the configured host serves, from the start on."""
+    httpserver.expect_request(re.compile('.*')).respond_with_data(body, status)
+    cluster = start(['3.5'])
+    url = httpserver.url_for('')[:-1].replace('localhost', '127.0.0.1')
+    cluster.members[0].flags = ['--advertise-client-urls', url]
+    cluster.members[0].restart()
+    cluster.wait_healthy(30)
+    dcs = connect(cluster.hosts)
+    assert dcs.acquire()
+    for _ in range(3):
+        assert dcs.loop()
+    assert dcs.client.machines_cache[0] == cluster.urls[0]
 
 
 @pytest.mark.parametrize('version', ['3.4', '3.5', '3.6'])

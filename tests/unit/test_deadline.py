@@ -72,11 +72,11 @@ def test_names_are_not_waited_for() -> None:
     resolver = Resolver()
     Names(resolver)
     with deadline.within(1):
-        assert resolver.resolve('a', 1) == ['address']
+        assert list(resolver.resolve('a', 1)) == ['address']
     resolver.silent.set()
     for _ in range(3):
         with deadline.within(0.01):
-            assert resolver.resolve('a', 1) == ['address']
+            assert list(resolver.resolve('a', 1)) == ['address']
             with pytest.raises(socket.timeout):
                 resolver.resolve('b', 1)
     assert resolver.asked == 3  # once well, once for each name
@@ -85,7 +85,39 @@ def test_names_are_not_waited_for() -> None:
         resolver.found = []
     time.sleep(0.05)
     with deadline.within(1):
-        assert resolver.resolve('b', 1) == []
+        assert list(resolver.resolve('b', 1)) == []
+
+
+def test_address_of_no_use_is_not_tried_for_ever() -> None:
+    """Patroni gives each address all the time of the connection; the next attempt begins with the next."""
+    resolver = Resolver()
+    resolver.found = ['a', 'b', 'c']
+    Names(resolver)
+
+    def attempt(seconds: float) -> List[str]:
+        tried = []
+        with deadline.within(seconds):
+            for address in resolver.resolve('x', 1):
+                tried.append(address)
+                time.sleep(0.06)  # it hangs
+        return tried
+
+    assert [attempt(0.05) for _ in range(4)] == [['a'], ['b'], ['c'], ['a']]
+    assert attempt(0.1) == ['b', 'c']
+
+
+def test_no_threads_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known serves, or the lookup is made as Patroni makes it."""
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = Resolver()
+    Names(resolver)
+    monkeypatch.setattr(threading.Thread, 'start', refuse)
+    with deadline.within(1):
+        assert Errand(lambda: 1).is_over()
+        for _ in range(2):
+            assert list(resolver.resolve('a', 1)) == ['address']
 
 
 def test_leader_waits_until_its_key_may_expire(monkeypatch: pytest.MonkeyPatch) -> None:
