@@ -110,3 +110,10 @@ def test_somebody_else_is_told_too_early(before: List[Entry], broken: bool) -> N
     ret = check_claims({'a': old, 'b': [held(22)._replace(lease='b')]}, events, TTL)
     assert bool(ret) is broken
     assert not broken or ret == ['b became the leader 2.1 s after a was told that it was for 10 s (lease a)']
+
+
+def test_resignation_is_carried_out_before_its_answer_comes() -> None:
+    """Somebody else leads before the one who gave the key away hears of it."""
+    events = [Event(revision, LEADER_KEY, name, revision, name) for revision, name in enumerate('ab', 1)]
+    old = [entry._replace(lease='a') for entry in (held(20), resigned(21, 26, False)._replace(told=22.1))]
+    assert check_claims({'a': old, 'b': [held(21.2)._replace(lease='b')]}, events, TTL) == []
