@@ -183,7 +183,7 @@ def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event
     for name, entries in journals.items():
         doubt = 0.0
         for entry in entries:
-            # A resignation counts from when it was asked for: it may be carried out long before its answer comes, if any.
+            # A resignation counts from when it was asked for: it may be carried out long before its answer comes.
             told = entry.asked or entry.started if entry.resigned else entry.told or entry.ended
             if entry.resigned or entry.held and told < entry.started + ttl:  # Patroni itself trusts it no longer
                 claims.append((told, name, entry, entry.held and entry.started >= doubt))
