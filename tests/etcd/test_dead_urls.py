@@ -12,20 +12,23 @@ from lab.processes import free_port, wait_until
 KINDS = ('black hole', '0.0.0.0', '::', 'name', 'refused')
 
 
-@pytest.fixture(params=KINDS)
-def dead(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A URL that leads nowhere."""
+@pytest.fixture
+def dead() -> Iterator[Callable[[str], str]]:
+    """Make URLs that lead nowhere."""
     with ExitStack() as ends:
-        if request.param == 'black hole':  # connections are neither taken nor refused
+        def make(kind: str) -> str:
+            if kind != 'black hole':
+                host = {'name': 'etcd.invalid', '::': '[::]', 'refused': '127.0.0.1'}.get(kind, kind)
+                return 'http://{0}:{1}'.format(host, free_port())
+            # connections are neither taken nor refused
             listener = ends.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))
             for _ in range(8):
                 client = ends.enter_context(socket.socket())
                 client.setblocking(False)
                 client.connect_ex(listener.getsockname())
-            yield 'http://127.0.0.1:{0}'.format(listener.getsockname()[1])
-        else:
-            host = {'name': 'etcd.invalid', '::': '[::]', 'refused': '127.0.0.1'}.get(request.param, request.param)
-            yield 'http://{0}:{1}'.format(host, free_port())
+            return 'http://127.0.0.1:{0}'.format(listener.getsockname()[1])
+
+        yield make
 
 
 def advertise(cluster: Any, number: int, url: str) -> None:
@@ -36,10 +39,12 @@ def advertise(cluster: Any, number: int, url: str) -> None:
     cluster.wait_healthy(30)
 
 
-def test_at_the_start(start: Callable[..., Any], connect: Callable[..., Any], dead: str) -> None:
+@pytest.mark.parametrize('kind', KINDS)
+def test_at_the_start(start: Callable[..., Any], connect: Callable[..., Any], dead: Callable[[str], str],
+                      kind: str) -> None:
     """One member, which advertises nothing else."""
     cluster = start(['3.5'])
-    advertise(cluster, 0, dead)
+    advertise(cluster, 0, dead(kind))
     dcs = connect(cluster.hosts)
     assert dcs.acquire()
     for _ in range(3):
@@ -48,13 +53,14 @@ def test_at_the_start(start: Callable[..., Any], connect: Callable[..., Any], de
     assert dcs.client.machines_cache[0] == cluster.urls[0]
 
 
-def test_under_a_running_leader(start: Callable[..., Any], connect: Callable[..., Any], dead: str) -> None:
-    """The members come to advertise it one after the other; no loop of the leader fails."""
+def test_under_a_running_leader(start: Callable[..., Any], connect: Callable[..., Any],
+                                dead: Callable[[str], str]) -> None:
+    """The members come to advertise one kind after the other; no loop of the leader fails."""
     cluster = start(['3.5'] * 3)
     dcs = connect(cluster.hosts)
     assert dcs.acquire() and dcs.loop()
-    for number in range(3):
-        advertise(cluster, number, dead if number != 1 else dead.replace('http:', 'https:'))
+    for number, kind in enumerate(KINDS):
+        advertise(cluster, number % 3, dead(kind) if number != 1 else dead(kind).replace('http:', 'https:'))
         for _ in range(3):
             dcs.client._machines_cache_updated = 0
             assert dcs.update_leader() and dcs.leader() == 'a'

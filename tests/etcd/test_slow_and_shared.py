@@ -101,9 +101,9 @@ BEHIND: List[Dict[str, Any]] = [
     {'versions': ['3.3', '3.4']}, {'versions': ['3.3', '3.4', '3.4']}, {'versions': ['3.4', '3.6', '3.6']}]
 
 
-@pytest.mark.parametrize('choice', [Choice.ROUND_ROBIN, Choice.RANDOM], ids=['in turn', 'random'])
 @pytest.mark.parametrize('behind', BEHIND, ids=lambda behind: '+'.join(behind['versions']))
-@pytest.mark.parametrize('option', ['proxy', 'use_proxies'])
+@pytest.mark.parametrize('option, choice', [
+    ('proxy', Choice.ROUND_ROBIN), ('use_proxies', Choice.RANDOM)], ids=['in turn', 'random'])
 def test_members_take_turns_behind_one_url(start: Callable[..., Any], connect: Callable[..., Any], option: str,
                                            caplog: pytest.LogCaptureFixture, behind: Dict[str, Any],
                                            choice: Choice) -> None:
