@@ -263,14 +263,15 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
     def _divide(self, etcd_nodes: int, timeout: Optional[float] = None) -> Any:
         """Divide the time among the members as Patroni does, but no more than is left for this call."""
+        nodes, per_node, retries = super()._calculate_timeouts(etcd_nodes, timeout)
         left = max(deadline.current().left(), 0.001)
         if left >= float(timeout or self.read_timeout):
-            return super()._calculate_timeouts(etcd_nodes, timeout)
-        nodes, per_node, retries = super()._calculate_timeouts(etcd_nodes, left)
-        per_node, retries = per_node * (retries + 1), 0  # one try that may succeed is better than two that cannot
-        if timeout is None:  # all members are going to be asked, however little time each gets
-            per_node = min(per_node, left / max(etcd_nodes, 1))
-        return nodes, per_node, retries
+            return nodes, per_node, retries
+        nodes, _, _ = super()._calculate_timeouts(etcd_nodes, left)
+        # Without a time-out all members are going to be asked, however little time each gets. One try that may succeed
+        # is better than two that cannot.
+        per_node = min(per_node, left / max(nodes if timeout else etcd_nodes, 1))
+        return nodes, per_node, 0
 
     def _prepare_get_members(self, etcd_nodes: int) -> Any:
         kwargs = super()._prepare_get_members(etcd_nodes)
