@@ -203,15 +203,21 @@ def certificates(folder: Path, client_name: Optional[str] = 'client') -> Tuple[T
                    'key': str(folder / 'client.key')}
 
 
-def test_tls_with_client_certificates(start: Callable[..., Any], connect: Callable[..., Any], tmp_path: Path) -> None:
-    """Every member wants a certificate of the client; the authority is made here."""
-    flags, options = certificates(tmp_path)
+def over_tls(start: Callable[..., Any], connect: Callable[..., Any], folder: Path) -> Tuple[Any, List[str], Any]:
+    """Start a mixed cluster over TLS, with a client that has the certificate it wants; the URLs stand between them."""
+    flags, options = certificates(folder)
     cluster = start(MIXED)
     urls = []
     for member in cluster.members:
         urls.append('https://127.0.0.1:{0}'.format(free_port()))
         advertise(member, urls[-1], flags=flags)
     dcs = connect([url[len('https://'):] for url in urls], **options)
+    return cluster, urls, dcs
+
+
+def test_tls_with_client_certificates(start: Callable[..., Any], connect: Callable[..., Any], tmp_path: Path) -> None:
+    """Every member wants a certificate of the client; the authority is made here."""
+    cluster, urls, dcs = over_tls(start, connect, tmp_path)
     assert dcs.acquire()
     assert sorted(dcs.client.machines_cache) == sorted(urls)
     use_all(dcs)
@@ -222,13 +228,7 @@ def test_tls_with_client_certificates(start: Callable[..., Any], connect: Callab
 def test_member_with_a_certificate_for_another_name(start: Callable[..., Any], connect: Callable[..., Any],
                                                     tmp_path: Path) -> None:
     """The member in use comes back with it; the others serve, under either line of urllib3."""
-    flags, options = certificates(tmp_path)
-    cluster = start(MIXED)
-    urls = []
-    for member in cluster.members:
-        urls.append('https://127.0.0.1:{0}'.format(free_port()))
-        advertise(member, urls[-1], flags=flags)
-    dcs = connect([url[len('https://'):] for url in urls], **options)
+    cluster, urls, dcs = over_tls(start, connect, tmp_path)
     assert dcs.acquire() and dcs.loop()
     number = urls.index(dcs.client._base_uri)
     leaf = certificates.authority.issue_cert('etcd.example.org')  # type: ignore[attr-defined]
