@@ -13,8 +13,9 @@ demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, 
 
 test: lint test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 18 minutes)
 
-lint: $(VENV)/installed  ## flake8, and mypy in strict mode
-	$(BIN)/flake8
+lint: $(VENV)/installed  ## ruff, and mypy in strict mode
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
 	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit tests/upstream_patches
 	set -e; for kind in etcd patroni soak patches mixed check; do $(BIN)/mypy tests/$$kind; done
 

@@ -2,6 +2,9 @@
 
 The two start-up files have to lie at the top of site-packages, where Python's ``site`` module reads them.
 """
+
+from __future__ import annotations
+
 import os
 import shutil
 

@@ -3,12 +3,14 @@
 ``python -m bench`` compares single calls, starts and failovers; ``python -m bench.scale`` runs hundreds of clients;
 ``python -m bench.silence`` times the HA loop of a leader whose etcd falls silent.
 """
+
+from __future__ import annotations
+
 import math
 import threading
-
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Callable, Dict, Mapping, Optional, Sequence, TypeVar
+from typing import Callable, Mapping, Sequence, TypeVar
 
 T = TypeVar('T')
 
@@ -35,7 +37,7 @@ def median(values: Sequence[float]) -> float:
     return quantile(values, 0.5)
 
 
-def at_once(jobs: Mapping[str, Callable[[], T]], limit: Optional[int] = None) -> Dict[str, T]:
+def at_once(jobs: Mapping[str, Callable[[], T]], limit: int | None = None) -> dict[str, T]:
     """Run some functions at the same time and give their results.
 
     In threads that nobody waits for when this one is interrupted: the servers they use end with Python.
@@ -43,7 +45,7 @@ def at_once(jobs: Mapping[str, Callable[[], T]], limit: Optional[int] = None) ->
     :param limit: how many may run at a time, None for all.
     :raises Exception: that of the first job in the mapping that failed.
     """
-    futures: 'Dict[str, Future[T]]' = {name: Future() for name in jobs}
+    futures: dict[str, Future[T]] = {name: Future() for name in jobs}
     places = threading.Semaphore(limit or max(len(jobs), 1))
 
     def work(name: str) -> None:

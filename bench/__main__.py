@@ -3,13 +3,15 @@
 Real servers on loopback, about five minutes. Prints tables, writes ``results.json`` and ``results.svg`` beside this
 file. Asserts nothing.
 """
+
+from __future__ import annotations
+
 import argparse
 import json
 import platform
 import sys
 import time
-
-from typing import Any, Dict, List
+from typing import Any
 
 from prettytable import PrettyTable
 
@@ -23,50 +25,78 @@ from . import FOLDER, PATRONI, calls, chart, failover, median
 FLOOR = 'http.client'
 
 
-def _table(columns: List[str], rows: List[List[Any]]) -> None:
+def _table(columns: list[str], rows: list[list[Any]]) -> None:
     table = PrettyTable(columns)
     table.align = 'r'
     table.align[columns[0]] = 'l'
     for row in rows:
-        table.add_row(['-' if cell is None else '{0:.3f}'.format(cell) if isinstance(cell, float) and cell < 1 else
-                       '{0:.2f}'.format(cell) if isinstance(cell, float) else cell for cell in row])
+        table.add_row(
+            [
+                '-'
+                if cell is None
+                else f'{cell:.3f}'
+                if isinstance(cell, float) and cell < 1
+                else f'{cell:.2f}'
+                if isinstance(cell, float)
+                else cell
+                for cell in row
+            ]
+        )
     print(table)
 
 
-def ratios(measured: Dict[str, Dict[str, Dict[str, float]]]) -> Dict[str, Dict[str, float]]:
+def ratios(measured: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
     """Compare the sides: by call ``this/floor`` and ``stock/this`` at p50, and ``cpu this/stock``."""
-    found: Dict[str, Dict[str, float]] = {}
+    found: dict[str, dict[str, float]] = {}
     for call, sides in measured.items():
-        found[call] = {'stock/this': sides['stock']['p50'] / sides['this']['p50'],
-                       'cpu this/stock': sides['this']['cpu'] / sides['stock']['cpu']}
+        found[call] = {
+            'stock/this': sides['stock']['p50'] / sides['this']['p50'],
+            'cpu this/stock': sides['this']['cpu'] / sides['stock']['cpu'],
+        }
         if FLOOR in sides:
             found[call]['this/floor'] = sides['this']['p50'] / sides[FLOOR]['p50']
     return found
 
 
-def show(results: Dict[str, Any]) -> None:
+def show(results: dict[str, Any]) -> None:
     """Print everything as tables."""
     measured, compared = results['calls'], results['ratios']
     print('\nOne call, milliseconds; Patroni {0}, etcd 3 x {1}'.format(results['patroni'], results['etcd']))
-    _table(['call'] + ['{0} {1}'.format(name, kind) for name in ('stock', 'this', FLOOR) for kind in ('p50', 'p99')]
-           + ['urllib3 p50', 'this/{0}'.format(FLOOR), 'stock/this'],
-           [[call] + [sides.get(name, {}).get(kind) for name in ('stock', 'this', FLOOR) for kind in ('p50', 'p99')]
+    _table(
+        ['call']
+        + [f'{name} {kind}' for name in ('stock', 'this', FLOOR) for kind in ('p50', 'p99')]
+        + ['urllib3 p50', f'this/{FLOOR}', 'stock/this'],
+        [
+            [call]
+            + [sides.get(name, {}).get(kind) for name in ('stock', 'this', FLOOR) for kind in ('p50', 'p99')]
             + [sides.get('urllib3', {}).get('p50'), compared[call].get('this/floor'), compared[call]['stock/this']]
-            for call, sides in measured.items()])
+            for call, sides in measured.items()
+        ],
+    )
     print('\nCPU of the calling thread for one call, milliseconds')
-    _table(['call', *calls.SIDES, 'this/stock'],
-           [[call] + [sides.get(name, {}).get('cpu') for name in calls.SIDES] + [compared[call]['cpu this/stock']]
-            for call, sides in measured.items()])
+    _table(
+        ['call', *calls.SIDES, 'this/stock'],
+        [
+            [call] + [sides.get(name, {}).get('cpu') for name in calls.SIDES] + [compared[call]['cpu this/stock']]
+            for call, sides in measured.items()
+        ],
+    )
     print('\nSeconds: median (least - most, runs)')
-    rows = [('start to first write', results['start_to_first_write']),
-            ('patronictl list', results['patronictl_list'])]
-    rows += [('etcd member in use {0}'.format(what), sides) for what, sides in results['member_loss'].items()]
+    rows = [('start to first write', results['start_to_first_write']), ('patronictl list', results['patronictl_list'])]
+    rows += [(f'etcd member in use {what}', sides) for what, sides in results['member_loss'].items()]
     for what, label in (('kill_to_primary', 'primary killed'), ('key_gone_to_primary', '  of it after the leader key')):
         rows.append((label, {name: times[what] for name, times in results['primary_loss'].items()}))
-    _table(['', 'stock', 'this'], [
-        [label] + ['{0:.3f} ({1:.3f} - {2:.3f}, {3})'.format(median(sides[name]), min(sides[name]), max(sides[name]),
-                                                             len(sides[name])) for name in ('stock', 'this')]
-        for label, sides in rows])
+    _table(
+        ['', 'stock', 'this'],
+        [
+            [label]
+            + [
+                f'{median(sides[name]):.3f} ({min(sides[name]):.3f} - {max(sides[name]):.3f}, {len(sides[name])})'
+                for name in ('stock', 'this')
+            ]
+            for label, sides in rows
+        ],
+    )
 
 
 def main() -> None:
@@ -82,23 +112,33 @@ def main() -> None:
     folder = scratch_folder('bench-')
     try:
         environments = {'stock': environment(arguments.patroni, plugin=False), 'this': environment(arguments.patroni)}
-        results: Dict[str, Any] = {'patroni': arguments.patroni, 'python': platform.python_version(),
-                                   'time': time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime())}
+        results: dict[str, Any] = {
+            'patroni': arguments.patroni,
+            'python': platform.python_version(),
+            'time': time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime()),
+        }
         results.update(calls.run(environments, folder, arguments.samples, arguments.runs))
         results['ratios'] = ratios(results['calls'])
         results['primary_loss'] = failover.run(environments, arguments.failovers)
     except LabError as e:
-        sys.exit('bench: {0}'.format(e))
+        sys.exit(f'bench: {e}')
     finally:
         remove_folder(folder)
     show(results)
     (FOLDER / 'results.json').write_text(json.dumps(results, indent=1, sort_keys=True) + '\n')
-    groups = {call: {name: data['p50'] for name, data in sides.items()}
-              for call, sides in results['calls'].items() if FLOOR in sides}
-    (FOLDER / 'results.svg').write_text(chart.draw(
-        'One DCS call, milliseconds at p50 (Patroni {0}, etcd {1})'.format(results['patroni'], results['etcd']),
-        groups, ('stock', 'this', FLOOR)))
-    say('{0:.0f} s; written: results.json, results.svg in {1}'.format(time.monotonic() - started, FOLDER))
+    groups = {
+        call: {name: data['p50'] for name, data in sides.items()}
+        for call, sides in results['calls'].items()
+        if FLOOR in sides
+    }
+    (FOLDER / 'results.svg').write_text(
+        chart.draw(
+            'One DCS call, milliseconds at p50 (Patroni {0}, etcd {1})'.format(results['patroni'], results['etcd']),
+            groups,
+            ('stock', 'this', FLOOR),
+        )
+    )
+    say(f'{time.monotonic() - started:.0f} s; written: results.json, results.svg in {FOLDER}')
 
 
 if __name__ == '__main__':

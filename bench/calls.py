@@ -1,8 +1,10 @@
 """Single calls, starts and the loss of an etcd member: stock and this package in turn, on the same etcd cluster."""
-import time
 
+from __future__ import annotations
+
+import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import yaml
 
@@ -36,8 +38,9 @@ def raft_leader(etcd: EtcdCluster) -> int:
     raise LabError('no member of the etcd cluster leads')
 
 
-def side(name: str, scope: str, environments: Dict[str, Environment], etcd: EtcdCluster, member: int,
-         folder: Path) -> Side:
+def side(
+    name: str, scope: str, environments: dict[str, Environment], etcd: EtcdCluster, member: int, folder: Path
+) -> Side:
     """Start a measuring process.
 
     :param name: one of `SIDES`.
@@ -45,24 +48,31 @@ def side(name: str, scope: str, environments: Dict[str, Environment], etcd: Etcd
     :param member: index of the etcd member to use.
     :param folder: where its log goes.
     """
-    return Side(environments.get(name, environments['stock']), 'worker.py', folder / (name + '.log'),
-                library='patroni' if name in environments else name, url=etcd.urls[member], hosts=etcd.hosts,
-                scope=scope)
+    return Side(
+        environments.get(name, environments['stock']),
+        'worker.py',
+        folder / (name + '.log'),
+        library='patroni' if name in environments else name,
+        url=etcd.urls[member],
+        hosts=etcd.hosts,
+        scope=scope,
+    )
 
 
-def measure_calls(sides: Dict[str, Side], samples: int) -> Dict[str, Dict[str, Dict[str, float]]]:
+def measure_calls(sides: dict[str, Side], samples: int) -> dict[str, dict[str, dict[str, float]]]:
     """Measure each call on each side, in rounds that take turns.
 
     :param samples: how many of each, after a warm-up.
     :returns: by call and side ``p50``, ``p99`` and ``cpu`` (mean), milliseconds, and ``samples``.
     """
     # Every call in every round: so nobody's lease runs out, and what else goes on in the machine hits all alike.
-    raw: Dict[str, Dict[str, Dict[str, List[float]]]] = {
+    raw: dict[str, dict[str, dict[str, list[float]]]] = {
         call: {name: {'wall': [], 'cpu': []} for name in sides if call != 'get_cluster' or name in ('stock', 'this')}
-        for call in CALLS}
+        for call in CALLS
+    }
     rounds = -(-samples // _ROUND)
     for number in range(-1, rounds):  # the first one warms up
-        say('calls: {0}'.format('round {0} of {1}'.format(number + 1, rounds) if number >= 0 else 'warm-up'))
+        say('calls: {0}'.format(f'round {number + 1} of {rounds}' if number >= 0 else 'warm-up'))
         for call, chosen in raw.items():
             names = list(chosen)
             start = number % len(names)  # take turns in being next to the slow one, which leaves caches cold
@@ -72,56 +82,68 @@ def measure_calls(sides: Dict[str, Side], samples: int) -> Dict[str, Dict[str, D
                 if number >= 0:
                     for kind, values in answer.items():
                         chosen[name][kind] += values
-    return {call: {name: {'p50': median(data['wall']) * 1000, 'p99': quantile(data['wall'], 0.99) * 1000,
-                          'cpu': sum(data['cpu']) / len(data['cpu']) * 1000, 'samples': len(data['wall'])}
-                   for name, data in chosen.items()}
-            for call, chosen in raw.items()}
+    return {
+        call: {
+            name: {
+                'p50': median(data['wall']) * 1000,
+                'p99': quantile(data['wall'], 0.99) * 1000,
+                'cpu': sum(data['cpu']) / len(data['cpu']) * 1000,
+                'samples': len(data['wall']),
+            }
+            for name, data in chosen.items()
+        }
+        for call, chosen in raw.items()
+    }
 
 
-def measure_starts(environments: Dict[str, Environment], etcd: EtcdCluster, member: int, folder: Path,
-                   runs: int) -> Dict[str, List[float]]:
+def measure_starts(
+    environments: dict[str, Environment], etcd: EtcdCluster, member: int, folder: Path, runs: int
+) -> dict[str, list[float]]:
     """Measure the time from making the DCS object to the first key written, in a new process each time; seconds."""
-    say('start to first write: {0} runs a side'.format(runs))
-    times: Dict[str, List[float]] = {name: [] for name in environments}
+    say(f'start to first write: {runs} runs a side')
+    times: dict[str, list[float]] = {name: [] for name in environments}
     for number in range(runs):
         for name in environments:
-            with side(name, 'start-{0}-{1}'.format(name, number), environments, etcd, member, folder) as it:
+            with side(name, f'start-{name}-{number}', environments, etcd, member, folder) as it:
                 times[name].append(it.do('first_write'))
     return times
 
 
-def measure_patronictl(environments: Dict[str, Environment], etcd: EtcdCluster, scope: str, folder: Path,
-                       runs: int) -> Dict[str, List[float]]:
+def measure_patronictl(
+    environments: dict[str, Environment], etcd: EtcdCluster, scope: str, folder: Path, runs: int
+) -> dict[str, list[float]]:
     """Measure ``patronictl list`` as a whole process; seconds.
 
     :raises LabError: when it fails.
     """
-    say('patronictl list: {0} runs a side'.format(runs))
+    say(f'patronictl list: {runs} runs a side')
     config = folder / 'patronictl.yml'
-    config.write_text(yaml.safe_dump({'scope': scope, 'namespace': 'service', 'name': 'a',
-                                      'etcd3': {'hosts': etcd.hosts}}))
-    times: Dict[str, List[float]] = {name: [] for name in environments}
+    config.write_text(
+        yaml.safe_dump({'scope': scope, 'namespace': 'service', 'name': 'a', 'etcd3': {'hosts': etcd.hosts}})
+    )
+    times: dict[str, list[float]] = {name: [] for name in environments}
     for _ in range(runs):
         for name, environment in environments.items():
             before = time.perf_counter()
-            done = environment.run([str(environment.patronictl), '-c', str(config), 'list'], env=clean_environ(),
-                                   timeout=60)
+            done = environment.run(
+                [str(environment.patronictl), '-c', str(config), 'list'], env=clean_environ(), timeout=60
+            )
             times[name].append(time.perf_counter() - before)
             if done.returncode:
-                raise LabError('patronictl list failed: {0}'.format(done.stdout[-1000:]))
+                raise LabError(f'patronictl list failed: {done.stdout[-1000:]}')
     return times
 
 
-def measure_member_loss(sides: Dict[str, Side], etcd: EtcdCluster, runs: int) -> Dict[str, Dict[str, List[float]]]:
+def measure_member_loss(sides: dict[str, Side], etcd: EtcdCluster, runs: int) -> dict[str, dict[str, list[float]]]:
     """Measure the time from the loss of the member in use to the leader key held through another one; seconds.
 
     Both sides use the same member, which does not lead, so that no election of etcd is in the figures.
 
     :returns: by what happened to the member (``killed``, ``frozen``) and side.
     """
-    results: Dict[str, Dict[str, List[float]]] = {}
+    results: dict[str, dict[str, list[float]]] = {}
     for what, times in (('killed', runs), ('frozen', max(runs // 2, 1))):
-        say('etcd member {0}: {1} runs'.format(what, times))
+        say(f'etcd member {what}: {times} runs')
         results[what] = {name: [] for name in sides}
         for _ in range(times):
             i = (raft_leader(etcd) + 1) % len(etcd.members)
@@ -141,7 +163,7 @@ def measure_member_loss(sides: Dict[str, Side], etcd: EtcdCluster, runs: int) ->
     return results
 
 
-def run(environments: Dict[str, Environment], folder: Path, samples: int, runs: int) -> Dict[str, Any]:
+def run(environments: dict[str, Environment], folder: Path, samples: int, runs: int) -> dict[str, Any]:
     """Run everything of this module on a new etcd cluster of three 3.5.
 
     :param environments: of ``stock`` and ``this``.
@@ -151,8 +173,8 @@ def run(environments: Dict[str, Environment], folder: Path, samples: int, runs: 
     """
     with EtcdCluster(['3.5', '3.5', '3.5']) as etcd:
         member = raft_leader(etcd)
-        results: Dict[str, Any] = {'etcd': etcd.members[member].version}
-        running: Dict[str, Side] = {}
+        results: dict[str, Any] = {'etcd': etcd.members[member].version}
+        running: dict[str, Side] = {}
         try:
             for name in SIDES:
                 running[name] = side(name, 'bench-' + name, environments, etcd, member, folder)

@@ -2,6 +2,9 @@
 
 Run as a script by ``bench.side``, in an environment that knows nothing of this project but perhaps the wheel.
 """
+
+from __future__ import annotations
+
 import collections
 import ctypes
 import functools
@@ -10,11 +13,10 @@ import logging
 import sys
 import threading
 import time
-
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable
 
 _SIGKILL = 9
-_SLOTS = {'node{0}'.format(i): 50331648 for i in range(3)}
+_SLOTS = {f'node{i}': 50331648 for i in range(3)}
 
 
 class Notes:
@@ -25,8 +27,8 @@ class Notes:
         self._clear()
 
     def _clear(self) -> None:
-        self._times: Dict[str, List[float]] = collections.defaultdict(list)
-        self._failures: Dict[str, int] = collections.Counter()
+        self._times: dict[str, list[float]] = collections.defaultdict(list)
+        self._failures: dict[str, int] = collections.Counter()
 
     def time(self, call: str, seconds: float) -> None:
         """Note how long a call took, good or not."""
@@ -38,7 +40,7 @@ class Notes:
         with self._lock:
             self._failures[what] += 1
 
-    def take(self) -> Dict[str, Any]:
+    def take(self) -> dict[str, Any]:
         """Give all notes and start anew."""
         with self._lock:
             taken = {'times': dict(self._times), 'failures': dict(self._failures)}
@@ -66,7 +68,7 @@ class Client:
     :param delay: seconds until it starts, to spread the clients over the interval.
     """
 
-    def __init__(self, config: Dict[str, Any], delay: float, notes: Notes) -> None:
+    def __init__(self, config: dict[str, Any], delay: float, notes: Notes) -> None:
         self._config, self._delay, self._notes = config, delay, notes
         self._count = 0
         self.started = False
@@ -78,7 +80,7 @@ class Client:
             result = function(*args)
         except Exception as e:
             result = None
-            print('{0}: {1!r}'.format(name, e), file=sys.stderr)
+            print(f'{name}: {e!r}', file=sys.stderr)
         self._notes.time(name, time.perf_counter() - before)
         if not result:
             self._notes.failure(name)
@@ -86,6 +88,7 @@ class Client:
 
     def _run(self) -> None:
         from patroni.dcs import get_dcs
+
         time.sleep(self._delay)
         self._dcs: Any = self._call('start', get_dcs, self._config)
         # Patroni does not look at the result of this one.
@@ -108,17 +111,25 @@ class Client:
             self._call('acquire', self._dcs.attempt_to_acquire_leader)
             return
         self._call('update_leader', self._dcs.update_leader, cluster, 50331648 + self._count, _SLOTS)
-        self._call('touch_member', self._dcs.touch_member, {'state': 'running', 'role': 'primary',
-                                                            'xlog_location': self._count})
+        self._call(
+            'touch_member',
+            self._dcs.touch_member,
+            {'state': 'running', 'role': 'primary', 'xlog_location': self._count},
+        )
 
 
-def usage() -> Dict[str, float]:
+def usage() -> dict[str, float]:
     """Give memory (kB), threads, open files and CPU (seconds) of this process."""
     import os
+
     with open('/proc/self/status') as status:
         fields = dict(line.split(':', 1) for line in status)
-    return {'kB': int(fields['VmRSS'].split()[0]), 'threads': int(fields['Threads']),
-            'files': len(os.listdir('/proc/self/fd')), 'cpu': time.process_time()}
+    return {
+        'kB': int(fields['VmRSS'].split()[0]),
+        'threads': int(fields['Threads']),
+        'files': len(os.listdir('/proc/self/fd')),
+        'cpu': time.process_time(),
+    }
 
 
 def main() -> None:
@@ -128,14 +139,20 @@ def main() -> None:
     notes = Notes()
     logging.getLogger().addHandler(Counter(notes))
     import patroni.dcs.etcd3  # noqa: F401  so that the imports are not taken for the clients' memory
-    clients: List[Client] = []
+
+    clients: list[Client] = []
     for line in sys.stdin:
         command = json.loads(line)['command']
         answer: Any = None
         if command == 'start':
-            clients += [Client(dict(config['dcs'], name='a', scope='scale-{0}'.format(i)),
-                               config['dcs']['loop_wait'] * (i - config['first']) / config['count'], notes)
-                        for i in range(config['first'], config['first'] + config['count'])]
+            clients += [
+                Client(
+                    dict(config['dcs'], name='a', scope=f'scale-{i}'),
+                    config['dcs']['loop_wait'] * (i - config['first']) / config['count'],
+                    notes,
+                )
+                for i in range(config['first'], config['first'] + config['count'])
+            ]
         elif command == 'started':
             answer = sum(client.started for client in clients)
         elif command == 'take':

@@ -1,9 +1,11 @@
 """The time from the loss of a primary to a new one, real Patroni and PostgreSQL; both variants at the same time."""
+
+from __future__ import annotations
+
 import base64
 import functools
 import time
-
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from lab import say
 from lab.environments import Environment
@@ -14,15 +16,15 @@ from lab.processes import LabError, wait_until
 from . import at_once
 
 
-def _leader(etcd: EtcdCluster, scope: str) -> Optional[str]:
-    status, answer = etcd.call(0, 'kv/range', {'key': b64('/service/{0}/leader'.format(scope))})
+def _leader(etcd: EtcdCluster, scope: str) -> str | None:
+    status, answer = etcd.call(0, 'kv/range', {'key': b64(f'/service/{scope}/leader')})
     if status != 200:
-        raise LabError('etcd answered {0} {1}'.format(status, answer))
+        raise LabError(f'etcd answered {status} {answer}')
     found = answer.get('kvs')
     return base64.b64decode(found[0]['value']).decode() if found else None
 
 
-def lose_primary(cluster: PatroniCluster) -> Tuple[float, float]:
+def lose_primary(cluster: PatroniCluster) -> tuple[float, float]:
     """Kill the primary, Patroni with its PostgreSQL, and wait for another one; then bring it back as a replica.
 
     :returns: seconds from the kill to the new primary, and from the end of the old leader key to it.
@@ -47,21 +49,26 @@ def lose_primary(cluster: PatroniCluster) -> Tuple[float, float]:
     return after - before, after - expired
 
 
-def _run_one(name: str, environment: Environment, runs: int) -> List[Tuple[float, float]]:
+def _run_one(name: str, environment: Environment, runs: int) -> list[tuple[float, float]]:
     times = []
     with EtcdCluster(['3.5', '3.5', '3.5']) as etcd, PatroniCluster(environment, etcd) as cluster:
         for number in range(runs):
             times.append(lose_primary(cluster))
-            say('{0}: loss of the primary {1} of {2}: {3:.1f} s, {4:.2f} s of it after the leader key'.format(
-                name, number + 1, runs, *times[-1]))
+            say(
+                '{0}: loss of the primary {1} of {2}: {3:.1f} s, {4:.2f} s of it after the leader key'.format(
+                    name, number + 1, runs, *times[-1]
+                )
+            )
     return times
 
 
-def run(environments: Dict[str, Environment], runs: int) -> Dict[str, Any]:
+def run(environments: dict[str, Environment], runs: int) -> dict[str, Any]:
     """Lose the primary some times, each variant on servers of its own.
 
     :returns: by variant ``kill_to_primary`` and ``key_gone_to_primary``, lists of seconds; ttl is 20, loop_wait 2.
     """
     times = at_once({name: functools.partial(_run_one, name, it, runs) for name, it in environments.items()})
-    return {name: {'kill_to_primary': [whole for whole, _ in pairs], 'key_gone_to_primary': [part for _, part in pairs]}
-            for name, pairs in times.items()}
+    return {
+        name: {'kill_to_primary': [whole for whole, _ in pairs], 'key_gone_to_primary': [part for _, part in pairs]}
+        for name, pairs in times.items()
+    }

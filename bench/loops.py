@@ -3,11 +3,12 @@
 Each node has a member of etcd to itself (``use_proxies``, so that it stays there), and with it a facade that counts.
 The watch is left out: it is one request for many loops.
 """
+
+from __future__ import annotations
+
 import functools
 import re
 import time
-
-from typing import Dict, List
 
 from lab import say
 from lab.environments import Environment
@@ -25,8 +26,9 @@ LOOPS = 12
 _LOOP = re.compile(r' INFO: no action\. I am ', re.M)
 
 
-def _count(cluster: PatroniCluster) -> List[float]:
+def _count(cluster: PatroniCluster) -> list[float]:
     """Give the requests per loop of each node, over the same time."""
+
     def loops(node: PatroniNode) -> int:
         return len(_LOOP.findall(node.log_text()))
 
@@ -46,15 +48,16 @@ def _count(cluster: PatroniCluster) -> List[float]:
     return [(sent(i) - before[i][1]) / max(loops(node) - before[i][0], 1) for i, node in enumerate(cluster.nodes)]
 
 
-def _run_one(name: str, environment: Environment) -> Dict[str, float]:
+def _run_one(name: str, environment: Environment) -> dict[str, float]:
     with EtcdCluster(['3.5', '3.5', '3.5'], facade=True) as etcd:
-        cluster = PatroniCluster(environment, etcd, nodes=1, hosts=etcd.hosts[:1],
-                                 settings={'etcd3': {'use_proxies': True}})
+        cluster = PatroniCluster(
+            environment, etcd, nodes=1, hosts=etcd.hosts[:1], settings={'etcd3': {'use_proxies': True}}
+        )
         with cluster:
             replica = cluster.add_node(hosts=etcd.hosts[1:2])
             replica.start()
             cluster.wait_replicas()
-            say('{0}: {1} HA loops idle, {1} under load'.format(name, LOOPS))
+            say(f'{name}: {LOOPS} HA loops idle, {LOOPS} under load')
             time.sleep(5)
             idle = _count(cluster)
             with WriteLoad(cluster):
@@ -62,6 +65,6 @@ def _run_one(name: str, environment: Environment) -> Dict[str, float]:
     return {'leader, idle': idle[0], 'replica, idle': idle[1], 'leader, load': load[0], 'replica, load': load[1]}
 
 
-def run(environments: Dict[str, Environment]) -> Dict[str, Dict[str, float]]:
+def run(environments: dict[str, Environment]) -> dict[str, dict[str, float]]:
     """Count for each variant, all at the same time on servers of their own."""
     return at_once({name: functools.partial(_run_one, name, it) for name, it in environments.items()})

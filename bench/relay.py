@@ -3,21 +3,25 @@
 The member itself stays well: only who comes through the relay hears from it no longer. All relays of this process run
 in one thread.
 """
+
+from __future__ import annotations
+
 import asyncio
 import select
 import socket
 import ssl
 import threading
-
-from typing import Any, Coroutine, List, Optional, Set, Tuple, TypeVar
+from typing import Any, Coroutine, Tuple, TypeVar
 
 T = TypeVar('T')
 Address = Tuple[str, int]
 
 # What a client gets to read in the way `HALF`, and nothing after it. The member does not see the request: its lease is
 # not renewed, as that of a request which was carried out before the silence would be.
-_HALF = (b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 192\r\n\r\n'
-         b'{"header":{"cluster_id":"14841639068965178418","member_id":"10276657743932975437"')
+_HALF = (
+    b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 192\r\n\r\n'
+    b'{"header":{"cluster_id":"14841639068965178418","member_id":"10276657743932975437"'
+)
 
 REFUSED = 'refused'
 """Nobody listens: open connections end, new ones are refused. A member that was killed."""
@@ -36,7 +40,7 @@ class _Loop:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         with self._lock:
@@ -58,9 +62,9 @@ class Relay:
     :raises OSError: when the address is taken.
     """
 
-    def __init__(self, address: Address, target: Address, tls: Optional[ssl.SSLContext] = None) -> None:
+    def __init__(self, address: Address, target: Address, tls: ssl.SSLContext | None = None) -> None:
         self._target, self._tls = target, tls
-        self._way: Optional[str] = None
+        self._way: str | None = None
         self._listener = socket.socket()
         try:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -71,10 +75,10 @@ class Relay:
             raise
         #: where it listens
         self.address: Address = self._listener.getsockname()
-        self._fill: List[socket.socket] = []
-        self._writers: Set[asyncio.StreamWriter] = set()
-        self._watches: Set[asyncio.StreamWriter] = set()
-        self._tasks: 'Set[asyncio.Task[None]]' = set()
+        self._fill: list[socket.socket] = []
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._watches: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.AbstractServer = _loop.run(self._serve())
 
     async def _serve(self) -> asyncio.AbstractServer:
@@ -89,8 +93,10 @@ class Relay:
             return
         writers = {writer, target_writer}
         self._writers |= writers
-        tasks = {asyncio.ensure_future(self._pump(reader, target_writer, writer)),
-                 asyncio.ensure_future(self._pump(target_reader, writer, None))}
+        tasks = {
+            asyncio.ensure_future(self._pump(reader, target_writer, writer)),
+            asyncio.ensure_future(self._pump(target_reader, writer, None)),
+        }
         self._tasks |= tasks
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -103,8 +109,9 @@ class Relay:
             self._writers -= writers
             self._watches -= writers
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
-                    answers: Optional[asyncio.StreamWriter]) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: asyncio.StreamWriter | None
+    ) -> None:
         """Pass on what comes in until the relay is silent.
 
         :param answers: where the client reads, if it is the client who sends here.

@@ -4,6 +4,9 @@ Every client is the leader of a Patroni cluster of its own, with its watch and i
 Stock Patroni first, then this package, each on a new cluster of 3.3, 3.4 and 3.5; then the requests of an HA loop,
 counted with real Patroni and PostgreSQL. About six minutes. Prints tables and writes ``scale.json``; asserts nothing.
 """
+
+from __future__ import annotations
+
 import argparse
 import base64
 import collections
@@ -11,9 +14,8 @@ import json
 import os
 import sys
 import time
-
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from prettytable import PrettyTable
 
@@ -39,7 +41,7 @@ def _cpu(etcd: EtcdCluster) -> float:
     ticks = 0
     for member in etcd.members:
         if member.process is not None:
-            fields = Path('/proc/{0}/stat'.format(member.process.pid)).read_text().rpartition(')')[2].split()
+            fields = Path(f'/proc/{member.process.pid}/stat').read_text().rpartition(')')[2].split()
             ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf('SC_CLK_TCK')
 
@@ -49,24 +51,25 @@ def _metric(etcd: EtcdCluster, name: str) -> float:
     total = 0.0
     for member in etcd.members:
         text = str(request(member.real_url, 'GET', '/metrics')[1])
-        total += sum(float(line.rpartition(' ')[2]) for line in text.splitlines()
-                     if line.startswith((name + '{', name + ' ')))
+        total += sum(
+            float(line.rpartition(' ')[2]) for line in text.splitlines() if line.startswith((name + '{', name + ' '))
+        )
     return total
 
 
-def _leader_keys(etcd: EtcdCluster) -> Dict[str, str]:
+def _leader_keys(etcd: EtcdCluster) -> dict[str, str]:
     """Give the revision at which each leader key was created."""
     status, answer = etcd.call(0, 'kv/range', {'key': b64('/service/'), 'range_end': b64('/service0')})
     if status != 200:
-        raise LabError('etcd answered {0} {1}'.format(status, answer))
+        raise LabError(f'etcd answered {status} {answer}')
     keys = {base64.b64decode(entry['key']).decode(): entry['create_revision'] for entry in answer.get('kvs', ())}
     return {key: revision for key, revision in keys.items() if key.endswith('/leader')}
 
 
-def _take(sides: List[Side]) -> Tuple[Dict[str, List[float]], Dict[str, int]]:
+def _take(sides: list[Side]) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Collect the notes of all processes: seconds by call, and what failed."""
-    times: Dict[str, List[float]] = collections.defaultdict(list)
-    failures: Dict[str, int] = collections.Counter()
+    times: dict[str, list[float]] = collections.defaultdict(list)
+    failures: dict[str, int] = collections.Counter()
     for it in sides:
         notes = it.do('take')
         for call, values in notes['times'].items():
@@ -76,15 +79,24 @@ def _take(sides: List[Side]) -> Tuple[Dict[str, List[float]], Dict[str, int]]:
     return times, dict(failures)
 
 
-def _figures(sides: List[Side], seconds: float) -> Dict[str, Any]:
+def _figures(sides: list[Side], seconds: float) -> dict[str, Any]:
     times, failures = _take(sides)
-    return {'seconds': seconds, 'failures': failures,
-            'calls': {call: {'number': len(values), 'p50': quantile(values, 0.5) * 1000,
-                             'p99': quantile(values, 0.99) * 1000, 'max': max(values) * 1000}
-                      for call, values in times.items()}}
+    return {
+        'seconds': seconds,
+        'failures': failures,
+        'calls': {
+            call: {
+                'number': len(values),
+                'p50': quantile(values, 0.5) * 1000,
+                'p99': quantile(values, 0.99) * 1000,
+                'max': max(values) * 1000,
+            }
+            for call, values in times.items()
+        },
+    }
 
 
-def _steady(sides: List[Side], etcd: EtcdCluster, seconds: float) -> Dict[str, Any]:
+def _steady(sides: list[Side], etcd: EtcdCluster, seconds: float) -> dict[str, Any]:
     """Let the clients run undisturbed; give the figures of the calls and what it costs."""
     _take(sides)
     requests, cpu, began = _metric(etcd, 'grpc_server_started_total'), _cpu(etcd), time.monotonic()
@@ -101,11 +113,11 @@ def _steady(sides: List[Side], etcd: EtcdCluster, seconds: float) -> Dict[str, A
     return figures
 
 
-def _upgrade(sides: List[Side], etcd: EtcdCluster, pause: float) -> Dict[str, Any]:
+def _upgrade(sides: list[Side], etcd: EtcdCluster, pause: float) -> dict[str, Any]:
     """Upgrade all members under the clients; give the figures of the calls and the lost leader keys."""
     before, began = _leader_keys(etcd), time.monotonic()
     for i, version in UPGRADES:
-        say('  {0}: {1} -> {2}'.format(etcd.members[i].name, etcd.members[i].version, version))
+        say(f'  {etcd.members[i].name}: {etcd.members[i].version} -> {version}')
         etcd.upgrade(i, version)
         time.sleep(pause)
     figures = _figures(sides, time.monotonic() - began)
@@ -115,7 +127,7 @@ def _upgrade(sides: List[Side], etcd: EtcdCluster, pause: float) -> Dict[str, An
     return figures
 
 
-def run(name: str, itself: Environment, clients: int, seconds: float, pause: float, folder: Path) -> Dict[str, Any]:
+def run(name: str, itself: Environment, clients: int, seconds: float, pause: float, folder: Path) -> dict[str, Any]:
     """Run one variant on an etcd cluster of its own.
 
     :param name: what to call it.
@@ -125,26 +137,28 @@ def run(name: str, itself: Environment, clients: int, seconds: float, pause: flo
     """
     with EtcdCluster(VERSIONS) as etcd:
         dcs = {'ttl': 30, 'loop_wait': 10, 'retry_timeout': 10, 'namespace': 'service', 'etcd3': {'hosts': etcd.hosts}}
-        sides: List[Side] = []
+        sides: list[Side] = []
         try:
             for number in range(PROCESSES):
                 first, end = clients * number // PROCESSES, clients * (number + 1) // PROCESSES
-                sides.append(Side(itself, 'clients.py', folder / '{0}-{1}.log'.format(name, number), dcs=dcs,
-                                  first=first, count=end - first))
+                sides.append(
+                    Side(itself, 'clients.py', folder / f'{name}-{number}.log', dcs=dcs, first=first, count=end - first)
+                )
             empty = [it.do('usage') for it in sides]
-            say('{0}: starting {1} clients'.format(name, clients))
+            say(f'{name}: starting {clients} clients')
             for it in sides:
                 it.do('start')
             wait_until(lambda: sum(it.do('started') for it in sides) == clients, 90, 'the clients to start', 1)
             time.sleep(10)
             starts = _figures(sides, 0)
-            say('{0}: {1:g} s undisturbed'.format(name, seconds))
+            say(f'{name}: {seconds:g} s undisturbed')
             results = {'steady': _steady(sides, etcd, seconds), 'start': starts}
             full = [it.do('usage') for it in sides]
             for kind in ('kB', 'threads', 'files'):
-                results['{0}/client'.format(kind)] = sum(
-                    after[kind] - before[kind] for before, after in zip(empty, full)) / clients
-            say('{0}: rolling upgrade'.format(name))
+                results[f'{kind}/client'] = (
+                    sum(after[kind] - before[kind] for before, after in zip(empty, full)) / clients
+                )
+            say(f'{name}: rolling upgrade')
             results['upgrade'] = _upgrade(sides, etcd, pause)
             return results
         finally:
@@ -152,7 +166,7 @@ def run(name: str, itself: Environment, clients: int, seconds: float, pause: flo
                 it.__exit__(None, None, None)
 
 
-def show(results: Dict[str, Any]) -> None:
+def show(results: dict[str, Any]) -> None:
     """Print everything as a table."""
     variants = [name for name in ('stock', 'this') if name in results]
     table = PrettyTable(['{0} clients'.format(results['clients']), *variants])
@@ -165,7 +179,7 @@ def show(results: Dict[str, Any]) -> None:
             value = results[name]
             for key in path:
                 value = value.get(key, 0)
-            cells.append('{0:.4g}'.format(value) if isinstance(value, (int, float)) else value)
+            cells.append(f'{value:.4g}' if isinstance(value, (int, float)) else value)
         table.add_row([label, *cells])
 
     for key in ('etcd requests/s', 'etcd cpu', 'client cpu', 'etcd files', 'etcd MB', 'etcd watches'):
@@ -175,15 +189,16 @@ def show(results: Dict[str, Any]) -> None:
     for phase in ('steady', 'upgrade'):
         for call in _CALLS:
             for kind in ('p50', 'p99', 'max'):
-                row('{0}: {1} {2}, ms'.format(phase, call, kind), phase, 'calls', call, kind)
+                row(f'{phase}: {call} {kind}, ms', phase, 'calls', call, kind)
     for phase in ('start', 'steady', 'upgrade'):
         for what in sorted({what for name in variants for what in results[name][phase]['failures']}):
-            row('{0}: {1}, failed'.format(phase, what), phase, 'failures', what)
+            row(f'{phase}: {what}, failed', phase, 'failures', what)
     row('leader keys', 'upgrade', 'leader keys')
     row('leader keys lost in the upgrade', 'upgrade', 'leader keys lost')
     for what in next(iter(results['loops'].values()), {}):
-        table.add_row(['requests per HA loop: ' + what,
-                       *['{0:.2f}'.format(results['loops'][name][what]) for name in variants]])
+        table.add_row(
+            ['requests per HA loop: ' + what, *['{0:.2f}'.format(results['loops'][name][what]) for name in variants]]
+        )
     print(table)
 
 
@@ -200,13 +215,16 @@ def main() -> None:
     try:
         environments = {'stock': environment(PATRONI, plugin=False), 'this': environment(PATRONI)}
         chosen = {name: it for name, it in environments.items() if arguments.only in (None, name)}
-        results: Dict[str, Any] = {'clients': arguments.clients, 'patroni': PATRONI,
-                                   'time': time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime())}
+        results: dict[str, Any] = {
+            'clients': arguments.clients,
+            'patroni': PATRONI,
+            'time': time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime()),
+        }
         for name, itself in chosen.items():
             results[name] = run(name, itself, arguments.clients, arguments.seconds, arguments.pause, folder)
         results['loops'] = loops.run(chosen)
     except LabError as e:
-        sys.exit('bench.scale: {0}'.format(e))
+        sys.exit(f'bench.scale: {e}')
     finally:
         remove_folder(folder)
     show(results)

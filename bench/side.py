@@ -3,12 +3,14 @@
 The two variants can't share a process, as the package changes what Patroni imports and Patroni replaces functions of
 urllib3. So each runs in a Python of its own, and is told when it is its turn.
 """
+
+from __future__ import annotations
+
 import json
 import subprocess
-
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Type
+from typing import Any
 
 from lab.environments import Environment, clean_environ
 from lab.processes import LabError
@@ -28,20 +30,26 @@ class Side:
     def __init__(self, environment: Environment, script: str, log: Path, **config: Any) -> None:
         self.log = log
         with open(str(log), 'ab') as output:
-            self._popen = subprocess.Popen([str(environment.python), str(FOLDER / script)], stdin=subprocess.PIPE,
-                                           stdout=subprocess.PIPE, stderr=output, env=clean_environ(),
-                                           universal_newlines=True)
+            self._popen = subprocess.Popen(
+                [str(environment.python), str(FOLDER / script)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env=clean_environ(),
+                universal_newlines=True,
+            )
         self._write(config)
 
-    def __enter__(self) -> 'Side':
+    def __enter__(self) -> Side:
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._popen.kill()
         self._popen.communicate()
 
-    def _write(self, message: Dict[str, Any]) -> None:
+    def _write(self, message: dict[str, Any]) -> None:
         if self._popen.stdin is not None:
             try:
                 self._popen.stdin.write(json.dumps(message) + '\n')
@@ -50,7 +58,7 @@ class Side:
                 raise self._ended() from None
 
     def _ended(self) -> LabError:
-        lines: List[str] = self.log.read_text(errors='replace').splitlines()
+        lines: list[str] = self.log.read_text(errors='replace').splitlines()
         return LabError('a measuring process has ended:\n' + '\n'.join(lines[-15:]))
 
     def ask(self, command: str, **arguments: Any) -> None:

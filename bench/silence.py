@@ -6,15 +6,17 @@ touch_member, update_leader, until one of them tells it to demote. That has to b
 after the last keepalive was sent. Prints tables, writes ``silence.json`` beside this file and the tables into
 docs/silence.md; asserts nothing. Takes 4 minutes for each release of Patroni.
 """
+
+from __future__ import annotations
+
 import argparse
 import functools
 import json
 import sys
 import time
-
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Sequence
 
 from prettytable import PrettyTable
 
@@ -41,8 +43,9 @@ _LIMIT = 45.0
 _HEAD = ['etcd falls silent', 'members', 'blocked: stock', 'this', 'this / stock', 'lets go at: stock', 'this']
 
 
-def measure(environments: Dict[str, Environment], cluster: NamedCluster, way: str, title: str,
-            folder: Path) -> Dict[str, Any]:
+def measure(
+    environments: dict[str, Environment], cluster: NamedCluster, way: str, title: str, folder: Path
+) -> dict[str, Any]:
     """Have a leader of each side lose the same etcd cluster, at the same time.
 
     :param environments: by side.
@@ -50,11 +53,12 @@ def measure(environments: Dict[str, Environment], cluster: NamedCluster, way: st
     :returns: by side what `SilentLeader.outcome` says.
     """
     with ExitStack() as ends:
-        leaders: Dict[str, SilentLeader] = {}
+        leaders: dict[str, SilentLeader] = {}
         for side, itself in environments.items():
-            scope = '{0}-{1}'.format(title, side)
-            leaders[side] = ends.enter_context(SilentLeader(
-                itself, cluster, WAYS[way], folder / (scope + '.log'), scope=scope, **DEFAULTS))
+            scope = f'{title}-{side}'
+            leaders[side] = ends.enter_context(
+                SilentLeader(itself, cluster, WAYS[way], folder / (scope + '.log'), scope=scope, **DEFAULTS)
+            )
         for leader in leaders.values():
             leader.good()
         for leader in leaders.values():
@@ -62,21 +66,30 @@ def measure(environments: Dict[str, Environment], cluster: NamedCluster, way: st
         outcomes = {side: leader.outcome() for side, leader in leaders.items()}
     for outcome in outcomes.values():
         del outcome['time']
-    say('{0}: {1}'.format(title, ', '.join('{0} {1:.1f} s ({2})'.format(side, it['blocked'], it['why'] or 'still leads')
-                                           for side, it in outcomes.items())))
+    say(
+        '{0}: {1}'.format(
+            title,
+            ', '.join(
+                '{0} {1:.1f} s ({2})'.format(side, it['blocked'], it['why'] or 'still leads')
+                for side, it in outcomes.items()
+            ),
+        )
+    )
     return outcomes
 
 
-def run(releases: Sequence[str], ways: Sequence[str], members: Sequence[int], runs: int, at_a_time: int,
-        folder: Path) -> List[Dict[str, Any]]:
+def run(
+    releases: Sequence[str], ways: Sequence[str], members: Sequence[int], runs: int, at_a_time: int, folder: Path
+) -> list[dict[str, Any]]:
     """Measure every combination.
 
     :param at_a_time: how many pairs of leaders run side by side; nearly all of their time is waiting.
     :returns: for each ``patroni``, ``way``, ``members`` and, by side, a list with an outcome for each run.
     """
-    environments = {release: {'stock': environment(release, plugin=False), 'this': environment(release)}
-                    for release in releases}
-    cells: List[Dict[str, Any]] = []
+    environments = {
+        release: {'stock': environment(release, plugin=False), 'this': environment(release)} for release in releases
+    }
+    cells: list[dict[str, Any]] = []
     certificates = Certificates(folder, max(members))
     for count in members:
         with NamedCluster(count) as plain, NamedCluster(count, certificates=certificates) as secure:
@@ -84,64 +97,86 @@ def run(releases: Sequence[str], ways: Sequence[str], members: Sequence[int], ru
             for release in releases:
                 for way in sorted(ways, key=lambda way: not WAYS[way].names):  # what takes longest comes first
                     for number in range(runs):
-                        title = '{0}-{1}-{2}-{3}'.format(release, way, count, number + 1)
-                        jobs[title] = functools.partial(measure, environments[release],
-                                                        secure if WAYS[way].tls else plain, way, title, folder)
+                        title = f'{release}-{way}-{count}-{number + 1}'
+                        jobs[title] = functools.partial(
+                            measure, environments[release], secure if WAYS[way].tls else plain, way, title, folder
+                        )
                         keys[title] = (release, way)
             outcomes = at_once(jobs, at_a_time)
         for release in releases:
             for way in ways:
                 found = [outcomes[title] for title, key in keys.items() if key == (release, way)]
-                cells.append({'patroni': release, 'way': way, 'members': count,
-                              **{side: [it[side] for it in found] for side in _SIDES}})
+                cells.append(
+                    {
+                        'patroni': release,
+                        'way': way,
+                        'members': count,
+                        **{side: [it[side] for it in found] for side in _SIDES},
+                    }
+                )
     return cells
 
 
-def _shown(outcomes: Sequence[Dict[str, Any]], key: str) -> str:
+def _shown(outcomes: Sequence[dict[str, Any]], key: str) -> str:
     """Give the median, and the longest when there is more than one."""
     more = '> ' if any(it['why'].startswith('still') for it in outcomes) else ''
     values = [it[key] for it in outcomes]
-    text = '{0}{1:.1f}'.format(more, median(values))
-    return text if len(values) == 1 else '{0} ({1:.1f})'.format(text, max(values))
+    text = f'{more}{median(values):.1f}'
+    return text if len(values) == 1 else f'{text} ({max(values):.1f})'
 
 
-def _lets_go(outcomes: Sequence[Dict[str, Any]], ttl: float) -> str:
+def _lets_go(outcomes: Sequence[dict[str, Any]], ttl: float) -> str:
     text = _shown(outcomes, 'unrenewed')
     if max(it['unrenewed'] for it in outcomes) > ttl:
-        text = '**{0}**'.format(text)
+        text = f'**{text}**'
     return text + (' renewed' if any(not it['why'] for it in outcomes) else '')
 
 
-def rows(cells: Sequence[Dict[str, Any]], release: str) -> List[List[str]]:
+def rows(cells: Sequence[dict[str, Any]], release: str) -> list[list[str]]:
     """Give the lines of the table of one release."""
     found = []
-    for cell in sorted((cell for cell in cells if cell['patroni'] == release),
-                       key=lambda cell: (list(WAYS).index(cell['way']), cell['members'])):
+    for cell in sorted(
+        (cell for cell in cells if cell['patroni'] == release),
+        key=lambda cell: (list(WAYS).index(cell['way']), cell['members']),
+    ):
         blocked = {side: [it['blocked'] for it in cell[side]] for side in _SIDES}
-        found.append([WAYS[cell['way']].text, str(cell['members']), *(_shown(cell[side], 'blocked') for side in _SIDES),
-                      '{0:.2f}'.format(median(blocked['this']) / median(blocked['stock'])),
-                      *(_lets_go(cell[side], DEFAULTS['ttl']) for side in _SIDES)])
+        found.append(
+            [
+                WAYS[cell['way']].text,
+                str(cell['members']),
+                *(_shown(cell[side], 'blocked') for side in _SIDES),
+                '{0:.2f}'.format(median(blocked['this']) / median(blocked['stock'])),
+                *(_lets_go(cell[side], DEFAULTS['ttl']) for side in _SIDES),
+            ]
+        )
     return found
 
 
-def summary(cells: Sequence[Dict[str, Any]]) -> List[str]:
+def summary(cells: Sequence[dict[str, Any]]) -> list[str]:
     """Say in a few lines what matters of all of it."""
     found = []
     for side in _SIDES:
         late = [cell for cell in cells if max(it['unrenewed'] for it in cell[side]) > DEFAULTS['ttl']]
         worst = max(max(it['unrenewed'] for it in cell[side]) for cell in cells)
-        found.append('{0}: in {1} of {2} cells later than the ttl of {3} s, at worst at {4:.1f} s'.format(
-            side, len(late), len(cells), DEFAULTS['ttl'], worst))
-    longer: List[Tuple[float, Dict[str, Any]]] = [
+        found.append(
+            '{0}: in {1} of {2} cells later than the ttl of {3} s, at worst at {4:.1f} s'.format(
+                side, len(late), len(cells), DEFAULTS['ttl'], worst
+            )
+        )
+    longer: list[tuple[float, dict[str, Any]]] = [
         (median([it['blocked'] for it in cell['this']]) - median([it['blocked'] for it in cell['stock']]), cell)
-        for cell in cells]
+        for cell in cells
+    ]
     worse = [difference for difference, _ in longer if difference > 1]
-    found.append('this blocked for more than 1 s longer than stock in {0} of {1} cells{2}'.format(
-        len(worse), len(cells), ', at worst for {0:.1f} s'.format(max(worse)) if worse else ''))
+    found.append(
+        'this blocked for more than 1 s longer than stock in {0} of {1} cells{2}'.format(
+            len(worse), len(cells), f', at worst for {max(worse):.1f} s' if worse else ''
+        )
+    )
     return found
 
 
-def show(results: Dict[str, Any]) -> None:
+def show(results: dict[str, Any]) -> None:
     """Print everything as tables."""
     for release in results['patroni']:
         # The header names two columns alike, which PrettyTable does not take.
@@ -154,33 +189,41 @@ def show(results: Dict[str, Any]) -> None:
     print('\n'.join(summary(results['cells'])))
 
 
-def markdown(results: Dict[str, Any]) -> str:
+def markdown(results: dict[str, Any]) -> str:
     """Write everything as Markdown."""
-    lines = ['etcd {0}, ttl {1[ttl]}, loop_wait {1[loop_wait]}, retry_timeout {1[retry_timeout]}; {2} run{3} of each; '
-             '{4}.'.format(results['etcd'], DEFAULTS, results['runs'], '' if results['runs'] == 1 else 's',
-                           results['time']), '']
-    lines += ['- {0}'.format(line) for line in summary(results['cells'])]
+    lines = [
+        'etcd {0}, ttl {1[ttl]}, loop_wait {1[loop_wait]}, retry_timeout {1[retry_timeout]}; {2} run{3} of each; '
+        '{4}.'.format(results['etcd'], DEFAULTS, results['runs'], '' if results['runs'] == 1 else 's', results['time']),
+        '',
+    ]
+    lines += [f'- {line}' for line in summary(results['cells'])]
     for release in results['patroni']:
-        lines += ['', '### Patroni {0}'.format(release), '', '| {0} |'.format(' | '.join(_HEAD)),
-                  '|---|{0}'.format('---:|' * (len(_HEAD) - 1))]
+        lines += [
+            '',
+            f'### Patroni {release}',
+            '',
+            '| {0} |'.format(' | '.join(_HEAD)),
+            '|---|{0}'.format('---:|' * (len(_HEAD) - 1)),
+        ]
         lines += ['| {0} |'.format(' | '.join(row)) for row in rows(results['cells'], release)]
     return '\n'.join(lines)
 
 
-def write(results: Dict[str, Any]) -> None:
+def write(results: dict[str, Any]) -> None:
     """Write the file with all figures, and the tables into the page."""
     text = json.dumps({key: value for key, value in results.items() if key != 'cells'}, indent=1, sort_keys=True)
     lines = ',\n  '.join(json.dumps(cell, sort_keys=True) for cell in results['cells'])
-    (FOLDER / 'silence.json').write_text('{0},\n "cells": [\n  {1}\n ]\n}}\n'.format(text[:-2], lines))
+    (FOLDER / 'silence.json').write_text(f'{text[:-2]},\n "cells": [\n  {lines}\n ]\n}}\n')
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    PAGE.write_text('{0}{1}\n\n{2}\n\n{3}{4}'.format(before, BEGIN, markdown(results), END, after))
+    PAGE.write_text(f'{before}{BEGIN}\n\n{markdown(results)}\n\n{END}{after}')
 
 
 def main() -> None:
     """Read the arguments, measure, show and write."""
-    parser = argparse.ArgumentParser(prog='python -m bench.silence', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog='python -m bench.silence', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--patroni', nargs='+', default=list(RELEASES), help='releases of Patroni (%(default)s)')
     parser.add_argument('--ways', nargs='+', choices=list(WAYS), default=list(WAYS), help='to fall silent (all)')
     parser.add_argument('--members', nargs='+', type=int, default=list(MEMBERS), help='of etcd (%(default)s)')
@@ -192,19 +235,24 @@ def main() -> None:
     started = time.monotonic()
     folder = scratch_folder('bench-')
     try:
-        results: Dict[str, Any] = {
-            'etcd': etcd_version('3.5'), 'patroni': arguments.patroni, 'runs': arguments.runs, **DEFAULTS,
+        results: dict[str, Any] = {
+            'etcd': etcd_version('3.5'),
+            'patroni': arguments.patroni,
+            'runs': arguments.runs,
+            **DEFAULTS,
             'time': time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime()),
-            'cells': run(arguments.patroni, arguments.ways, arguments.members, arguments.runs, arguments.at_a_time,
-                         folder)}
+            'cells': run(
+                arguments.patroni, arguments.ways, arguments.members, arguments.runs, arguments.at_a_time, folder
+            ),
+        }
     except LabError as e:
-        sys.exit('bench.silence: {0}'.format(e))
+        sys.exit(f'bench.silence: {e}')
     finally:
         remove_folder(folder)
     show(results)
     if not arguments.dry:
         write(results)
-    say('{0:.0f} s'.format(time.monotonic() - started))
+    say(f'{time.monotonic() - started:.0f} s')
 
 
 if __name__ == '__main__':

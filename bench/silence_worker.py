@@ -2,6 +2,9 @@
 
 Run as a script by ``bench.side``, in an environment that knows nothing of this project but perhaps the wheel.
 """
+
+from __future__ import annotations
+
 import ctypes
 import inspect
 import json
@@ -10,8 +13,7 @@ import socket
 import sys
 import threading
 import time
-
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 _SIGKILL = 9
 
@@ -22,11 +24,11 @@ class Names:
     :param addresses: the IP address of each name.
     """
 
-    def __init__(self, addresses: Dict[str, str]) -> None:
+    def __init__(self, addresses: dict[str, str]) -> None:
         self._addresses = addresses
         self._resolve: Callable[..., Any] = socket.getaddrinfo
         #: seconds after which a name is not resolved, None while it is, at once
-        self.silent_for: Optional[float] = None
+        self.silent_for: float | None = None
         socket.getaddrinfo = self.resolve
 
     def resolve(self, host: Any, *args: Any, **kwargs: Any) -> Any:
@@ -42,7 +44,9 @@ class Names:
         :param seconds: what the resolver of the system waits for an answer, over all its attempts.
         """
         import gc
+
         from patroni.dcs.etcd import DnsCachingResolver
+
         self.silent_for = seconds
         for resolver in [it for it in gc.get_objects() if isinstance(it, DnsCachingResolver)]:
             resolver._cache_time = -1
@@ -54,16 +58,17 @@ class Leader:
     :param config: as ``get_dcs`` takes it.
     """
 
-    def __init__(self, config: Dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any]) -> None:
         from patroni.dcs import get_dcs
+
         self._dcs: Any = get_dcs(config)
         self._dcs.reload_config(config)  # as Patroni does after it has read the cluster's configuration
         self._name, self._loop_wait = config['name'], config['loop_wait']
         self._count = 0
         self._cluster: Any = None
         self._renewed = time.monotonic()  # when the last keepalive that was confirmed was sent
-        self._unrenewed = 0.0             # the longest time from there to the next one's confirmation
-        self._calls: List[Tuple[str, float]] = []
+        self._unrenewed = 0.0  # the longest time from there to the next one's confirmation
+        self._calls: list[tuple[str, float]] = []
         self._now = ''
         self._keepalive: Callable[..., Any] = self._dcs._client.lease_keepalive
         self._dcs._client.lease_keepalive = self._noted_keepalive
@@ -105,11 +110,11 @@ class Leader:
             try:
                 why = '' if call() else 'said no'
             except Exception as e:
-                why = 'raised {0}'.format(type(e).__name__)
+                why = f'raised {type(e).__name__}'
                 logging.error('%s: %r', self._now, e)
             self._calls.append((self._now, round(time.monotonic() - before, 3)))
             if why:
-                return '{0} {1}'.format(self._now, why)
+                return f'{self._now} {why}'
         return ''
 
     def good(self, timeout: float = 20) -> None:
@@ -137,7 +142,7 @@ class Leader:
             raise RuntimeError(why)
         self._unrenewed = 0.0
 
-    def silent(self, limit: float) -> Dict[str, Any]:
+    def silent(self, limit: float) -> dict[str, Any]:
         """Wait for the time of the next loop, as Patroni does, and run it.
 
         :param limit: seconds after which it is no longer waited for.
@@ -148,16 +153,21 @@ class Leader:
         due = self._renewed + self._loop_wait
         self._dcs.watch(None, due - time.monotonic())
         time.sleep(max(due - time.monotonic(), 0))  # a change of the leader key ends the watch earlier
-        outcome: List[str] = []
+        outcome: list[str] = []
         thread = threading.Thread(target=lambda: outcome.append(self._loop()), daemon=True)
         started = time.monotonic()
         thread.start()
         thread.join(limit)
         ended = time.monotonic()
-        why = outcome[0] if outcome else 'still in {0}'.format(self._now)
+        why = outcome[0] if outcome else f'still in {self._now}'
         unrenewed = max(self._unrenewed, ended - self._renewed) if why else self._unrenewed
-        return {'blocked': round(ended - started, 3), 'unrenewed': round(unrenewed, 3), 'time': ended,
-                'calls': list(self._calls), 'why': why}
+        return {
+            'blocked': round(ended - started, 3),
+            'unrenewed': round(unrenewed, 3),
+            'time': ended,
+            'calls': list(self._calls),
+            'why': why,
+        }
 
 
 def main() -> None:

@@ -3,12 +3,14 @@
 Many such leaders share one etcd cluster. Its members advertise host names, and each leader's process resolves these
 to the addresses of its own relays.
 """
+
+from __future__ import annotations
+
 import itertools
 import ssl
-
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Type
+from typing import Any, NamedTuple, Sequence
 
 import trustme
 
@@ -39,7 +41,7 @@ class Way(NamedTuple):
     names: bool = False
 
 
-WAYS: Dict[str, Way] = {
+WAYS: dict[str, Way] = {
     'refused': Way(relay.REFUSED, 'connections refused (members killed)'),
     'stalled': Way(relay.STALLED, 'accepts, answers nothing (SIGSTOP)'),
     'half': Way(relay.HALF, 'half an answer, then nothing'),
@@ -52,7 +54,7 @@ WAYS: Dict[str, Way] = {
 
 
 def _name(i: int) -> str:
-    return 'etcd{0}.silence.invalid'.format(i)
+    return f'etcd{i}.silence.invalid'
 
 
 class Certificates:
@@ -80,26 +82,27 @@ class NamedCluster(EtcdCluster):
     :param certificates: when the names are to be used with TLS; the members themselves speak plain HTTP.
     """
 
-    def __init__(self, members: int, version: str = '3.5', certificates: Optional[Certificates] = None) -> None:
+    def __init__(self, members: int, version: str = '3.5', certificates: Certificates | None = None) -> None:
         super().__init__([version] * members)
         #: what the relays use
         self.certificates = certificates
 
-    def __enter__(self) -> 'NamedCluster':
+    def __enter__(self) -> NamedCluster:
         self.start()
         return self
 
     def _bootstrap(self, releases: Sequence[Release]) -> None:
         for i, member in enumerate(self.members):  # the last one of two flags counts
-            member.flags += ['--advertise-client-urls', '{0}://{1}:{2}'.format(
-                'https' if self.certificates else 'http', _name(i), member.port)]
+            member.flags += [
+                '--advertise-client-urls',
+                '{0}://{1}:{2}'.format('https' if self.certificates else 'http', _name(i), member.port),
+            ]
         super()._bootstrap(releases)
 
     @property
-    def section(self) -> Dict[str, Any]:
+    def section(self) -> dict[str, Any]:
         """The section of Patroni's configuration for clients that know the names."""
-        section: Dict[str, Any] = {
-            'hosts': ['{0}:{1}'.format(_name(i), member.port) for i, member in enumerate(self.members)]}
+        section: dict[str, Any] = {'hosts': [f'{_name(i)}:{member.port}' for i, member in enumerate(self.members)]}
         if self.certificates:
             section.update(protocol='https', cacert=str(self.certificates.authority))
         return section
@@ -117,26 +120,33 @@ class SilentLeader:
 
     def __init__(self, environment: Environment, cluster: NamedCluster, way: Way, log: Path, **config: Any) -> None:
         self._way = way
-        self._relays: List[Relay] = []
-        self._side: Optional[Side] = None
+        self._relays: list[Relay] = []
+        self._side: Side | None = None
         number = next(_numbers)
-        addresses = {_name(i): '127.{0}.{1}.{2}'.format(1 + number // 250, 1 + number % 250, 1 + i)
-                     for i in range(len(cluster.members))}
+        addresses = {
+            _name(i): f'127.{1 + number // 250}.{1 + number % 250}.{1 + i}' for i in range(len(cluster.members))
+        }
         tls = cluster.certificates.context if cluster.certificates else None
         try:
             for i, member in enumerate(cluster.members):
                 self._relays.append(Relay((addresses[_name(i)], member.port), ('127.0.0.1', member.port), tls))
-            self._side = Side(environment, 'silence_worker.py', log, addresses=addresses, dcs=dict(
-                config, name='a', namespace='service', etcd3=cluster.section))
+            self._side = Side(
+                environment,
+                'silence_worker.py',
+                log,
+                addresses=addresses,
+                dcs=dict(config, name='a', namespace='service', etcd3=cluster.section),
+            )
         except BaseException:
             self._end()
             raise
 
-    def __enter__(self) -> 'SilentLeader':
+    def __enter__(self) -> SilentLeader:
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end()
 
     def _end(self) -> None:
@@ -171,7 +181,7 @@ class SilentLeader:
             it.fall_silent(self._way.relay)
         self.side.ask('silent', limit=limit)
 
-    def outcome(self) -> Dict[str, Any]:
+    def outcome(self) -> dict[str, Any]:
         """Wait for the end of the loop: see ``Leader.silent`` in ``silence_worker.py``."""
-        outcome: Dict[str, Any] = self.side.answer()
+        outcome: dict[str, Any] = self.side.answer()
         return outcome

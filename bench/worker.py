@@ -2,26 +2,28 @@
 
 Run as a script by ``bench.side``, in an environment that knows nothing of this project but perhaps the wheel.
 """
+
+from __future__ import annotations
+
 import base64
 import ctypes
 import http.client
 import json
 import sys
 import time
-
-from typing import Any, Callable, Dict
+from typing import Any, Callable
 
 _SIGKILL = 9
 _TTL = 30
 _VALUE = 'v' * 40
-_SLOTS = {'node{0}'.format(i): 50331648 for i in range(3)}
+_SLOTS = {f'node{i}': 50331648 for i in range(3)}
 
 
 def _b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def _status(count: int) -> Dict[str, Any]:
+def _status(count: int) -> dict[str, Any]:
     return {'optime': 50331648 + count, 'slots': _SLOTS, 'retain_slots': ['node1']}
 
 
@@ -37,6 +39,7 @@ class Bare:
         self._count = 0
         if library == 'urllib3':
             import urllib3
+
             pool = urllib3.PoolManager()
 
             def post(path: str, body: str) -> bytes:
@@ -48,24 +51,29 @@ class Bare:
             def post(path: str, body: str) -> bytes:
                 connection.request('POST', path, body, {'Content-Type': 'application/json'})
                 return connection.getresponse().read()
+
         self._post = post
         self._lease = str(self._call('/lease/grant', {'TTL': _TTL})['ID'])
-        prefix = '/service/{0}/'.format(scope)
-        self.calls: Dict[str, Callable[[], Any]] = {
+        prefix = f'/service/{scope}/'
+        self.calls: dict[str, Callable[[], Any]] = {
             'range': lambda: self._call('/kv/range', {'key': _b64(prefix + 'bench'), 'serializable': True}),
             'put': lambda: self._put(prefix + 'bench', _VALUE),
             'keepalive': self._keepalive,
             'update_leader': self._keepalive,
-            'update_leader + status': lambda: (self._keepalive(), self._put(
-                prefix + 'status', json.dumps(_status(self._next()), separators=(',', ':')))),
+            'update_leader + status': lambda: (
+                self._keepalive(),
+                self._put(prefix + 'status', json.dumps(_status(self._next()), separators=(',', ':'))),
+            ),
             'touch_member': lambda: self._put(
-                prefix + 'members/a', json.dumps({'state': 'running', 'count': self._next()}), lease=self._lease)}
+                prefix + 'members/a', json.dumps({'state': 'running', 'count': self._next()}), lease=self._lease
+            ),
+        }
 
     def _next(self) -> int:
         self._count += 1
         return self._count
 
-    def _call(self, rpc: str, fields: Dict[str, Any]) -> Any:
+    def _call(self, rpc: str, fields: dict[str, Any]) -> Any:
         answer = json.loads(self._post('/v3' + rpc, json.dumps(fields)))
         if 'error' in answer or 'code' in answer:
             raise RuntimeError(answer)
@@ -88,14 +96,24 @@ class Patroni:
 
     def __init__(self, url: str, scope: str, hosts: Any) -> None:
         from patroni.dcs import get_dcs
+
         self._count = 0
         started = time.perf_counter()
-        self.dcs: Any = get_dcs({'name': 'a', 'scope': scope, 'namespace': 'service', 'ttl': _TTL, 'loop_wait': 10,
-                                 'retry_timeout': 10, 'etcd3': {'hosts': hosts}})
+        self.dcs: Any = get_dcs(
+            {
+                'name': 'a',
+                'scope': scope,
+                'namespace': 'service',
+                'ttl': _TTL,
+                'loop_wait': 10,
+                'retry_timeout': 10,
+                'etcd3': {'hosts': hosts},
+            }
+        )
         self.touch()
         #: seconds from the call of ``get_dcs`` to the first key written
         self.first_write = time.perf_counter() - started
-        client, key = self.dcs._client, '/service/{0}/bench'.format(scope)
+        client, key = self.dcs._client, f'/service/{scope}/bench'
         self.use(url)
         if not self.dcs.attempt_to_acquire_leader():
             raise RuntimeError('no leader lock')
@@ -104,14 +122,15 @@ class Patroni:
         def update_leader(last_lsn: Any = None, slots: Any = None) -> bool:
             return bool(self.dcs.update_leader(self._cluster, last_lsn, slots))
 
-        self.calls: Dict[str, Callable[[], Any]] = {
+        self.calls: dict[str, Callable[[], Any]] = {
             'get_cluster': self.dcs.get_cluster,
             'range': lambda: client.range(key),
             'put': lambda: client.put(key, _VALUE),
             'keepalive': lambda: client.lease_keepalive(self.dcs._lease),
             'update_leader': update_leader,
             'update_leader + status': lambda: update_leader(self._next(), _SLOTS),
-            'touch_member': self.touch}
+            'touch_member': self.touch,
+        }
 
     def _next(self) -> int:
         self._count += 1
@@ -135,11 +154,11 @@ class Patroni:
                 if self.calls['update_leader']():
                     return time.perf_counter() - started
             except Exception as e:
-                print('update_leader: {0!r}'.format(e), file=sys.stderr)
+                print(f'update_leader: {e!r}', file=sys.stderr)
             time.sleep(0.01)
 
 
-def measure(call: Callable[[], Any], times: int) -> Dict[str, Any]:
+def measure(call: Callable[[], Any], times: int) -> dict[str, Any]:
     """Make a call some times; give wall clock and CPU of this thread, in seconds each.
 
     :raises RuntimeError: when the call says that it failed.

@@ -2,9 +2,11 @@
 
 For the tests, the demo and the benchmarks of this project; not installed with it.
 """
+
+from __future__ import annotations
+
 import os
 import sys
-
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent

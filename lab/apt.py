@@ -2,22 +2,24 @@
 
 Works as root and as anybody else, with package lists of its own: the machine's apt is read and never changed.
 """
+
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
 import re
 import shutil
 import subprocess
-
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
+from typing import Iterator
 
 from . import CACHE
 from .processes import LabError
 
 _COMPONENTS = {'debian': 'main', 'ubuntu': 'main universe'}
 
-_APT_CONF = '''\
+_APT_CONF = """\
 Dir::State::lists "{folder}/lists";
 Dir::Cache "{folder}/cache";
 Dir::Etc::preferences "/dev/null";
@@ -40,7 +42,7 @@ Acquire::IndexTargets::deb::CNF::DefaultEnabled "false";
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
-'''
+"""
 
 
 class Apt:
@@ -51,30 +53,30 @@ class Apt:
     :param installed: whether what dpkg has installed here counts as installed.
     """
 
-    def __init__(self, folder: Path, sources: Optional[str], installed: bool) -> None:
+    def __init__(self, folder: Path, sources: str | None, installed: bool) -> None:
         self.folder = folder
         (folder / 'lists' / 'partial').mkdir(parents=True, exist_ok=True)
         (folder / 'cache' / 'archives' / 'partial').mkdir(parents=True, exist_ok=True)
         text = _APT_CONF.format(folder=folder)
         if sources is not None:
             (folder / 'sources.list').write_text(sources + '\n')
-            text += 'Dir::Etc::sourcelist "{0}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'.format(folder)
+            text += f'Dir::Etc::sourcelist "{folder}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
         if not installed:
             (folder / 'status').write_text('')
-            text += 'Dir::State::status "{0}/status";\n'.format(folder)
+            text += f'Dir::State::status "{folder}/status";\n'
         (folder / 'apt.conf').write_text(text)
 
     def __call__(self, tool: str, *args: str) -> str:
         """Run a tool of apt, see `run`."""
         return run([tool, '-c', str(self.folder / 'apt.conf'), *args], self.folder)
 
-    def unpack_whole(self, packages: List[str], target: Path) -> None:
+    def unpack_whole(self, packages: list[str], target: Path) -> None:
         """Download packages and what they need and this machine lacks, and unpack them."""
         plan = self('apt-get', 'install', '--simulate', '--no-install-recommends', '--reinstall', *packages)
         target.mkdir(mode=0o755, parents=True)
         self.unpack(sorted(set(re.findall(r'^Inst (\S+)', plan, re.M)) | set(packages)), target)
 
-    def unpack(self, packages: List[str], target: Path) -> None:
+    def unpack(self, packages: list[str], target: Path) -> None:
         """Download packages, in the versions this apt would install, and unpack them."""
         self('apt-get', 'download', *packages)
         for deb in self.folder.glob('*.deb'):
@@ -82,7 +84,7 @@ class Apt:
             deb.unlink()
 
 
-def run(argv: List[str], cwd: Path, **more: str) -> str:
+def run(argv: list[str], cwd: Path, **more: str) -> str:
     """Run a program and return its stdout.
 
     :param more: environment variables.
@@ -90,17 +92,24 @@ def run(argv: List[str], cwd: Path, **more: str) -> str:
     """
     environment = dict(os.environ, LC_ALL='C', DEBIAN_FRONTEND='noninteractive', **more)
     try:
-        done = subprocess.run(argv, cwd=str(cwd), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, universal_newlines=True, errors='replace')
+        done = subprocess.run(
+            argv,
+            cwd=str(cwd),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors='replace',
+        )
     except OSError as e:
-        raise LabError('{0}: {1}'.format(argv[0], e.strerror)) from e
+        raise LabError(f'{argv[0]}: {e.strerror}') from e
     if done.returncode:
         complaints = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(('E:', 'Err:'))]
-        raise LabError((complaints or done.stderr.splitlines() or ['exit code {0}'.format(done.returncode)])[-1])
+        raise LabError((complaints or done.stderr.splitlines() or [f'exit code {done.returncode}'])[-1])
     return done.stdout
 
 
-def os_release() -> Dict[str, str]:
+def os_release() -> dict[str, str]:
     """Give what /etc/os-release says about this machine: ``ID``, ``VERSION_CODENAME`` and more."""
     try:
         lines = Path('/etc/os-release').read_text().splitlines()
@@ -116,8 +125,12 @@ def mirror(folder: Path) -> str:
     :raises LabError: when the apt sources do not name the machine's own release.
     """
     release = os_release()
-    question = ('indextargets', '--format',
-                '$(CREATED_BY) $(COMPONENT) $(REPO_URI) $(CODENAME) $(RELEASE) $(SIGNED_BY)', 'Created-By: Packages')
+    question = (
+        'indextargets',
+        '--format',
+        '$(CREATED_BY) $(COMPONENT) $(REPO_URI) $(CODENAME) $(RELEASE) $(SIGNED_BY)',
+        'Created-By: Packages',
+    )
     answer = run(['apt-get', *question], Path('/'))
     if not answer:
         apt = Apt(folder, None, installed=False)
@@ -129,7 +142,7 @@ def mirror(folder: Path) -> str:
         if component == 'main' and release.get('VERSION_CODENAME') in (codename, suite):
             if not os.path.isfile(signed_by):  # older apt does not know the field, newer ones may give key material
                 signed_by = '/usr/share/keyrings/{0}-archive-keyring.gpg'.format(release['ID'])
-            options = '[signed-by={0}] '.format(signed_by) if os.path.isfile(signed_by) else ''
+            options = f'[signed-by={signed_by}] ' if os.path.isfile(signed_by) else ''
             return 'deb {0}{1} {{suite}} {2}'.format(options, uri, _COMPONENTS[release['ID']])
     raise LabError('the apt sources of this machine do not name its own release')
 

@@ -1,10 +1,12 @@
 """An HTTP load balancer in front of several members, as nginx or HAProxy would be: one URL, and who answers changes."""
+
+from __future__ import annotations
+
 import enum
 import itertools
 import random
-
 from types import TracebackType
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Type
+from typing import Any, Iterator, Sequence
 
 from aiohttp import ClientConnectorError, ClientResponse, web
 
@@ -33,16 +35,17 @@ class Balancer(HttpFront):
         self.choice = choice
         self._urls = list(urls)
         self._turns = itertools.cycle(range(len(self._urls)))
-        self._of_client: Dict[Any, int] = {}  # by address and port
+        self._of_client: dict[Any, int] = {}  # by address and port
         #: URL of the member that answered, for each request so far; a stream counts when its header goes out
-        self.answered: List[str] = []
+        self.answered: list[str] = []
 
-    def __enter__(self) -> 'Balancer':
+    def __enter__(self) -> Balancer:
         self.open()
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def open(self) -> None:

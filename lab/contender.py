@@ -2,17 +2,18 @@
 
 Started by `lab.storm`. Runs with any Patroni release from 3.0 on.
 """
+
+from __future__ import annotations
+
 import inspect
 import json
 import logging
 import random
 import sys
 import time
-
-from typing import Any, Dict
+from typing import Any
 
 import etcd
-
 from patroni.dcs import AbstractDCS, get_dcs
 from patroni.exceptions import DCSError
 from patroni.utils import RetryFailedError
@@ -29,14 +30,23 @@ class Contender:
         ``loop_wait`` (seconds from the start of one loop to that of the next).
     """
 
-    def __init__(self, options: Dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any]) -> None:
         self._name = options['name']
         self._rng = random.Random(options['seed'])
-        self._dcs = get_dcs({'name': self._name, 'scope': SCOPE, 'namespace': 'service', 'ttl': options['ttl'],
-                             'loop_wait': options['loop_wait'], 'retry_timeout': 3, 'etcd3': options['etcd3']})
+        self._dcs = get_dcs(
+            {
+                'name': self._name,
+                'scope': SCOPE,
+                'namespace': 'service',
+                'ttl': options['ttl'],
+                'loop_wait': options['loop_wait'],
+                'retry_timeout': 3,
+                'etcd3': options['etcd3'],
+            }
+        )
         self._count = 0
 
-    def loop(self, entry: Dict[str, Any]) -> None:
+    def loop(self, entry: dict[str, Any]) -> None:
         """Read, hold or take the leader key, write the member key and one more.
 
         :param entry: what is to be written down about this loop, see `lab.judge.Entry`.
@@ -52,16 +62,18 @@ class Contender:
         if leader == self._name:
             if self._rng.random() < 0.1:
                 entry['resigned'] = True  # whatever the answer, it may have been carried out
-                entry['released'] = bool(self._dcs._delete_leader(
-                    *self._leader_for(AbstractDCS._delete_leader, cluster)))
+                entry['released'] = bool(
+                    self._dcs._delete_leader(*self._leader_for(AbstractDCS._delete_leader, cluster))
+                )
             else:
-                entry['held'] = good = bool(self._dcs._update_leader(
-                    *self._leader_for(AbstractDCS._update_leader, cluster)))
+                entry['held'] = good = bool(
+                    self._dcs._update_leader(*self._leader_for(AbstractDCS._update_leader, cluster))
+                )
         elif not leader:
             entry['held'] = bool(self._dcs.attempt_to_acquire_leader())
         entry['lease'], entry['told'] = str(self._dcs._lease), time.monotonic()
         good = bool(self._dcs.touch_member({'state': 'running', 'count': self._count})) and good
-        value = '{0}-{1}'.format(self._name, self._count)
+        value = f'{self._name}-{self._count}'
         answer = self._dcs._client.put('/storm/' + self._name, value)  # no retry: sent once, or not known
         entry['written'] = [value, int(answer['header']['revision'])]
         entry['good'] = good
@@ -82,7 +94,7 @@ def main(text: str) -> None:
     with open(options['journal'], 'w', buffering=1) as journal:
         contender = Contender(options)
         while True:
-            entry: Dict[str, Any] = {'started': time.monotonic()}
+            entry: dict[str, Any] = {'started': time.monotonic()}
             try:
                 contender.loop(entry)
             except _EXPECTED as e:

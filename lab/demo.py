@@ -3,11 +3,12 @@
 PATRONI_VERSION chooses the Patroni release (4.1.5). Exit code 0 if every step showed what it says, 1 with the reason
 if not, 130 when interrupted; nothing is left behind either way.
 """
+
+from __future__ import annotations
+
 import os
 import sys
 import time
-
-from typing import List
 
 from .environments import Environment, environment
 from .etcd import EtcdCluster
@@ -30,7 +31,7 @@ def step(text: str) -> None:
     """Print the headline of the next step."""
     global _number
     _number += 1
-    print('\n{0}. {1}'.format(_number, text), flush=True)
+    print(f'\n{_number}. {text}', flush=True)
 
 
 def show(text: str) -> None:
@@ -42,9 +43,12 @@ def show(text: str) -> None:
 def show_members(etcd: EtcdCluster) -> None:
     """Print what the etcd members are, and openly what they only look like."""
     for member in etcd.members:
-        real = '' if member.version == member.real_version else \
-            '  (no real one at hand: a facade in front of a real {0})'.format(member.real_version)
-        show('{0}  {1}  {2}{3}'.format(member.name, member.url, member.version, real))
+        real = (
+            ''
+            if member.version == member.real_version
+            else f'  (no real one at hand: a facade in front of a real {member.real_version})'
+        )
+        show(f'{member.name}  {member.url}  {member.version}{real}')
 
 
 def show_stock(stock: Environment, etcd: EtcdCluster) -> None:
@@ -63,18 +67,19 @@ def show_stock(stock: Environment, etcd: EtcdCluster) -> None:
             time.sleep(0.5)
         complaints = [line for line in node.log_text().splitlines() if any(c in line for c in _STOCK_COMPLAINTS)]
         if not complaints:
-            raise LabError('stock Patroni did not start, but not for the reason this is about:\n{0}'.format(
-                node.log_text()[-2000:]))
+            raise LabError(
+                f'stock Patroni did not start, but not for the reason this is about:\n{node.log_text()[-2000:]}'
+            )
         show('its log: ' + complaints[-1].strip()[:300])
         if "'int' object" in complaints[-1]:
             show('(this is "404 page not found", with the number at its start read as JSON)')
-        how = 'is still trying after {0} s'.format(STOCK_SECONDS) if node.alive else 'has given up'
+        how = f'is still trying after {STOCK_SECONDS} s' if node.alive else 'has given up'
         show('It {0}. PostgreSQL was {1}started.'.format(how, 'never ' if not node.data.exists() else ''))
     finally:
         cluster.stop()
 
 
-def own_lines(node: PatroniNode) -> List[str]:
+def own_lines(node: PatroniNode) -> list[str]:
     """Give what the package wrote into Patroni's log."""
     return [line for line in node.log_text().splitlines() if any(own in line for own in _OWN_LINES)]
 
@@ -91,21 +96,20 @@ def rolling_upgrade(cluster: PatroniCluster, etcd: EtcdCluster) -> None:
             time.sleep(4)  # two HA loops in each state
             before = member.version
             etcd.upgrade(i, '3.4')
-            show('{0}: {1} -> {2}, rows written so far: {3}'.format(
-                member.name, before, member.version, load.acknowledged))
+            show(f'{member.name}: {before} -> {member.version}, rows written so far: {load.acknowledged}')
         time.sleep(6)
         show(cluster.patronictl('list').stdout)
     load.verify()
 
     step('What Patroni and its clients noticed of it')
     failed = sum(monitor.failed_loops(node) for node in cluster.nodes)
-    show('longest time between two writes  {0:.2f} s (one every 0.05 s)'.format(load.longest_gap))
-    show('rows acknowledged                {0}, lost: 0'.format(load.acknowledged))
-    show('role changes                     {0}'.format(monitor.role_changes))
-    show('without leader key in etcd       {0:.1f} s'.format(monitor.seconds_without_leader_key))
-    show('failed HA loops                  {0}'.format(failed))
+    show(f'longest time between two writes  {load.longest_gap:.2f} s (one every 0.05 s)')
+    show(f'rows acknowledged                {load.acknowledged}, lost: 0')
+    show(f'role changes                     {monitor.role_changes}')
+    show(f'without leader key in etcd       {monitor.seconds_without_leader_key:.1f} s')
+    show(f'failed HA loops                  {failed}')
     for node in cluster.nodes:
-        show('log of {0}, the lines of this package:'.format(node.name))
+        show(f'log of {node.name}, the lines of this package:')
         show('\n'.join('  ' + line for line in own_lines(node)))
     if monitor.role_changes or monitor.leader_changes or failed:
         raise LabError('the upgrade of etcd did not pass Patroni by')
@@ -120,20 +124,20 @@ def run() -> None:
 
     step('What is at hand')
     show('etcd        {0}'.format(', '.join(etcd_binaries())))
-    show('PostgreSQL  {0}'.format(postgres_bin()))
+    show(f'PostgreSQL  {postgres_bin()}')
     stock, ours = environment(release, plugin=False), environment(release)
     version = ours.run(['-c', 'import patroni_etcd3_compat as p; print(p.__version__)']).stdout.strip()
-    show('Patroni     {0}, stock and with patroni-etcd3-compat {1}'.format(release, version))
+    show(f'Patroni     {release}, stock and with patroni-etcd3-compat {version}')
 
     step('An etcd cluster in the middle of its upgrade from 3.2 to 3.4')
-    pids: List[int] = []
+    pids: list[int] = []
     with EtcdCluster(['3.2', '3.2', '3.4']) as etcd:
         show_members(etcd)
 
-        step('Stock Patroni {0}, started with the 3.4 member as its host'.format(release))
+        step(f'Stock Patroni {release}, started with the 3.4 member as its host')
         show_stock(stock, etcd)
 
-        step('Patroni {0} with this package on the same etcd cluster'.format(release))
+        step(f'Patroni {release} with this package on the same etcd cluster')
         with PatroniCluster(ours, etcd) as cluster:
             show(cluster.patronictl('list').stdout)
 
@@ -142,10 +146,10 @@ def run() -> None:
             pids = [pid for pid in map(PatroniNode.postmaster_pid, cluster.nodes) if pid is not None]
 
             step('The end')
-    left = descendants(os.getpid()) + [pid for pid in pids if os.path.exists('/proc/{0}'.format(pid))]
+    left = descendants(os.getpid()) + [pid for pid in pids if os.path.exists(f'/proc/{pid}')]
     folders = [node.folder for node in cluster.nodes] + [member.folder for member in etcd.members]
     if left or any(folder.exists() for folder in folders):
-        raise LabError('still there: processes {0}, or one of the folders {1}'.format(left, folders))
+        raise LabError(f'still there: processes {left}, or one of the folders {folders}')
     show('Everything is stopped and removed: no process and no data directory is left.')
 
 
@@ -157,7 +161,7 @@ def main() -> int:
     try:
         run()
     except LabError as e:
-        print('\nThe demo failed: {0}'.format(e), flush=True)
+        print(f'\nThe demo failed: {e}', flush=True)
         return 1
     except KeyboardInterrupt:
         print('\nThe demo was interrupted.', flush=True)

@@ -4,6 +4,9 @@ Those with ``plugin=True`` also hold this project, from a wheel as a user would 
 in those with ``patched=True`` Patroni was built with its patch from ``patches/`` instead; the others are stock. What
 another user has to run is copied when that user can't get at it where it is.
 """
+
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import hashlib
@@ -12,9 +15,8 @@ import pwd
 import shutil
 import subprocess
 import sys
-
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, Sequence
 
 from . import CACHE, ROOT, say
 from .patching import committed, unpack
@@ -28,8 +30,15 @@ _URLLIB3 = {'1.26': 'urllib3>=1.26,<2', '2': 'urllib3>=2'}
 
 # What the wheel is made of, beside the package's folder.
 _PACKAGE = 'patroni_etcd3_compat'
-_WHEEL_SOURCES = ('setup.cfg', 'setup.py', 'pyproject.toml', 'README.md', 'LICENSE', _PACKAGE + '.pth',
-                  _PACKAGE + '.start')
+_WHEEL_SOURCES = (
+    'setup.cfg',
+    'setup.py',
+    'pyproject.toml',
+    'README.md',
+    'LICENSE',
+    _PACKAGE + '.pth',
+    _PACKAGE + '.start',
+)
 
 
 class Environment:
@@ -44,7 +53,7 @@ class Environment:
         self._holds = holds
 
     def __repr__(self) -> str:
-        return '<Environment {0}>'.format(self.folder)
+        return f'<Environment {self.folder}>'
 
     @property
     def bin(self) -> Path:
@@ -66,18 +75,23 @@ class Environment:
         """The ``patronictl`` program, see `patroni`."""
         return self.bin / 'patronictl'
 
-    def run(self, args: Sequence[str], **kwargs: Any) -> 'subprocess.CompletedProcess[str]':
+    def run(self, args: Sequence[str], **kwargs: Any) -> subprocess.CompletedProcess[str]:
         """Run its Python, without what the caller's environment variables say about Python.
 
         :param args: arguments for Python.
         :param kwargs: for `subprocess.run`. Without any the output is captured as text, stderr within stdout.
         """
-        options: Dict[str, Any] = {'env': clean_environ(), 'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE,
-                                   'stderr': subprocess.STDOUT, 'universal_newlines': True}
+        options: dict[str, Any] = {
+            'env': clean_environ(),
+            'stdin': subprocess.DEVNULL,
+            'stdout': subprocess.PIPE,
+            'stderr': subprocess.STDOUT,
+            'universal_newlines': True,
+        }
         options.update(kwargs)
         return subprocess.run([str(self.python), *args], **options)
 
-    def for_user(self, user: Optional[pwd.struct_passwd]) -> 'Environment':
+    def for_user(self, user: pwd.struct_passwd | None) -> Environment:
         """Give this environment where a user can run it.
 
         :param user: passwd entry, None for the current user.
@@ -86,10 +100,13 @@ class Environment:
         return Environment(within_reach(self.folder, user, self._holds), self._holds)
 
 
-def clean_environ() -> Dict[str, str]:
+def clean_environ() -> dict[str, str]:
     """Give the environment variables of this process, but not those that Python, Patroni, etcd or libpq listen to."""
-    return {name: value for name, value in os.environ.items()
-            if not name.startswith(('PYTHON', 'PATRONI', 'PG', 'ETCD', 'VIRTUAL_ENV'))}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(('PYTHON', 'PATRONI', 'PG', 'ETCD', 'VIRTUAL_ENV'))
+    }
 
 
 def _anyone_can_enter(path: Path) -> bool:
@@ -103,10 +120,10 @@ def _link_or_copy(source: str, target: str) -> None:
         shutil.copy2(source, target, follow_symlinks=False)
 
 
-_copies: Dict[Path, Tuple[str, Path]] = {}
+_copies: dict[Path, tuple[str, Path]] = {}
 
 
-def within_reach(folder: Path, user: Optional[pwd.struct_passwd], stamp: str = '') -> Path:
+def within_reach(folder: Path, user: pwd.struct_passwd | None, stamp: str = '') -> Path:
     """Give a folder where another user can read it, such as one in a project folder that only root can enter.
 
     :param folder: the folder.
@@ -139,20 +156,20 @@ def _locked() -> Iterator[None]:
         yield
 
 
-def _interpreter(python: Optional[str]) -> Path:
+def _interpreter(python: str | None) -> Path:
     """Choose the Python that environments are made with: when root, one that every user can execute."""
     wish = python or os.environ.get('PATRONI_PYTHON')
     if wish:
         found = shutil.which(wish)
         if not found:
-            raise LabError('there is no Python {0}'.format(wish))
+            raise LabError(f'there is no Python {wish}')
         return Path(found).resolve()
     own = Path(sys.executable).resolve()
     if os.geteuid() != 0 or _anyone_can_enter(own):
         return own
     system = Path('/usr/bin/python3')
     if not system.exists():
-        raise LabError('only root can execute {0}, and there is no {1}: set PATRONI_PYTHON'.format(own, system))
+        raise LabError(f'only root can execute {own}, and there is no {system}: set PATRONI_PYTHON')
     return system.resolve()
 
 
@@ -161,38 +178,46 @@ def _call(argv: Sequence[str], what: str) -> None:
 
     :raises LabError: with the end of its output if it fails.
     """
-    done = subprocess.run(argv, env=clean_environ(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, universal_newlines=True, preexec_fn=lambda: os.umask(0o022))
+    done = subprocess.run(
+        argv,
+        env=clean_environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: os.umask(0o022),
+    )
     if done.returncode:
         raise LabError('{0} failed:\n{1}'.format(what, '\n'.join(done.stdout.splitlines()[-15:])))
 
 
 def _pip(folder: Path, *args: str) -> None:
     # -I: neither the current folder (perhaps this project's) nor PYTHONPATH takes part
-    _call([str(folder / 'bin' / 'python'), '-I', '-m', 'pip', '-q', '--disable-pip-version-check', *args],
-          'pip {0}'.format(' '.join(args)))
+    _call(
+        [str(folder / 'bin' / 'python'), '-I', '-m', 'pip', '-q', '--disable-pip-version-check', *args],
+        'pip {0}'.format(' '.join(args)),
+    )
 
 
 def _build(folder: Path, patroni: str, urllib3: str, interpreter: Path) -> None:
-    say('building an environment: Patroni {0}, {1}, {2}'.format(patroni, _URLLIB3[urllib3], interpreter))
+    say(f'building an environment: Patroni {patroni}, {_URLLIB3[urllib3]}, {interpreter}')
     shutil.rmtree(str(folder), ignore_errors=True)  # what an interrupted run may have left
     folder.parent.mkdir(parents=True, exist_ok=True)
     _call([sys.executable, '-m', 'virtualenv', '-q', '-p', str(interpreter), str(folder)], 'virtualenv')
     _pip(folder, 'install', *_BUILD_TOOLS)
-    wanted = ['patroni[etcd3]=={0}'.format(patroni), _URLLIB3[urllib3]]
+    wanted = [f'patroni[etcd3]=={patroni}', _URLLIB3[urllib3]]
     if tuple(int(number) for number in patroni.split('.')[:2]) < (3, 3):
         wanted.append('ydiff<1.3')  # patronictl calls what later ones do not have
     # Up to 3.1 Patroni can be built only where a PostgreSQL driver is installed: not in a build environment of pip's.
     _pip(folder, 'install', '--no-build-isolation', *wanted)
 
 
-def _wheel_sources() -> List[Path]:
-    package = sorted(path for path in (ROOT / _PACKAGE).rglob('*')
-                     if path.is_file() and path.suffix != '.pyc')
+def _wheel_sources() -> list[Path]:
+    package = sorted(path for path in (ROOT / _PACKAGE).rglob('*') if path.is_file() and path.suffix != '.pyc')
     return package + [ROOT / name for name in _WHEEL_SOURCES if (ROOT / name).exists()]
 
 
-def _wheel(folder: Path) -> Tuple[str, Path]:
+def _wheel(folder: Path) -> tuple[str, Path]:
     """Give the wheel of the project as it is now, built by the Python of the environment in `folder` if there is none.
 
     :returns: a digest of its sources and the wheel.
@@ -200,7 +225,7 @@ def _wheel(folder: Path) -> Tuple[str, Path]:
     sources = _wheel_sources()
     digest = hashlib.sha256()
     for path in sources:
-        digest.update('{0}\0'.format(path.relative_to(ROOT)).encode() + path.read_bytes() + b'\0')
+        digest.update(f'{path.relative_to(ROOT)}\0'.encode() + path.read_bytes() + b'\0')
     stamp = digest.hexdigest()[:16]
     target = CACHE / 'wheels' / stamp
     if not target.exists():
@@ -222,7 +247,7 @@ def _wheel(folder: Path) -> Tuple[str, Path]:
 
 def _install_patched(folder: Path, patroni: str) -> None:
     """Build Patroni anew, with its patch, and put it in the place of the stock one."""
-    say('building Patroni {0} with its patch'.format(patroni))
+    say(f'building Patroni {patroni} with its patch')
     sources = scratch_folder('lab-patched-')
     try:
         _pip(folder, 'install', '--no-deps', '--no-build-isolation', '--force-reinstall', str(unpack(patroni, sources)))
@@ -230,8 +255,9 @@ def _install_patched(folder: Path, patroni: str) -> None:
         remove_folder(sources)
 
 
-def environment(patroni: str = '4.1.5', urllib3: str = '2', plugin: bool = True,
-                python: Optional[str] = None, patched: bool = False) -> Environment:
+def environment(
+    patroni: str = '4.1.5', urllib3: str = '2', plugin: bool = True, python: str | None = None, patched: bool = False
+) -> Environment:
     """Give a virtual environment with a Patroni release, built on first use (which takes a minute and the network).
 
     :param patroni: release, such as ``'3.0.2'``.

@@ -3,27 +3,36 @@
 As soon as one member needs a facade to look like its version, every member of that cluster gets one, so that all of
 them are reached and recorded in the same way.
 """
+
+from __future__ import annotations
+
 import json
 import os
 import shutil
 import time
-
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
+from typing import Any, Sequence
 
 from . import say
 from .facade import Facade, Recorded, Shape, real_prefix
-from .member import EtcdMember, LEAST_BESIDE, Release, b64, release, request
+from .member import LEAST_BESIDE, EtcdMember, Release, b64, release, request
 from .packages import line_of, version_key
 from .processes import LabError, remove_folder, scratch_folder, wait_until
 
 __all__ = ['EtcdCluster', 'EtcdMember', 'b64', 'release', 'request']
 
-_PASSING = ('unhealthy cluster',  # until all members have been connected for 5 s
-            'request timed out', 'no leader', 'leader changed', 'proposal dropped', 'not enough started members',
-            'too many requests', 'learner is not ready')
+_PASSING = (
+    'unhealthy cluster',  # until all members have been connected for 5 s
+    'request timed out',
+    'no leader',
+    'leader changed',
+    'proposal dropped',
+    'not enough started members',
+    'too many requests',
+    'learner is not ready',
+)
 """What etcd says when the same request may be granted a moment later."""
 
 _PATIENCE = 60
@@ -40,29 +49,35 @@ class EtcdCluster:
     :param extra_flags: more flags for every etcd; for a single one extend ``members[i].flags`` before its start.
     """
 
-    def __init__(self, versions: Sequence[str], shapes: Optional[Sequence[Optional[Shape]]] = None,
-                 facade: bool = False, auth: Optional[Tuple[str, str]] = None,
-                 extra_flags: Optional[Sequence[str]] = None) -> None:
+    def __init__(
+        self,
+        versions: Sequence[str],
+        shapes: Sequence[Shape | None] | None = None,
+        facade: bool = False,
+        auth: tuple[str, str] | None = None,
+        extra_flags: Sequence[str] | None = None,
+    ) -> None:
         self._versions = list(versions)
-        self._shapes: List[Optional[Shape]] = list(shapes) if shapes is not None else [None] * len(self._versions)
+        self._shapes: list[Shape | None] = list(shapes) if shapes is not None else [None] * len(self._versions)
         self._wants_facades = facade or any(its.shape != Shape() for its in self._releases())
         self._wants_auth = auth
         self._extra_flags = list(extra_flags or ())
-        self._folder: Optional[Path] = None
-        self.auth: Optional[Tuple[str, str]] = None
+        self._folder: Path | None = None
+        self.auth: tuple[str, str] | None = None
         self._has_users = False
-        self._began_with: List[str] = []
-        self.members: List[EtcdMember] = []
+        self._began_with: list[str] = []
+        self.members: list[EtcdMember] = []
 
-    def __enter__(self) -> 'EtcdCluster':
+    def __enter__(self) -> EtcdCluster:
         self.start()
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
-    def _releases(self) -> List[Release]:
+    def _releases(self) -> list[Release]:
         return [release(version, shape, self._versions) for version, shape in zip(self._versions, self._shapes)]
 
     def start(self) -> None:
@@ -72,9 +87,10 @@ class EtcdCluster:
         """
         for attempt in (1, 2, 3):
             self._folder = scratch_folder('lab-etcd-')
-            self.members = [EtcdMember(name, self._folder / name, Facade(name) if self._wants_facades else None,
-                                       self._extra_flags)
-                            for name in ('etcd{0}'.format(i) for i in range(len(self._versions)))]
+            self.members = [
+                EtcdMember(name, self._folder / name, Facade(name) if self._wants_facades else None, self._extra_flags)
+                for name in (f'etcd{i}' for i in range(len(self._versions)))
+            ]
             try:
                 self._bootstrap(self._releases())
                 break
@@ -99,12 +115,18 @@ class EtcdCluster:
 
     def _bootstrap(self, releases: Sequence[Release]) -> None:
         self._began_with = [its.real_version for its in releases]
-        peers = ','.join('{0.name}={0.peer_url}'.format(member) for member in self.members)
-        token = 'lab-{0}-{1}'.format(os.getpid(), time.time())
+        peers = ','.join(f'{member.name}={member.peer_url}' for member in self.members)
+        token = f'lab-{os.getpid()}-{time.time()}'
         for member, its_release in zip(self.members, releases):
             member.release = its_release
-            member.bootstrap = ['--initial-cluster', peers, '--initial-cluster-state', 'new',
-                                '--initial-cluster-token', token]
+            member.bootstrap = [
+                '--initial-cluster',
+                peers,
+                '--initial-cluster-state',
+                'new',
+                '--initial-cluster-token',
+                token,
+            ]
         self._reshape()
         for member in self.members:
             member.spawn()
@@ -122,25 +144,26 @@ class EtcdCluster:
                 cluster_version = shape.cluster_version or (lowest if pretends else None)
                 member.facade.shape = replace(shape, cluster_version=cluster_version)
             elif shape != Shape():
-                raise LabError('there is no real etcd {0} that could be here, and this cluster has no facades'.format(
-                    member.version))
+                raise LabError(
+                    f'there is no real etcd {member.version} that could be here, and this cluster has no facades'
+                )
 
     @property
-    def hosts(self) -> List[str]:
+    def hosts(self) -> list[str]:
         """What clients are configured with: ``['127.0.0.1:PORT', ...]``."""
         return [url.partition('//')[2] for url in self.urls]
 
     @property
-    def urls(self) -> List[str]:
+    def urls(self) -> list[str]:
         """The same as URLs."""
         return [member.url for member in self.members]
 
-    def requests(self) -> List[Recorded]:
+    def requests(self) -> list[Recorded]:
         """All requests that came in through the facades, by time."""
         recorded = [entry for member in self.members if member.facade for entry in member.facade.requests]
         return sorted(recorded, key=lambda entry: entry.time)
 
-    def call(self, i: int, rpc: str, body: Dict[str, Any], token: Optional[str] = None) -> Tuple[int, Any]:
+    def call(self, i: int, rpc: str, body: dict[str, Any], token: str | None = None) -> tuple[int, Any]:
         """Send one call to a real member, around its facade: ``call(0, 'kv/range', {'key': b64('a')})``.
 
         :param i: index of the member.
@@ -161,7 +184,7 @@ class EtcdCluster:
         answer = self.call(i, 'maintenance/status', {})[1]
         return bool(answer['leader'] == answer['header']['member_id'])
 
-    def token(self, i: int) -> Optional[str]:
+    def token(self, i: int) -> str | None:
         """Get a token of the cluster's user from a member, None while authentication is off or where none is read.
 
         :raises OSError: when the member does not answer, or not yet.
@@ -173,7 +196,7 @@ class EtcdCluster:
         answer = self._must(i, 'auth/authenticate', {'name': name, 'password': password})
         return str(answer['token'])
 
-    def _must(self, i: int, rpc: str, body: Dict[str, Any], token: Optional[str] = None) -> Dict[str, Any]:
+    def _must(self, i: int, rpc: str, body: dict[str, Any], token: str | None = None) -> dict[str, Any]:
         """Send one call, see `call`.
 
         :raises OSError: when there is no answer, or one that says "not now".
@@ -182,17 +205,18 @@ class EtcdCluster:
         status, answer = self.call(i, rpc, body, token)
         if status == 200 and isinstance(answer, dict):
             return answer
-        text = '{0}: {1} answered {2} {3}'.format(self.members[i].name, rpc, status, answer)
+        text = f'{self.members[i].name}: {rpc} answered {status} {answer}'
         raise (ConnectionError if any(words in text for words in _PASSING) else LabError)(text)
 
-    def _change(self, i: int, rpc: str, body: Dict[str, Any], done: str = '') -> Dict[str, Any]:
+    def _change(self, i: int, rpc: str, body: dict[str, Any], done: str = '') -> dict[str, Any]:
         """Have a member carry something out, again and again until it has.
 
         :param done: what it says when an earlier attempt, whose answer was too late, was carried out.
         :returns: the answer; empty when it said *done*.
         :raises LabError: when it is refused, or not carried out within a minute.
         """
-        def attempt() -> List[Dict[str, Any]]:
+
+        def attempt() -> list[dict[str, Any]]:
             try:
                 return [self._must(i, rpc, body, self.token(i))]
             except LabError as e:
@@ -200,7 +224,7 @@ class EtcdCluster:
                     return [{}]
                 raise
 
-        return wait_until(attempt, _PATIENCE, '{0} to be accepted'.format(rpc), interval=0.5)[0]
+        return wait_until(attempt, _PATIENCE, f'{rpc} to be accepted', interval=0.5)[0]
 
     def _answers(self, i: int) -> bool:
         """Whether a member answers a linearizable range, and the cluster has decided on its version.
@@ -226,10 +250,11 @@ class EtcdCluster:
         for i, member in enumerate(self.members):
             if member.running:
                 try:
-                    wait_until(lambda: self._answers(i), max(deadline - time.monotonic(), 1),
-                               repr(member) + ' to answer')
+                    wait_until(
+                        lambda: self._answers(i), max(deadline - time.monotonic(), 1), repr(member) + ' to answer'
+                    )
                 except LabError as e:
-                    raise LabError('{0}; its log ends with\n{1}'.format(e, member.log_text()[-1000:])) from e
+                    raise LabError(f'{e}; its log ends with\n{member.log_text()[-1000:]}') from e
 
     def enable_auth(self, user: str, password: str) -> None:
         """Turn authentication on. The user gets the role root; so does a user root, whom etcd insists on.
@@ -254,14 +279,14 @@ class EtcdCluster:
         self._change(self._any_running(), 'auth/disable', {}, 'authentication is not enabled')
         self.auth = None
 
-    def _any_running(self, but: Optional[EtcdMember] = None) -> int:
+    def _any_running(self, but: EtcdMember | None = None) -> int:
         """Choose a member for calls of our own; while authentication is on one that reads tokens, if there is one."""
         running = [i for i, member in enumerate(self.members) if member.running and member is not but]
         if not running:
             raise LabError('no member of the cluster is running')
         return max(running, key=lambda i: self.auth is not None and self.members[i].takes_token)
 
-    def _next_release(self, version: str, shape: Optional[Shape]) -> Release:
+    def _next_release(self, version: str, shape: Shape | None) -> Release:
         """Choose what a member comes back with, as soon as the cluster is ready for that.
 
         :raises LabError: when the cluster does not decide on the version that it takes, within a minute.
@@ -275,10 +300,10 @@ class EtcdCluster:
             return version_key(cluster_version) >= version_key(str(least))
 
         if least:  # all members may have been upgraded a moment ago
-            wait_until(decided, _PATIENCE, 'the cluster version {0}'.format(least))
+            wait_until(decided, _PATIENCE, f'the cluster version {least}')
         return new
 
-    def upgrade(self, i: int, version: str, shape: Optional[Shape] = None) -> None:
+    def upgrade(self, i: int, version: str, shape: Shape | None = None) -> None:
         """Stop a member and start it with another version on the same data and ports; wait until it is healthy.
 
         :param shape: as in `release`.
@@ -293,7 +318,7 @@ class EtcdCluster:
         member.start()
         self.wait_healthy()
 
-    def replace(self, i: int, version: str, shape: Optional[Shape] = None) -> None:
+    def replace(self, i: int, version: str, shape: Shape | None = None) -> None:
         """Remove a member from the cluster and add it again, empty, with another version on the same ports.
 
         :param shape: as in `release`.
@@ -311,7 +336,7 @@ class EtcdCluster:
         shutil.rmtree(str(member.folder / 'data'))
         self._change(helper, 'cluster/member/add', {'peerURLs': [member.peer_url]}, 'Peer URLs already exists')
         member.release = new
-        peers = ','.join('{0.name}={0.peer_url}'.format(other) for other in self.members)
+        peers = ','.join(f'{other.name}={other.peer_url}' for other in self.members)
         member.bootstrap = ['--initial-cluster', peers, '--initial-cluster-state', 'existing']
         self._reshape()
         member.start()

@@ -3,13 +3,15 @@
 For release lines that no package carries any more (or yet), and for recording what a client really sends. The data,
 the leases, the watches and the elections behind it are those of the real member.
 """
+
+from __future__ import annotations
+
 import asyncio
 import json
 import re
 import time
-
 from dataclasses import dataclass, field, replace
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Mapping
 
 from aiohttp import ClientResponse, web
 
@@ -25,13 +27,13 @@ NOT_SERVED = b'404 page not found\n'
 class Shape:
     """What a member looks like to its clients; None means: as it really is."""
 
-    version: Optional[str] = None               # '3.2.26'
-    cluster_version: Optional[str] = None       # '3.2.0'
-    prefixes: Optional[Tuple[str, ...]] = None  # ('v3alpha', 'v3beta')
-    error_style: Optional[str] = None           # 'error-only', 'both', 'message-only'
-    nested_txn: bool = True                     # False: a transaction inside a transaction is refused
-    gateway: bool = True                        # False: as with --enable-grpc-gateway=false
-    takes_token: bool = True                    # False: the authorization header goes unread
+    version: str | None = None  # '3.2.26'
+    cluster_version: str | None = None  # '3.2.0'
+    prefixes: tuple[str, ...] | None = None  # ('v3alpha', 'v3beta')
+    error_style: str | None = None  # 'error-only', 'both', 'message-only'
+    nested_txn: bool = True  # False: a transaction inside a transaction is refused
+    gateway: bool = True  # False: as with --enable-grpc-gateway=false
+    takes_token: bool = True  # False: the authorization header goes unread
 
 
 _OLD = Shape(prefixes=('v3alpha',), error_style='error-only', nested_txn=False, takes_token=False)
@@ -55,7 +57,7 @@ def shape_of(line_or_version: str) -> Shape:
     """
     shape = _SHAPES.get(line_of(line_or_version))
     if shape is None:
-        raise LabError('nothing is known about etcd {0}'.format(line_or_version))
+        raise LabError(f'nothing is known about etcd {line_or_version}')
     return shape if line_or_version in _SHAPES else replace(shape, version=line_or_version)
 
 
@@ -78,13 +80,13 @@ def is_nested_txn(body: bytes) -> bool:
 class Recorded:
     """One request as the client sent it, and how it was answered."""
 
-    time: float             # when it came in, seconds since the epoch
+    time: float  # when it came in, seconds since the epoch
     member: str
     method: str
-    path: str               # with the prefix the client chose
+    path: str  # with the prefix the client chose
     body: bytes
-    headers: Dict[str, str] = field(repr=False)  # names in lower case; the token is replaced by ***
-    status: int             # 0: the connection was cut instead of an answer
+    headers: dict[str, str] = field(repr=False)  # names in lower case; the token is replaced by ***
+    status: int  # 0: the connection was cut instead of an answer
 
     @property
     def rpc(self) -> str:
@@ -101,13 +103,13 @@ class Fault:
     """
 
     path: str = ''
-    times: int = 1                      # how many requests are hit
-    delay: float = 0                    # seconds
-    reset: Optional[str] = None         # 'before' or 'after' the real member executed it
-    status: Optional[int] = None        # answer this, and nothing from the real member
+    times: int = 1  # how many requests are hit
+    delay: float = 0  # seconds
+    reset: str | None = None  # 'before' or 'after' the real member executed it
+    status: int | None = None  # answer this, and nothing from the real member
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b''
-    cut_after: Optional[int] = None     # bytes of the body that get through, of an answer that promises all of them
+    cut_after: int | None = None  # bytes of the body that get through, of an answer that promises all of them
 
 
 class Facade(HttpFront):
@@ -120,13 +122,13 @@ class Facade(HttpFront):
         super().__init__()
         self.name = name
         self.shape = Shape()
-        self.faults: List[Fault] = []
-        self._requests: List[Recorded] = []
+        self.faults: list[Fault] = []
+        self._requests: list[Recorded] = []
         self._target = ''
         self._real_prefix = ''
 
     @property
-    def requests(self) -> List[Recorded]:
+    def requests(self) -> list[Recorded]:
         """All requests so far, in the order they were answered. A stream counts when its header goes out."""
         return list(self._requests)
 
@@ -146,7 +148,7 @@ class Facade(HttpFront):
         body = await request.content.read()  # not request.read(), which has a limit below etcd's own
         fault = next((f for f in self.faults if f.times > 0 and re.search(f.path, request.path)), Fault())
         status = 0
-        upstream: Optional[ClientResponse] = None
+        upstream: ClientResponse | None = None
         try:
             fault.times -= 1
             await asyncio.sleep(fault.delay)
@@ -174,22 +176,25 @@ class Facade(HttpFront):
             await self._stream(request, response, upstream)
         return response
 
-    async def _answer(self, request: web.BaseRequest,
-                      body: bytes) -> Tuple[web.StreamResponse, Optional[ClientResponse]]:
+    async def _answer(self, request: web.BaseRequest, body: bytes) -> tuple[web.StreamResponse, ClientResponse | None]:
         """Give the answer in the member's shape; with the connection to the real member when there is more to come."""
         shape, path = self.shape, request.path_qs
         match = re.match('/(v3(?:alpha|beta)?)(/.*)', path)
         if match:
             if not shape.gateway or shape.prefixes is not None and match.group(1) not in shape.prefixes:
-                return web.Response(status=404, body=NOT_SERVED, headers={
-                    'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff'}), None
+                return web.Response(
+                    status=404,
+                    body=NOT_SERVED,
+                    headers={'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff'},
+                ), None
             if not shape.nested_txn and match.group(2) == '/kv/txn' and is_nested_txn(body):
                 refusal = b'{"error":"etcdserver: key not found","code":3}'
                 return web.Response(status=400, body=refusal, headers={'Content-Type': 'application/json'}), None
             if shape.prefixes is not None:
                 path = '/' + self._real_prefix + match.group(2)
-        upstream = await self._forward(request, self._target + path, body,
-                                       without=() if shape.takes_token else ('authorization',))
+        upstream = await self._forward(
+            request, self._target + path, body, without=() if shape.takes_token else ('authorization',)
+        )
         kept = self._kept(upstream.headers)
         if upstream.status < 400 and 'Content-Length' not in upstream.headers and path != '/version':
             return web.StreamResponse(status=upstream.status, headers=kept), upstream
@@ -201,11 +206,12 @@ class Facade(HttpFront):
         return web.Response(status=upstream.status, body=content, headers=kept), None
 
     @staticmethod
-    async def _cut_body(request: web.BaseRequest, response: web.StreamResponse, upstream: Optional[ClientResponse],
-                        length: int) -> web.StreamResponse:
+    async def _cut_body(
+        request: web.BaseRequest, response: web.StreamResponse, upstream: ClientResponse | None, length: int
+    ) -> web.StreamResponse:
         partial = web.StreamResponse(status=response.status, headers=response.headers)
         if upstream is None:
-            content = getattr(response, 'body') or b''
+            content = getattr(response, 'body', None) or b''
             partial.content_length = len(content)
             await partial.prepare(request)
             await partial.write(content[:length])
@@ -242,4 +248,4 @@ def _reshape_error(content: bytes, style: str) -> bytes:
         return json.dumps({'error': message, 'code': code}, separators=(',', ':')).encode()
     if style == 'both':
         return json.dumps({'error': message, 'message': message, 'code': code}, separators=(',', ':')).encode()
-    return '{{"code":{0}, "message":{1}}}'.format(code, json.dumps(message)).encode()
+    return f'{{"code":{code}, "message":{json.dumps(message)}}}'.encode()

@@ -1,8 +1,10 @@
 """What stands between clients and real members: the event loop that all of it runs in, and a server for HTTP."""
+
+from __future__ import annotations
+
 import asyncio
 import threading
-
-from typing import Any, Coroutine, Mapping, Optional, Tuple, TypeVar
+from typing import Any, Coroutine, Mapping, TypeVar
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
 from multidict import CIMultiDict
@@ -23,7 +25,7 @@ class _Loop:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float = 30) -> T:
         """Run a coroutine in it and wait for the result, from any other thread."""
@@ -45,14 +47,14 @@ class HttpFront:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self._server: Optional[web.Server] = None
-        self._listener: Optional[asyncio.AbstractServer] = None
-        self._session: Optional[ClientSession] = None
+        self._server: web.Server | None = None
+        self._listener: asyncio.AbstractServer | None = None
+        self._session: ClientSession | None = None
 
     @property
     def url(self) -> str:
         """What clients connect to."""
-        return 'http://127.0.0.1:{0}'.format(self.port)
+        return f'http://127.0.0.1:{self.port}'
 
     def close(self) -> None:
         """Refuse new connections and cut those that are there, as the end of a process does. Harmless when closed."""
@@ -64,9 +66,12 @@ class HttpFront:
 
     async def _open(self) -> None:
         await self._close()  # open still, when the real member ended by itself
-        self._session = ClientSession(connector=TCPConnector(limit=0, force_close=not self._keeps_connections),
-                                      cookie_jar=DummyCookieJar(), timeout=ClientTimeout(total=None),
-                                      auto_decompress=False)
+        self._session = ClientSession(
+            connector=TCPConnector(limit=0, force_close=not self._keeps_connections),
+            cookie_jar=DummyCookieJar(),
+            timeout=ClientTimeout(total=None),
+            auto_decompress=False,
+        )
         # cancellation: the end of a watch at the client has to end it at the real member
         self._server = web.Server(self._handle, handler_cancellation=True, keepalive_timeout=3600, access_log=None)
         try:
@@ -92,8 +97,9 @@ class HttpFront:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         raise NotImplementedError
 
-    async def _forward(self, request: web.BaseRequest, url: str, body: bytes,
-                       without: Tuple[str, ...] = ()) -> ClientResponse:
+    async def _forward(
+        self, request: web.BaseRequest, url: str, body: bytes, without: tuple[str, ...] = ()
+    ) -> ClientResponse:
         """Send a client's request on as it is.
 
         :param url: of the member, with the path.
@@ -101,17 +107,30 @@ class HttpFront:
         """
         if self._session is None:
             raise ClientError('closed')
-        headers = [(name, value) for name, value in request.headers.items()
-                   if name.lower() not in _HOP_BY_HOP and name.lower() not in without]
+        headers = [
+            (name, value)
+            for name, value in request.headers.items()
+            if name.lower() not in _HOP_BY_HOP and name.lower() not in without
+        ]
         return await self._session.request(
-            request.method, URL(url, encoded=True), data=body or None, headers=headers, allow_redirects=False,
-            skip_auto_headers=('User-Agent', 'Content-Type', 'Accept', 'Accept-Encoding'))
+            request.method,
+            URL(url, encoded=True),
+            data=body or None,
+            headers=headers,
+            allow_redirects=False,
+            skip_auto_headers=('User-Agent', 'Content-Type', 'Accept', 'Accept-Encoding'),
+        )
 
     @staticmethod
-    def _kept(headers: Mapping[str, str]) -> 'CIMultiDict[str]':
+    def _kept(headers: Mapping[str, str]) -> CIMultiDict[str]:
         """Those headers of an answer that go on to the client."""
-        return CIMultiDict([(name, value) for name, value in headers.items()
-                            if name.lower() not in _HOP_BY_HOP and name.lower() != 'trailer'])
+        return CIMultiDict(
+            [
+                (name, value)
+                for name, value in headers.items()
+                if name.lower() not in _HOP_BY_HOP and name.lower() != 'trailer'
+            ]
+        )
 
     @staticmethod
     def _cut(request: web.BaseRequest) -> web.Response:

@@ -2,9 +2,11 @@
 
 ``go install`` refuses the module because of its replace directives, so a module of our own has a main of one line.
 """
+
+from __future__ import annotations
+
 import os
 import shutil
-
 from pathlib import Path
 
 from . import say
@@ -13,22 +15,22 @@ from .apt import run
 ETCD_VERSIONS = ('3.6.16', '3.7.3')
 """One of each line, the newest that the Go module proxy served when this was written."""
 
-_MODULE = '''\
+_MODULE = """\
 module lab/etcd
 
 go 1.21
 
 require go.etcd.io/etcd/server/v3 v{0}
-'''
+"""
 
-_MAIN = '''\
+_MAIN = """\
 package main
 
 import "os"
 import "go.etcd.io/etcd/server/v3/etcdmain"
 
 func main() { etcdmain.Main(os.Args) }
-'''
+"""
 
 
 def at_hand() -> bool:
@@ -44,16 +46,35 @@ def build_etcd(version: str, folder: Path) -> Path:
     :returns: the binary, in that folder.
     :raises LabError: when it cannot be built; the text is the last line that Go had to say.
     """
-    say('building etcd {0} with Go'.format(version))
+    say(f'building etcd {version} with Go')
     source, binary = folder / 'source', folder / 'etcd'
     source.mkdir()
     (source / 'go.mod').write_text(_MODULE.format(version))
     (source / 'main.go').write_text(_MAIN)
     # -modcacherw: Go makes downloaded modules read-only, and nobody could remove the folder afterwards.
-    run(['go', 'build', '-mod=mod', '-modcacherw', '-buildvcs=false', '-trimpath', '-ldflags=-s -w', '-o', str(binary),
-         '.'], source, GOPATH=str(folder / 'path'), GOMODCACHE=str(folder / 'modules'), GOCACHE=str(folder / 'objects'),
-        GOTMPDIR=str(folder), GOWORK='off', CGO_ENABLED='0', GOENV=_user_settings(),
-        XDG_CONFIG_HOME=str(folder / 'config'))  # the last: Go counts its own use there
+    run(
+        [
+            'go',
+            'build',
+            '-mod=mod',
+            '-modcacherw',
+            '-buildvcs=false',
+            '-trimpath',
+            '-ldflags=-s -w',
+            '-o',
+            str(binary),
+            '.',
+        ],
+        source,
+        GOPATH=str(folder / 'path'),
+        GOMODCACHE=str(folder / 'modules'),
+        GOCACHE=str(folder / 'objects'),
+        GOTMPDIR=str(folder),
+        GOWORK='off',
+        CGO_ENABLED='0',
+        GOENV=_user_settings(),
+        XDG_CONFIG_HOME=str(folder / 'config'),
+    )  # the last: Go counts its own use there
     return binary
 
 

@@ -1,11 +1,13 @@
 """What a storm must not bring about, looked for in what its clients wrote down and in the history of etcd."""
+
+from __future__ import annotations
+
 import base64
 import collections
 import http.client
 import json
-
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Mapping, NamedTuple, Sequence, Tuple
 
 from .etcd import EtcdCluster, b64
 from .facade import is_nested_txn, real_prefix
@@ -37,7 +39,7 @@ class Entry(NamedTuple):
     #: and was told that this was carried out
     released: bool = False
     #: value that was acknowledged, and its revision
-    written: Optional[Sequence[Any]] = None
+    written: Sequence[Any] | None = None
     #: exception that Patroni expects of a DCS
     error: str = ''
     #: any other exception
@@ -50,7 +52,7 @@ class Event(NamedTuple):
     revision: int
     key: str
     #: ``None``: the key was removed
-    value: Optional[str]
+    value: str | None
     #: revision at which this life of the key began
     created: int
     lease: str
@@ -78,7 +80,7 @@ Stops = Mapping[str, Sequence[Tuple[float, float]]]
 class Figures:
     """What came of a storm."""
 
-    problems: List[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     loops: int = 0
     failed: int = 0
     writes: int = 0
@@ -90,14 +92,23 @@ class Figures:
     unconfirmed: float = 0
 
     def __str__(self) -> str:
-        return ('{0.loops} loops, {0.failed} of them failed; {0.writes} writes acknowledged; {0.generations} '
-                'generations of the leader key; {0.requests} requests; good again after {0.recovery:.1f} s; '
-                'leader without confirmation for {0.unconfirmed:.1f} s at most; {1} promises '
-                'broken'.format(self, len(self.problems)))
+        return (
+            f'{self.loops} loops, {self.failed} of them failed; {self.writes} writes acknowledged; {self.generations} '
+            f'generations of the leader key; {self.requests} requests; good again after {self.recovery:.1f} s; '
+            f'leader without confirmation for {self.unconfirmed:.1f} s at most; {len(self.problems)} promises '
+            'broken'
+        )
 
 
-def judge(journals: Mapping[str, Sequence[Entry]], etcd: EtcdCluster, ttl: float, calm_since: float, ended: float,
-          logs: Mapping[str, str], stops: Optional[Stops] = None) -> Figures:
+def judge(
+    journals: Mapping[str, Sequence[Entry]],
+    etcd: EtcdCluster,
+    ttl: float,
+    calm_since: float,
+    ended: float,
+    logs: Mapping[str, str],
+    stops: Stops | None = None,
+) -> Figures:
     """Look for broken promises.
 
     :param journals: what each client wrote down.
@@ -109,69 +120,97 @@ def judge(journals: Mapping[str, Sequence[Entry]], etcd: EtcdCluster, ttl: float
     :param stops: when clients stood still, by name.
     """
     events, figures = history(etcd), Figures()
-    for check in (_check_generations(events), check_claims(journals, events, ttl),
-                  check_beliefs(journals, stops or {}, ttl, ended), _check_writes(journals, events),
-                  _check_recovery(journals, ttl, calm_since, ended), _check_requests(etcd)):
+    for check in (
+        _check_generations(events),
+        check_claims(journals, events, ttl),
+        check_beliefs(journals, stops or {}, ttl, ended),
+        _check_writes(journals, events),
+        _check_recovery(journals, ttl, calm_since, ended),
+        _check_requests(etcd),
+    ):
         figures.problems += check
     for name, entries in journals.items():
-        figures.problems += ['{0}: unexpected {1}'.format(name, e.unexpected) for e in entries if e.unexpected]
-        figures.problems += ['{0} logged: {1}'.format(name, line) for line in logs[name].splitlines()
-                             if any(word in line for word in ('AttributeError(', 'KeyError(', 'TypeError('))][:3]
+        figures.problems += [f'{name}: unexpected {e.unexpected}' for e in entries if e.unexpected]
+        figures.problems += [
+            f'{name} logged: {line}'
+            for line in logs[name].splitlines()
+            if any(word in line for word in ('AttributeError(', 'KeyError(', 'TypeError('))
+        ][:3]
     everything = [entry for entries in journals.values() for entry in entries]
     failed = [entry for entry in everything if not entry.good]
     figures.loops, figures.failed = len(everything), len(failed)
     figures.writes = sum(entry.written is not None for entry in everything)
     figures.generations = len({e.created for e in events if e.key == LEADER_KEY and e.value is not None})
     figures.requests = len(etcd.requests())
-    figures.unconfirmed = max([belief.until - belief.asked for name, its in journals.items()
-                               for belief in _beliefs(name, its, (stops or {}).get(name, ()), ttl, ended)] + [0])
+    figures.unconfirmed = max(
+        [
+            belief.until - belief.asked
+            for name, its in journals.items()
+            for belief in _beliefs(name, its, (stops or {}).get(name, ()), ttl, ended)
+        ]
+        + [0]
+    )
     figures.recovery = max([entry.ended - calm_since for entry in failed] + [0])
     return figures
 
 
-def history(etcd: EtcdCluster) -> List[Event]:
+def history(etcd: EtcdCluster) -> list[Event]:
     """Read everything that ever happened in an etcd cluster, in its order.
 
     :raises LabError: when it does not tell.
     """
-    wait_until(lambda: etcd.call(0, 'kv/put', {'key': b64('/storm/end'), 'value': ''})[0] == 200, 60,
-               'the end of the history to be marked')
+    wait_until(
+        lambda: etcd.call(0, 'kv/put', {'key': b64('/storm/end'), 'value': ''})[0] == 200,
+        60,
+        'the end of the history to be marked',
+    )
     member = etcd.members[0]
     connection = http.client.HTTPConnection(member.real_url.partition('//')[2], timeout=60)
-    events: List[Event] = []
+    events: list[Event] = []
     try:
-        connection.request('POST', '/{0}/watch'.format(real_prefix(member.real_version)), json.dumps(
-            {'create_request': {'key': 'AA==', 'range_end': 'AA==', 'start_revision': 1}}))
+        connection.request(
+            'POST',
+            f'/{real_prefix(member.real_version)}/watch',
+            json.dumps({'create_request': {'key': 'AA==', 'range_end': 'AA==', 'start_revision': 1}}),
+        )
         for line in connection.getresponse():
             for event in json.loads(line)['result'].get('events', ()):
                 events.append(_event(event))
                 if events[-1].key == '/storm/end':
                     return events
     except (OSError, ValueError, KeyError, http.client.HTTPException) as e:
-        raise LabError('the history could not be read: {0!r}'.format(e)) from e
+        raise LabError(f'the history could not be read: {e!r}') from e
     finally:
         connection.close()
     raise LabError('the history broke off')
 
 
-def _event(event: Dict[str, Any]) -> Event:
+def _event(event: dict[str, Any]) -> Event:
     kv = event['kv']
     value = None if event.get('type') == 'DELETE' else base64.b64decode(kv.get('value', '')).decode()
-    return Event(int(kv['mod_revision']), base64.b64decode(kv['key']).decode(), value,
-                 int(kv.get('create_revision', 0)), str(kv.get('lease', '')))
+    return Event(
+        int(kv['mod_revision']),
+        base64.b64decode(kv['key']).decode(),
+        value,
+        int(kv.get('create_revision', 0)),
+        str(kv.get('lease', '')),
+    )
 
 
-def _check_generations(events: Sequence[Event]) -> List[str]:
+def _check_generations(events: Sequence[Event]) -> list[str]:
     """From its creation to its end the leader key belongs to one client."""
-    holders: Dict[int, List[str]] = {}
+    holders: dict[int, list[str]] = {}
     for event in events:
         if event.key == LEADER_KEY and event.value is not None:
             holders.setdefault(event.created, []).append(event.value)
-    return ['the leader key of revision {0} had the holders {1}'.format(created, names)
-            for created, names in holders.items() if len(set(names)) > 1]
+    return [
+        f'the leader key of revision {created} had the holders {names}'
+        for created, names in holders.items()
+        if len(set(names)) > 1
+    ]
 
 
-def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event], ttl: float) -> List[str]:
+def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event], ttl: float) -> list[str]:
     """Who was told to be the leader was, and nobody else for as long as that held.
 
     Not for ttl after an attempt to give the key away that got no answer: it may be carried out late, and Patroni does
@@ -179,7 +218,7 @@ def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event
     """
     problems = []
     leases = {(event.value, event.lease) for event in events if event.key == LEADER_KEY}
-    claims: List[Tuple[float, str, Entry, bool]] = []
+    claims: list[tuple[float, str, Entry, bool]] = []
     for name, entries in journals.items():
         doubt = 0.0
         for entry in entries:
@@ -190,40 +229,48 @@ def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event
             if entry.resigned and not entry.released:
                 doubt = entry.ended + ttl
             if entry.held and (name, entry.lease) not in leases:
-                problems.append('{0} took itself for the leader with lease {1}, never on the key'.format(
-                    name, entry.lease))
+                problems.append(f'{name} took itself for the leader with lease {entry.lease}, never on the key')
     claims.sort()
     for (_, before, first, firm), (told, after, second, _) in zip(claims, claims[1:]):
         # The lease was renewed after the loop had started, and etcd never ends one early.
         if before != after and firm and second.held and told < first.started + ttl:
-            problems.append('{0} became the leader {1:.1f} s after {2} was told that it was for {3} s (lease {4})'
-                            .format(after, told - first.started, before, ttl, first.lease))
+            problems.append(
+                f'{after} became the leader {told - first.started:.1f} s after {before} was told that it was for {ttl} s (lease {first.lease})'
+            )
     return problems
 
 
-def check_beliefs(journals: Mapping[str, Sequence[Entry]], stops: Stops, ttl: float, ended: float) -> List[str]:
+def check_beliefs(journals: Mapping[str, Sequence[Entry]], stops: Stops, ttl: float, ended: float) -> list[str]:
     """Nobody takes itself for the leader while somebody else does: who cannot renew lets go before the key expires.
 
     :param ended: when the clients were stopped, in the middle of whatever they did.
     """
-    everyone = sorted((belief for name, entries in journals.items()
-                       for belief in _beliefs(name, entries, stops.get(name, ()), ttl, ended)),
-                      key=lambda belief: belief.since)
-    return ['{0} held on to the leader key {1:.1f} s after {2} had it, {3:.1f} s after it had last asked for it'.format(
-        old.name, old.until - new.since, new.name, old.until - old.asked)
-        for i, old in enumerate(everyone) for new in everyone[i + 1:]
-        if old.name != new.name and old.doubt <= new.since < old.until]
+    everyone = sorted(
+        (
+            belief
+            for name, entries in journals.items()
+            for belief in _beliefs(name, entries, stops.get(name, ()), ttl, ended)
+        ),
+        key=lambda belief: belief.since,
+    )
+    return [
+        f'{old.name} held on to the leader key {old.until - new.since:.1f} s after {new.name} had it, {old.until - old.asked:.1f} s after it had last asked for it'
+        for i, old in enumerate(everyone)
+        for new in everyone[i + 1 :]
+        if old.name != new.name and old.doubt <= new.since < old.until
+    ]
 
 
-def _beliefs(name: str, entries: Sequence[Entry], stops: Sequence[Tuple[float, float]], ttl: float,
-             ended: float) -> List[Belief]:
+def _beliefs(
+    name: str, entries: Sequence[Entry], stops: Sequence[tuple[float, float]], ttl: float, ended: float
+) -> list[Belief]:
     """Give the times in which a client took itself for the leader.
 
     A process that stands still cannot let go: its belief counts up to there, and again from the first call that it
     began afterwards. So does not a confirmation that may have waited for it to wake up.
     """
-    found: List[Belief] = []
-    belief: Optional[Belief] = None
+    found: list[Belief] = []
+    belief: Belief | None = None
     last = doubt = 0.0  # when it was last told that it leads
 
     def close(end: float) -> None:
@@ -248,7 +295,7 @@ def _beliefs(name: str, entries: Sequence[Entry], stops: Sequence[Tuple[float, f
     return found
 
 
-def _verdict(entry: Entry) -> Tuple[Optional[bool], float]:
+def _verdict(entry: Entry) -> tuple[bool | None, float]:
     """Tell what a loop said about the leader key to its client, and when. None: nothing."""
     told = entry.told or entry.ended
     if entry.resigned:
@@ -260,38 +307,44 @@ def _verdict(entry: Entry) -> Tuple[Optional[bool], float]:
     return (None if entry.looked else False), entry.ended
 
 
-def _overlap(stops: Sequence[Tuple[float, float]], since: float, until: float) -> bool:
+def _overlap(stops: Sequence[tuple[float, float]], since: float, until: float) -> bool:
     return any(since < end and start < until for start, end in stops)
 
 
-def _check_writes(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event]) -> List[str]:
+def _check_writes(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event]) -> list[str]:
     there = {(event.revision, event.value) for event in events}
-    return ['{0}: acknowledged write {1} of revision {2} is lost'.format(name, *entry.written)
-            for name, entries in journals.items() for entry in entries
-            if entry.written and (entry.written[1], entry.written[0]) not in there]
+    return [
+        '{0}: acknowledged write {1} of revision {2} is lost'.format(name, *entry.written)
+        for name, entries in journals.items()
+        for entry in entries
+        if entry.written and (entry.written[1], entry.written[0]) not in there
+    ]
 
 
-def _check_recovery(journals: Mapping[str, Sequence[Entry]], ttl: float, calm_since: float, ended: float) -> List[str]:
+def _check_recovery(journals: Mapping[str, Sequence[Entry]], ttl: float, calm_since: float, ended: float) -> list[str]:
     problems = []
     for name, entries in journals.items():
         late = [entry for entry in entries if entry.ended > calm_since + ttl]
         if not any(entry.good for entry in late):
-            problems.append('{0}: no good loop from {1} s after the last fault on'.format(name, ttl))
-        problems += ['{0}: {1:.1f} s after the last fault: {2}'.format(
-            name, entry.ended - calm_since, entry.error or entry.unexpected or 'not good')
-            for entry in late if not entry.good]
+            problems.append(f'{name}: no good loop from {ttl} s after the last fault on')
+        problems += [
+            '{0}: {1:.1f} s after the last fault: {2}'.format(
+                name, entry.ended - calm_since, entry.error or entry.unexpected or 'not good'
+            )
+            for entry in late
+            if not entry.good
+        ]
     return problems
 
 
-def _check_requests(etcd: EtcdCluster) -> List[str]:
+def _check_requests(etcd: EtcdCluster) -> list[str]:
     """No nested transaction; a write without a retry goes out once, but for the one answer that says "not executed"."""
-    problems: List[str] = []
-    sent: Dict[bytes, int] = collections.Counter()
+    problems: list[str] = []
+    sent: dict[bytes, int] = collections.Counter()
     own = b64('/storm').encode()  # six characters, so this is how every longer key begins as well
     for request in etcd.requests():
         if is_nested_txn(request.body) or b'request_txn' in request.body or b'requestTxn' in request.body:
-            problems.append('nested transaction to {0}: {1!r}'.format(request.member, request.body))
+            problems.append(f'nested transaction to {request.member}: {request.body!r}')
         if request.rpc == 'kv/put' and request.status != 404 and own in request.body:
             sent[request.body] += 1
-    return problems + ['{0} was sent {1} times'.format(body.decode(), times)
-                       for body, times in sent.items() if times > 1]
+    return problems + [f'{body.decode()} was sent {times} times' for body, times in sent.items() if times > 1]

@@ -1,9 +1,11 @@
 """A steady write load on a Patroni cluster, which remembers what was acknowledged."""
+
+from __future__ import annotations
+
 import threading
 import time
-
 from types import TracebackType
-from typing import Any, List, Optional, Type
+from typing import Any
 
 import psycopg
 
@@ -21,14 +23,14 @@ class WriteLoad:
     def __init__(self, cluster: PatroniCluster, interval: float = 0.05) -> None:
         self._cluster = cluster
         self._interval = interval
-        self._ids: List[int] = []
-        self._times: List[float] = []
+        self._ids: list[int] = []
+        self._times: list[float] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._started = 0.0
-        self._ended: Optional[float] = None
+        self._ended: float | None = None
 
-    def __enter__(self) -> 'WriteLoad':
+    def __enter__(self) -> WriteLoad:
         self._cluster.wait_primary()
         with self._connect() as connection:
             connection.execute('CREATE TABLE IF NOT EXISTS load (id bigint PRIMARY KEY)')
@@ -37,16 +39,23 @@ class WriteLoad:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
-    def _connect(self) -> 'psycopg.Connection[Any]':
+    def _connect(self) -> psycopg.Connection[Any]:
         nodes = self._cluster.nodes
-        return psycopg.connect(host=','.join('127.0.0.1' for _ in nodes),
-                               port=','.join(str(node.port) for node in nodes), user='postgres', dbname='postgres',
-                               target_session_attrs='read-write', connect_timeout=2,
-                               options='-c statement_timeout=2000', autocommit=True)
+        return psycopg.connect(
+            host=','.join('127.0.0.1' for _ in nodes),
+            port=','.join(str(node.port) for node in nodes),
+            user='postgres',
+            dbname='postgres',
+            target_session_attrs='read-write',
+            connect_timeout=2,
+            options='-c statement_timeout=2000',
+            autocommit=True,
+        )
 
     def _run(self) -> None:
         connection = None
@@ -96,5 +105,4 @@ class WriteLoad:
             there = {row[0] for row in connection.execute('SELECT id FROM load')}
         lost = sorted(acknowledged - there)
         if lost:
-            raise LabError('{0} of {1} acknowledged rows are lost: {2} ...'.format(len(lost), len(acknowledged),
-                                                                                   lost[:5]))
+            raise LabError(f'{len(lost)} of {len(acknowledged)} acknowledged rows are lost: {lost[:5]} ...')

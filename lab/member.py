@@ -2,13 +2,15 @@
 
 A release line that no real binary is at hand for is a real member of the nearest line behind a facade.
 """
+
+from __future__ import annotations
+
 import base64
 import http.client
 import json
 import os
-
 from pathlib import Path
-from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterable, NamedTuple, Sequence
 
 from .facade import Facade, Shape, shape_of
 from .packages import etcd_binaries, etcd_version, line_of, version_key
@@ -28,9 +30,9 @@ log that a 3.5 member may have put there ("unmarshal should never fail"), unless
 class Release(NamedTuple):
     """What a member runs and what it looks like."""
 
-    version: str            # as clients see it
+    version: str  # as clients see it
     real_version: str
-    shape: Shape            # all None when it looks like what it is
+    shape: Shape  # all None when it looks like what it is
 
 
 def live_together(lines_or_versions: Iterable[str]) -> bool:
@@ -40,7 +42,7 @@ def live_together(lines_or_versions: Iterable[str]) -> bool:
     return all(version_key(LEAST_BESIDE[line]) <= oldest for line in lines & LEAST_BESIDE.keys())
 
 
-def release(line_or_version: str, shape: Optional[Shape] = None, beside: Iterable[str] = ()) -> Release:
+def release(line_or_version: str, shape: Shape | None = None, beside: Iterable[str] = ()) -> Release:
     """Choose the real etcd for a line or version, and the shape that makes up for the difference.
 
     :param shape: a shape to give it instead of the one that follows.
@@ -65,7 +67,7 @@ def release(line_or_version: str, shape: Optional[Shape] = None, beside: Iterabl
 class EtcdMember:
     """One member. Made by EtcdCluster; the first start is the cluster's too."""
 
-    def __init__(self, name: str, folder: Path, facade: Optional[Facade], flags: Sequence[str]) -> None:
+    def __init__(self, name: str, folder: Path, facade: Facade | None, flags: Sequence[str]) -> None:
         self.name = name
         self.folder = folder
         self.facade = facade
@@ -73,11 +75,11 @@ class EtcdMember:
         self.release = Release('', '', Shape())
         self.port = free_port()
         self.peer_port = free_port()
-        self.process: Optional[Process] = None
-        self.bootstrap: List[str] = []      # what etcd reads at the first start with an empty data directory
+        self.process: Process | None = None
+        self.bootstrap: list[str] = []  # what etcd reads at the first start with an empty data directory
 
     def __repr__(self) -> str:
-        return '<EtcdMember {0} {1} {2}>'.format(self.name, self.version, self.url)
+        return f'<EtcdMember {self.name} {self.version} {self.url}>'
 
     @property
     def version(self) -> str:
@@ -97,12 +99,12 @@ class EtcdMember:
     @property
     def real_url(self) -> str:
         """The member itself, without facade."""
-        return 'http://127.0.0.1:{0}'.format(self.port)
+        return f'http://127.0.0.1:{self.port}'
 
     @property
     def peer_url(self) -> str:
         """What the other members use."""
-        return 'http://127.0.0.1:{0}'.format(self.peer_port)
+        return f'http://127.0.0.1:{self.peer_port}'
 
     @property
     def takes_token(self) -> bool:
@@ -124,11 +126,22 @@ class EtcdMember:
         :raises LabError: when it is running.
         """
         if self.running:
-            raise LabError('{0} is running already'.format(self.name))
-        argv: List[str] = [str(etcd_binaries()[self.real_version]), '--name', self.name,
-                           '--data-dir', str(self.folder / 'data'),
-                           '--listen-client-urls', self.real_url, '--advertise-client-urls', self.url,
-                           '--listen-peer-urls', self.peer_url, '--initial-advertise-peer-urls', self.peer_url]
+            raise LabError(f'{self.name} is running already')
+        argv: list[str] = [
+            str(etcd_binaries()[self.real_version]),
+            '--name',
+            self.name,
+            '--data-dir',
+            str(self.folder / 'data'),
+            '--listen-client-urls',
+            self.real_url,
+            '--advertise-client-urls',
+            self.url,
+            '--listen-peer-urls',
+            self.peer_url,
+            '--initial-advertise-peer-urls',
+            self.peer_url,
+        ]
         if version_key(self.real_version) >= (3, 5):
             argv.append('--unsafe-no-fsync')
         environment = {name: value for name, value in os.environ.items() if not name.startswith('ETCD_')}
@@ -141,13 +154,13 @@ class EtcdMember:
         :param timeout: seconds.
         :raises LabError: when etcd ends, or does not listen in time; the text has the end of its log.
         """
+
         def listens() -> bool:
             if not self.running:
-                raise LabError('etcd {0} ({1}) has ended:\n{2}'.format(self.name, self.real_version,
-                                                                       self.log_text()[-2000:]))
+                raise LabError(f'etcd {self.name} ({self.real_version}) has ended:\n{self.log_text()[-2000:]}')
             return bool(request(self.real_url, 'GET', '/version')[0])
 
-        wait_until(listens, timeout, 'etcd {0} to listen on {1}'.format(self.name, self.real_url))
+        wait_until(listens, timeout, f'etcd {self.name} to listen on {self.real_url}')
         if self.facade is not None:
             self.facade.open(self.real_url, self.real_version)
 
@@ -189,8 +202,9 @@ class EtcdMember:
             self.process.thaw()
 
 
-def request(url: str, method: str, path: str, body: Optional[bytes] = None, token: Optional[str] = None,
-            timeout: float = 5) -> Tuple[int, Any]:
+def request(
+    url: str, method: str, path: str, body: bytes | None = None, token: str | None = None, timeout: float = 5
+) -> tuple[int, Any]:
     connection = http.client.HTTPConnection(url.partition('//')[2], timeout=timeout)
     try:
         connection.request(method, path, body, {'Authorization': token} if token else {})

@@ -1,5 +1,8 @@
 """Patroni clusters whose nodes run different releases of Patroni, stock or with this package, under rounds of WAL."""
-from typing import Any, Collection, Dict, List, Mapping, Optional, Sequence
+
+from __future__ import annotations
+
+from typing import Any, Collection, Mapping, Sequence
 
 from . import wal
 from .environments import Environment, environment
@@ -30,17 +33,24 @@ class MixedCluster(PatroniCluster):
     :param options: see `PatroniCluster`.
     """
 
-    def __init__(self, releases: Sequence[str], etcd: EtcdCluster, ttl: int = 120,
-                 settings: Optional[Mapping[str, Any]] = None, **options: Any) -> None:
-        merged: Dict[str, Any] = {}
+    def __init__(
+        self,
+        releases: Sequence[str],
+        etcd: EtcdCluster,
+        ttl: int = 120,
+        settings: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        merged: dict[str, Any] = {}
         merge(merged, wal.SETTINGS)
         merge(merged, settings or {})
         super().__init__([installed(release) for release in releases], etcd, ttl=ttl, settings=merged, **options)
         #: what WAL took up after each round, in MB, by name of the node
-        self.rounds: List[Dict[str, int]] = []
+        self.rounds: list[dict[str, int]] = []
 
-    def round(self, follow: Sequence[PatroniNode] = (), held: Collection[str] = (),
-              without: Sequence[PatroniNode] = ()) -> Dict[str, int]:
+    def round(
+        self, follow: Sequence[PatroniNode] = (), held: Collection[str] = (), without: Sequence[PatroniNode] = ()
+    ) -> dict[str, int]:
         """Write a round of WAL, see `lab.wal.write_round`.
 
         :param follow: replicas on which the slots of all running nodes are expected to get as far as the round went.
@@ -51,16 +61,20 @@ class MixedCluster(PatroniCluster):
         writable = self.writable()
         there = [node for node in self.nodes if node.alive and node not in without]
         names = {wal.slot_name(node.name) for node in there} - set(held)
-        self.rounds.append(wal.write_round(writable, [node for node in there if node is not writable],
-                                           {node: names - {wal.slot_name(node.name)} for node in follow}))
+        self.rounds.append(
+            wal.write_round(
+                writable,
+                [node for node in there if node is not writable],
+                {node: names - {wal.slot_name(node.name)} for node in follow},
+            )
+        )
         return self.rounds[-1]
 
     def writable(self) -> PatroniNode:
         """Give the node that takes writes."""
         return self.wait_primary()
 
-    def join(self, release: str, name: Optional[str] = None,
-             settings: Optional[Mapping[str, Any]] = None) -> PatroniNode:
+    def join(self, release: str, name: str | None = None, settings: Mapping[str, Any] | None = None) -> PatroniNode:
         """Add a node and start it, and wait until it is a running replica.
 
         :param release: as for `installed`.
@@ -69,7 +83,7 @@ class MixedCluster(PatroniCluster):
         """
         node = self.add_node(installed(release), name=name, settings=settings)
         node.start()
-        self._wait(lambda: node.role() == 'replica', 60, '{0} to run'.format(node.name))
+        self._wait(lambda: node.role() == 'replica', 60, f'{node.name} to run')
         return node
 
     def switchover(self, to: PatroniNode) -> None:
@@ -80,8 +94,8 @@ class MixedCluster(PatroniCluster):
         primary = self.wait_primary()
         answer = primary.rest('POST', '/switchover', {'leader': primary.name, 'candidate': to.name}, timeout=60)
         if answer is None or answer[0] != 200:
-            raise LabError('POST /switchover was answered with {0}'.format(answer))
-        self._wait(lambda: self.primary() is to, 60, '{0} to be the primary'.format(to.name))
+            raise LabError(f'POST /switchover was answered with {answer}')
+        self._wait(lambda: self.primary() is to, 60, f'{to.name} to be the primary')
         self.wait_replicas()
 
     def upgrade_in_pause(self, node: PatroniNode, release: str) -> None:
@@ -92,14 +106,17 @@ class MixedCluster(PatroniCluster):
         """
         role, postmaster = node.role(), node.postmaster_pid()
         self.edit_config(pause=True)
-        self._wait(lambda: all((other.status() or {}).get('pause') for other in self.nodes if other.alive), 60,
-                   'everyone to know of the pause')
+        self._wait(
+            lambda: all((other.status() or {}).get('pause') for other in self.nodes if other.alive),
+            60,
+            'everyone to know of the pause',
+        )
         node.stop(postgres=False)
         node.environment = installed(release)
         node.start()
-        self._wait(lambda: node.role() == role, 60, '{0} to be back'.format(node.name))
+        self._wait(lambda: node.role() == role, 60, f'{node.name} to be back')
         if node.postmaster_pid() != postmaster:
-            raise LabError('PostgreSQL of {0} was restarted'.format(node.name))
+            raise LabError(f'PostgreSQL of {node.name} was restarted')
         self.edit_config(pause=None)
 
     def wait_log(self, node: PatroniNode, text: str, timeout: float = 60, start: int = 0) -> None:
@@ -108,7 +125,7 @@ class MixedCluster(PatroniCluster):
         :param start: how much of the log, in characters, is not looked at.
         :raises LabError: when it does not in time; its text has the ends of the logs.
         """
-        wait_until(lambda: text in node.log_text()[start:], timeout, '{0} to log {1!r}'.format(node.name, text), 0.2)
+        wait_until(lambda: text in node.log_text()[start:], timeout, f'{node.name} to log {text!r}', 0.2)
 
 
 class StandbyCluster(MixedCluster):
@@ -123,13 +140,23 @@ class StandbyCluster(MixedCluster):
     def __init__(self, source: MixedCluster, releases: Sequence[str], **options: Any) -> None:
         self._source = source
         follows = {'host': '127.0.0.1', 'port': source.wait_primary().port}
-        super().__init__(releases, source.etcd, settings={
-            'scope': self.scope, 'bootstrap': {'dcs': {'standby_cluster': follows}}}, **options)
+        super().__init__(
+            releases,
+            source.etcd,
+            settings={'scope': self.scope, 'bootstrap': {'dcs': {'standby_cluster': follows}}},
+            **options,
+        )
 
-    def primary(self) -> Optional[PatroniNode]:
+    def primary(self) -> PatroniNode | None:
         """Give the node that is the standby leader, by its own account."""
-        return next((node for node in self.nodes if node.alive
-                     and (node.rest('GET', '/standby-leader') or (0, None))[0] == 200), None)
+        return next(
+            (
+                node
+                for node in self.nodes
+                if node.alive and (node.rest('GET', '/standby-leader') or (0, None))[0] == 200
+            ),
+            None,
+        )
 
     def writable(self) -> PatroniNode:
         """Give the primary of the cluster that this one follows."""

@@ -1,4 +1,7 @@
 """One real Patroni with its own real PostgreSQL, on loopback."""
+
+from __future__ import annotations
+
 import atexit
 import copy
 import http.client
@@ -7,9 +10,8 @@ import os
 import pwd
 import re
 import signal
-
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Mapping, Sequence
 
 import yaml
 
@@ -19,12 +21,15 @@ from .packages import postgres_bin, postgres_env
 from .processes import LabError, Process, free_port, wait_until
 
 # One line for each HA loop that went wrong because of the DCS, the same in all Patroni releases.
-_FAILED_LOOP = re.compile(r'ERROR: Error communicating with DCS$|ERROR: failed to update leader lock$'
-                          r'|INFO: (PAUSE: )?demoting self because I do not have the lock'
-                          r'|INFO: (PAUSE: )?Unexpected exception raised, please report', re.M)
+_FAILED_LOOP = re.compile(
+    r'ERROR: Error communicating with DCS$|ERROR: failed to update leader lock$'
+    r'|INFO: (PAUSE: )?demoting self because I do not have the lock'
+    r'|INFO: (PAUSE: )?Unexpected exception raised, please report',
+    re.M,
+)
 
 
-def unprivileged_user() -> Optional[pwd.struct_passwd]:
+def unprivileged_user() -> pwd.struct_passwd | None:
     """Choose who runs Patroni and PostgreSQL, which refuses to run as root: None (stay as we are) when we are not."""
     if os.geteuid() != 0:
         return None
@@ -34,18 +39,20 @@ def unprivileged_user() -> Optional[pwd.struct_passwd]:
         return pwd.getpwnam('nobody')
 
 
-def _postgres(user: Optional[pwd.struct_passwd]) -> Tuple[Path, Dict[str, str]]:
+def _postgres(user: pwd.struct_passwd | None) -> tuple[Path, dict[str, str]]:
     """Give PostgreSQL's programs where `user` can run them, and the environment variables that they need."""
     programs, variables = postgres_bin(), postgres_env()
     fetched = CACHE / 'postgresql'
     if fetched not in programs.parents:
         return programs, variables
     there = within_reach(fetched, user)
-    return (there / programs.relative_to(fetched),
-            {name: value.replace(str(fetched), str(there)) for name, value in variables.items()})
+    return (
+        there / programs.relative_to(fetched),
+        {name: value.replace(str(fetched), str(there)) for name, value in variables.items()},
+    )
 
 
-def merge(into: Dict[str, Any], extra: Mapping[str, Any]) -> None:
+def merge(into: dict[str, Any], extra: Mapping[str, Any]) -> None:
     """Put `extra` into a configuration, section by section."""
     for key, value in extra.items():
         if isinstance(value, Mapping) and isinstance(into.get(key), dict):
@@ -54,9 +61,9 @@ def merge(into: Dict[str, Any], extra: Mapping[str, Any]) -> None:
             into[key] = copy.deepcopy(value)
 
 
-def descendants(pid: int) -> List[int]:
+def descendants(pid: int) -> list[int]:
     """List the processes that a process started, and those that they started."""
-    children: Dict[int, List[int]] = {}
+    children: dict[int, list[int]] = {}
     for entry in Path('/proc').glob('[0-9]*'):
         try:
             parent = int((entry / 'stat').read_text().rpartition(')')[2].split()[1])
@@ -80,7 +87,7 @@ def _send(number: int, pids: Sequence[int]) -> None:
 def _exists(pid: int) -> bool:
     """Whether a process is there and no zombie."""
     try:
-        return Path('/proc/{0}/stat'.format(pid)).read_text().rpartition(')')[2].split()[0] != 'Z'
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
     except OSError:
         return False
 
@@ -100,9 +107,16 @@ class PatroniNode:
     :param env: more environment variables.
     """
 
-    def __init__(self, name: str, environment: Environment, hosts: Sequence[str], base_dir: Path,
-                 section: str = 'etcd3', settings: Optional[Mapping[str, Any]] = None,
-                 env: Optional[Mapping[str, str]] = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        environment: Environment,
+        hosts: Sequence[str],
+        base_dir: Path,
+        section: str = 'etcd3',
+        settings: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.environment = environment
         self.env = dict(env or {})
@@ -114,49 +128,64 @@ class PatroniNode:
         self.config_file = self.folder / 'patroni.yml'
         self.port = free_port()
         self.rest_port = free_port()
-        self.process: Optional[Process] = None
+        self.process: Process | None = None
         programs, self._variables = _postgres(self.user)
-        self.config: Dict[str, Any] = {
+        self.config: dict[str, Any] = {
             'scope': 'lab',
             'name': name,
-            'restapi': {'listen': '127.0.0.1:{0}'.format(self.rest_port),
-                        'connect_address': '127.0.0.1:{0}'.format(self.rest_port)},
+            'restapi': {'listen': f'127.0.0.1:{self.rest_port}', 'connect_address': f'127.0.0.1:{self.rest_port}'},
             section: {'hosts': list(hosts)},
             'watchdog': {'mode': 'off'},
-            'bootstrap': {'initdb': ['no-locale', 'no-sync', {'encoding': 'UTF8'}, {'auth': 'trust'}],
-                          'dcs': {'ttl': 20, 'loop_wait': 2, 'retry_timeout': 5,
-                                  'postgresql': {'use_pg_rewind': True}}},
+            'bootstrap': {
+                'initdb': ['no-locale', 'no-sync', {'encoding': 'UTF8'}, {'auth': 'trust'}],
+                'dcs': {'ttl': 20, 'loop_wait': 2, 'retry_timeout': 5, 'postgresql': {'use_pg_rewind': True}},
+            },
             'postgresql': {
-                'listen': '127.0.0.1:{0}'.format(self.port),
-                'connect_address': '127.0.0.1:{0}'.format(self.port),
+                'listen': f'127.0.0.1:{self.port}',
+                'connect_address': f'127.0.0.1:{self.port}',
                 'data_dir': str(self.data),
                 'bin_dir': str(programs),
                 'pgpass': str(self.folder / 'pgpass'),
-                'authentication': {'superuser': {'username': 'postgres', 'password': 'lab'},
-                                   'replication': {'username': 'replicator', 'password': 'lab'}},
-                'pg_hba': ['local all all trust', 'host all all 127.0.0.1/32 trust',
-                           'host replication all 127.0.0.1/32 trust'],
+                'authentication': {
+                    'superuser': {'username': 'postgres', 'password': 'lab'},
+                    'replication': {'username': 'replicator', 'password': 'lab'},
+                },
+                'pg_hba': [
+                    'local all all trust',
+                    'host all all 127.0.0.1/32 trust',
+                    'host replication all 127.0.0.1/32 trust',
+                ],
                 'basebackup': [{'checkpoint': 'fast'}, 'no-sync'],
                 'remove_data_directory_on_rewind_failure': True,
                 'parameters': {
-                    'unix_socket_directories': '.',     # the data directory: no limit on its path's length
-                    'logging_collector': 'on', 'log_directory': str(self.folder), 'log_filename': 'postgresql.log',
-                    'fsync': 'off', 'shared_buffers': '16MB', 'max_connections': 50, 'wal_level': 'replica',
-                    'wal_keep_size': '16MB', 'min_wal_size': '32MB', 'max_wal_size': '128MB'}}}
+                    'unix_socket_directories': '.',  # the data directory: no limit on its path's length
+                    'logging_collector': 'on',
+                    'log_directory': str(self.folder),
+                    'log_filename': 'postgresql.log',
+                    'fsync': 'off',
+                    'shared_buffers': '16MB',
+                    'max_connections': 50,
+                    'wal_level': 'replica',
+                    'wal_keep_size': '16MB',
+                    'min_wal_size': '32MB',
+                    'max_wal_size': '128MB',
+                },
+            },
+        }
         merge(self.config, settings or {})
 
     def __repr__(self) -> str:
-        return '<PatroniNode {0} {1}>'.format(self.name, self.rest_url)
+        return f'<PatroniNode {self.name} {self.rest_url}>'
 
     @property
     def rest_url(self) -> str:
         """Where its REST API is."""
-        return 'http://127.0.0.1:{0}'.format(self.rest_port)
+        return f'http://127.0.0.1:{self.rest_port}'
 
     @property
     def dsn(self) -> str:
         """How libpq connects to its PostgreSQL, as superuser."""
-        return 'host=127.0.0.1 port={0} user=postgres dbname=postgres'.format(self.port)
+        return f'host=127.0.0.1 port={self.port} user=postgres dbname=postgres'
 
     @property
     def alive(self) -> bool:
@@ -186,8 +215,14 @@ class PatroniNode:
         variables.update(self.env)
         _started.add(self)
         # Patroni stops its PostgreSQL on SIGTERM, so that is what it gets when this Python is killed.
-        self.process = Process([environment.python, environment.patroni, self.config_file], self.folder / 'patroni.log',
-                               env=variables, cwd=self.folder, user=self.user, death_signal=signal.SIGTERM)
+        self.process = Process(
+            [environment.python, environment.patroni, self.config_file],
+            self.folder / 'patroni.log',
+            env=variables,
+            cwd=self.folder,
+            user=self.user,
+            death_signal=signal.SIGTERM,
+        )
 
     def stop(self, timeout: float = 30, postgres: bool = True) -> None:
         """End Patroni with SIGTERM, and whatever Patroni does about it, PostgreSQL. Harmless when nothing runs.
@@ -238,11 +273,11 @@ class PatroniNode:
         if self.process is not None:
             self.process.signal(signal.SIGHUP)
 
-    def postmaster_pid(self) -> Optional[int]:
+    def postmaster_pid(self) -> int | None:
         """Give the process id of its PostgreSQL, None when it does not run."""
         try:
             pid = int((self.data / 'postmaster.pid').read_text().split()[0])
-            ours = os.path.samefile('/proc/{0}/cwd'.format(pid), str(self.data))  # or another process got its number
+            ours = os.path.samefile(f'/proc/{pid}/cwd', str(self.data))  # or another process got its number
         except (OSError, ValueError, IndexError):
             return None
         return pid if ours and _exists(pid) else None
@@ -260,8 +295,9 @@ class PatroniNode:
         """Count the HA loops that failed because of the DCS, by what Patroni logged."""
         return len(_FAILED_LOOP.findall(self.log_text()))
 
-    def rest(self, method: str, path: str, body: Optional[Mapping[str, Any]] = None,
-             timeout: float = 2) -> Optional[Tuple[int, Any]]:
+    def rest(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, timeout: float = 2
+    ) -> tuple[int, Any] | None:
         """Send a request to the REST API.
 
         :param timeout: seconds.
@@ -281,12 +317,12 @@ class PatroniNode:
         except ValueError:
             return response.status, text
 
-    def status(self) -> Optional[Dict[str, Any]]:
+    def status(self) -> dict[str, Any] | None:
         """Give what ``GET /patroni`` says, None when there is no answer."""
         answer = self.rest('GET', '/patroni')
         return answer[1] if answer is not None and isinstance(answer[1], dict) else None
 
-    def role(self) -> Optional[str]:
+    def role(self) -> str | None:
         """Tell what its PostgreSQL is: ``'primary'``, ``'replica'``, ``'stopped'`` (or on its way), None if unknown."""
         status = self.status()
         if status is None:
@@ -297,7 +333,7 @@ class PatroniNode:
 
 
 _owner = os.getpid()
-_started: Set[PatroniNode] = set()
+_started: set[PatroniNode] = set()
 
 
 def _stop_forgotten() -> None:

@@ -5,6 +5,9 @@ package per release of the distribution, and, where Go is installed, its Go modu
 from PG_BIN_DIR, /usr/lib/postgresql, or its package. What was fetched or built stays in CACHE. ``python -m
 lab.packages`` lists all of it.
 """
+
+from __future__ import annotations
+
 import contextlib
 import functools
 import glob
@@ -13,9 +16,8 @@ import os
 import re
 import shutil
 import time
-
 from pathlib import Path
-from typing import Callable, Collection, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Collection, Sequence
 
 from . import CACHE, golang, say
 from .apt import Apt, locked, mirror, os_release, run, unfinished
@@ -27,8 +29,10 @@ LINES = ('3.2', '3.3', '3.4', '3.5', '3.6', '3.7')
 
 # One release each of the distribution, oldest first: between them they carry the most lines. The Ubuntu column follows
 # from its package lists (focal has 3.2.26); it was never run.
-SUITES = {'debian': ('bullseye', 'bookworm', 'trixie', 'sid'),
-          'ubuntu': ('focal', 'jammy', 'noble', 'plucky', 'questing')}
+SUITES = {
+    'debian': ('bullseye', 'bookworm', 'trixie', 'sid'),
+    'ubuntu': ('focal', 'jammy', 'noble', 'plucky', 'questing'),
+}
 _RETRY_SECONDS = 86400  # a release that could not be fetched is asked for again the next day
 
 
@@ -39,7 +43,7 @@ def _ask_version(binary: Path) -> str:
     """
     match = re.search(r'etcd Version: (\S+)', run([str(binary), '--version'], Path('/')))
     if not match:
-        raise LabError('{0} does not say its version'.format(binary))
+        raise LabError(f'{binary} does not say its version')
     return match.group(1)
 
 
@@ -47,25 +51,29 @@ def _keep(folder: Path, binary: Path) -> str:
     """Move an etcd binary into `folder`, as ``etcd-VERSION``, and return its version."""
     version = _ask_version(binary)
     binary.chmod(0o755)
-    binary.rename(folder / 'etcd-{0}'.format(version))
+    binary.rename(folder / f'etcd-{version}')
     return version
 
 
-def _kept(memory: Path, names: Sequence[str], get: Callable[[str], str]) -> Dict[str, Path]:
+def _kept(memory: Path, names: Sequence[str], get: Callable[[str], str]) -> dict[str, Path]:
     """Give etcd binaries that one gets once and keeps beside `memory`, as ``etcd-VERSION``.
 
     :param memory: file that says what came of each name, failures included.
     :param names: what to get.
     :param get: called for a name that is new; puts the binary there, and returns its version.
     """
-    def recall() -> Dict[str, Dict[str, str]]:
+
+    def recall() -> dict[str, dict[str, str]]:
         try:
-            found: Dict[str, Dict[str, str]] = json.loads(memory.read_text())
+            found: dict[str, dict[str, str]] = json.loads(memory.read_text())
         except FileNotFoundError:
             return {}
-        return {name: entry for name, entry in found.items()
-                if memory.with_name('etcd-{0}'.format(entry.get('version'))).exists()
-                or time.time() - float(entry.get('tried', 0)) < _RETRY_SECONDS}
+        return {
+            name: entry
+            for name, entry in found.items()
+            if memory.with_name('etcd-{0}'.format(entry.get('version'))).exists()
+            or time.time() - float(entry.get('tried', 0)) < _RETRY_SECONDS
+        }
 
     known = recall()
     if not known.keys() >= set(names):
@@ -77,15 +85,15 @@ def _kept(memory: Path, names: Sequence[str], get: Callable[[str], str]) -> Dict
                 try:
                     known[name] = {'version': get(name)}
                 except LabError as e:
-                    say('no etcd from {0}: {1}'.format(name, e))
+                    say(f'no etcd from {name}: {e}')
                     known[name] = {'why': str(e), 'tried': str(time.time())}
                 memory.with_suffix('.part').write_text(json.dumps(known, indent=1))
                 memory.with_suffix('.part').rename(memory)
     versions = [known[name]['version'] for name in names if 'version' in known[name]]
-    return {version: memory.with_name('etcd-{0}'.format(version)) for version in versions}
+    return {version: memory.with_name(f'etcd-{version}') for version in versions}
 
 
-def _fetched_etcd() -> Dict[str, Path]:
+def _fetched_etcd() -> dict[str, Path]:
     """Give the etcd binaries from packages, one for each release of the distribution."""
     folder = CACHE / 'etcd'
 
@@ -95,7 +103,7 @@ def _fetched_etcd() -> Dict[str, Path]:
             return mirror(part)
 
     def get(suite: str) -> str:
-        say('fetching etcd from {0}'.format(suite))
+        say(f'fetching etcd from {suite}')
         with unfinished(folder / suite) as part:
             apt = Apt(part, source().format(suite=suite), installed=False)
             apt('apt-get', 'update')
@@ -105,7 +113,7 @@ def _fetched_etcd() -> Dict[str, Path]:
     return _kept(folder / 'suites.json', SUITES.get(os_release().get('ID', ''), ()), get)
 
 
-def _built_etcd(elsewhere: Collection[str]) -> Dict[str, Path]:
+def _built_etcd(elsewhere: Collection[str]) -> dict[str, Path]:
     """Give the etcd binaries that Go builds, for lines that no version `elsewhere` is of."""
     folder, lines = CACHE / 'etcd', {line_of(version) for version in elsewhere}
 
@@ -113,39 +121,39 @@ def _built_etcd(elsewhere: Collection[str]) -> Dict[str, Path]:
         with unfinished(folder / 'go') as part:
             built = _keep(folder, golang.build_etcd(version, part))
         if built != version:
-            raise LabError('what was built as {0} says that it is {1}'.format(version, built))
+            raise LabError(f'what was built as {version} says that it is {built}')
         return built
 
     wanted = [version for version in golang.ETCD_VERSIONS if line_of(version) not in lines]
     if not golang.at_hand():  # what was built when there was one stays
-        wanted = [version for version in wanted if (folder / 'etcd-{0}'.format(version)).exists()]
+        wanted = [version for version in wanted if (folder / f'etcd-{version}').exists()]
     return _kept(folder / 'built.json', wanted, get)
 
 
-_found: Dict[Tuple[str, str], Dict[str, Path]] = {}  # by ETCD_BIN_DIR and PATH, each binary is asked once
+_found: dict[tuple[str, str], dict[str, Path]] = {}  # by ETCD_BIN_DIR and PATH, each binary is asked once
 
 
-def _found_etcd() -> Dict[str, Path]:
+def _found_etcd() -> dict[str, Path]:
     """Give the etcd binaries of ETCD_BIN_DIR and PATH."""
     folder, path = os.environ.get('ETCD_BIN_DIR', ''), os.environ.get('PATH', '')
     if (folder, path) not in _found:
         candidates = sorted(Path(folder).resolve().glob('etcd-*')) if folder else []
         if folder and not candidates:
-            say('there is no etcd-* in ETCD_BIN_DIR={0}'.format(folder))
+            say(f'there is no etcd-* in ETCD_BIN_DIR={folder}')
         on_path = shutil.which('etcd') or shutil.which('etcd', path='/usr/bin')
         if on_path:
             candidates.append(Path(on_path).resolve())
-        found: Dict[str, Path] = {}
+        found: dict[str, Path] = {}
         for binary in candidates:
             try:
                 found.setdefault(_ask_version(binary), binary)
             except LabError as e:
-                say('{0} is left out: {1}'.format(binary, e))
+                say(f'{binary} is left out: {e}')
         _found[folder, path] = found
     return _found[folder, path]
 
 
-def etcd_binaries() -> Dict[str, Path]:
+def etcd_binaries() -> dict[str, Path]:
     """Give every etcd that is at hand, by its version (``'3.4.23'``), oldest first.
 
     The first call may download and build; what does not run here is left out with a line on stderr that says why.
@@ -155,7 +163,7 @@ def etcd_binaries() -> Dict[str, Path]:
     return dict(sorted(found.items(), key=lambda item: version_key(item[0])))
 
 
-def version_key(version: str) -> Tuple[int, ...]:
+def version_key(version: str) -> tuple[int, ...]:
     """Give what versions sort by: ``'3.5.16'`` or ``'3.6.0-rc.1'`` -> their numbers."""
     return tuple(int(number) for number in re.findall(r'\d+', version.partition('-')[0]))
 
@@ -185,7 +193,7 @@ def etcdctl() -> Path:
     return fetched('etcdctl', 'etcd-client')
 
 
-def missing() -> List[str]:
+def missing() -> list[str]:
     """List the release lines that no real etcd is at hand for."""
     at_hand = {line_of(version) for version in etcd_binaries()}
     return [line for line in LINES if line not in at_hand]
@@ -199,16 +207,19 @@ def _fetch_postgres(target: Path) -> None:
         with contextlib.suppress(LabError):  # of a source that nothing is needed from
             apt('apt-get', 'update')
         package = 'postgresql-15'
-        if not apt('apt-cache', 'search', '--names-only', '^{0}$'.format(package)):
+        if not apt('apt-cache', 'search', '--names-only', f'^{package}$'):
             package = re.findall(r'Depends: (postgresql-\d+)', apt('apt-cache', 'depends', 'postgresql'))[0]
         apt.unpack_whole([package, package.replace('-', '-client-'), 'libpq5'], part / 'root')
         (part / 'root').rename(target)
 
 
-def _newest(folders: List[str]) -> Optional[Path]:
+def _newest(folders: list[str]) -> Path | None:
     """Choose among the bin directories of PostgreSQL: 15, which the lab was written on, or else the newest."""
-    by_version = {int(Path(folder).parent.name): Path(folder) for folder in folders
-                  if Path(folder).parent.name.isdigit() and (Path(folder) / 'postgres').exists()}
+    by_version = {
+        int(Path(folder).parent.name): Path(folder)
+        for folder in folders
+        if Path(folder).parent.name.isdigit() and (Path(folder) / 'postgres').exists()
+    }
     usable = [version for version in by_version if version >= 12]
     return by_version[15 if 15 in usable else max(usable)] if usable else None
 
@@ -231,11 +242,11 @@ def postgres_bin() -> Path:
                     _fetch_postgres(target)
         found = _newest(glob.glob(str(target / 'usr/lib/postgresql/*/bin')))
     if found is None:
-        raise LabError('no PostgreSQL in {0}'.format(target))
+        raise LabError(f'no PostgreSQL in {target}')
     return found
 
 
-def postgres_env() -> Dict[str, str]:
+def postgres_env() -> dict[str, str]:
     """Give the environment variables that the programs in `postgres_bin` need: where the downloaded libraries are."""
     if CACHE not in postgres_bin().parents:
         return {}
@@ -246,12 +257,12 @@ def postgres_env() -> Dict[str, str]:
 def main() -> None:
     """Print a table of what is at hand."""
     for version, binary in etcd_binaries().items():
-        print('etcd        {0:<8} {1}'.format(version, binary))
+        print(f'etcd        {version:<8} {binary}')
     for line in missing():
-        print('etcd        {0:<8} none at hand'.format(line))
+        print(f'etcd        {line:<8} none at hand')
     folder = postgres_bin()
     number = run([str(folder / 'postgres'), '--version'], folder, **postgres_env()).split()[2]
-    print('PostgreSQL  {0:<8} {1}'.format(number, folder))
+    print(f'PostgreSQL  {number:<8} {folder}')
 
 
 if __name__ == '__main__':

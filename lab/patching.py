@@ -4,6 +4,9 @@ release of Patroni it prints the patch for that one.
 A patch holds our modules as the sub-package ``patroni/etcd3_compat`` and the lines that plug them into that release.
 All of it is taken from this project's package and from the release's source distribution, nothing is typed twice.
 """
+
+from __future__ import annotations
+
 import argparse
 import ast
 import datetime
@@ -12,9 +15,8 @@ import re
 import subprocess
 import sys
 import tarfile
-
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import NamedTuple
 
 from . import ROOT, say, upstream
 from .processes import LabError
@@ -36,7 +38,7 @@ SUB_PACKAGE = 'patroni/etcd3_compat'
 #: What Patroni comes to import of the package, see EDITS; what these import goes along.
 _ENTRIES = ('dcs', 'options')
 
-_HEADER = '''\
+_HEADER = """\
 Description: etcd3: the path prefix is decided for each member of etcd
  The section "etcd3" works on etcd clusters whose members run different
  versions, and through upgrades and rollbacks of etcd. The classes are those of
@@ -53,7 +55,7 @@ Last-Update: {date}
 ---
 This patch header follows DEP-3: http://dep.debian.net/deps/dep3/
 
-'''
+"""
 
 _INIT = '''\
 """Patroni on etcd clusters whose members run different versions: patroni-etcd3-compat as a part of Patroni.
@@ -77,32 +79,53 @@ class Edit(NamedTuple):
 
 
 EDITS = (
-    Edit('patroni/dcs/etcd3.py', r'^logger = logging\.getLogger\(__name__\)\n', r'''\g<0>
+    Edit(
+        'patroni/dcs/etcd3.py',
+        r'^logger = logging\.getLogger\(__name__\)\n',
+        r"""\g<0>
 # Patroni takes the first class here whose name is that of the section but for case. This line keeps the first place
 # for the one bound at the end. The stock class has to keep its name, its methods look it up: super(Etcd3, self).
 ETCD3 = None
-'''),
-    Edit('patroni/dcs/etcd3.py', r'\Z', r'''
+""",
+    ),
+    Edit(
+        'patroni/dcs/etcd3.py',
+        r'\Z',
+        r"""
 
 from ..etcd3_compat.dcs import Etcd3 as ETCD3  # noqa: E402,F401
-'''),
-    Edit('patroni/config.py', r'^from \S*exceptions import ConfigParseError.*\n',
-         r'from .etcd3_compat.options import OPTIONS as ETCD3_OPTIONS' '\n' r'\g<0>'),
-    Edit('patroni/config.py', r"^        for dcs in \('etcd', 'etcd3'\):\n",
-         r"        _set_section_values('etcd3', list(ETCD3_OPTIONS))" '\n' r'\g<0>'),
-    Edit('patroni/validator.py', r'^from \S*exceptions import ConfigParseError.*\n',
-         r'from .etcd3_compat.options import OPTIONS as ETCD3_OPTIONS' '\n' r'\g<0>'),
-    Edit('patroni/validator.py', r'^( +)"etcd3": validate_etcd,\n', r'''\1"etcd3": {
+""",
+    ),
+    Edit(
+        'patroni/config.py',
+        r'^from \S*exceptions import ConfigParseError.*\n',
+        r'from .etcd3_compat.options import OPTIONS as ETCD3_OPTIONS' '\n' r'\g<0>',
+    ),
+    Edit(
+        'patroni/config.py',
+        r"^        for dcs in \('etcd', 'etcd3'\):\n",
+        r"        _set_section_values('etcd3', list(ETCD3_OPTIONS))" '\n' r'\g<0>',
+    ),
+    Edit(
+        'patroni/validator.py',
+        r'^from \S*exceptions import ConfigParseError.*\n',
+        r'from .etcd3_compat.options import OPTIONS as ETCD3_OPTIONS' '\n' r'\g<0>',
+    ),
+    Edit(
+        'patroni/validator.py',
+        r'^( +)"etcd3": validate_etcd,\n',
+        r"""\1"etcd3": {
 \1    **validate_etcd,
 \1    **{Optional(name): check for name, check in ETCD3_OPTIONS.items()}
 \1},
-'''),
+""",
+    ),
 )
 
 
-def _imported(text: str) -> Set[str]:
+def _imported(text: str) -> set[str]:
     """Give the first names in the relative imports of a module, wherever in it they are."""
-    ret: Set[str] = set()
+    ret: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.level:
             ret.update([node.module.split('.')[0]] if node.module else [alias.name for alias in node.names])
@@ -117,46 +140,52 @@ def version() -> str:
     return match.group(1)
 
 
-def modules() -> Dict[str, str]:
+def modules() -> dict[str, str]:
     """Give the new files, path and content: what Patroni imports of the package, and what that imports in turn.
 
     :raises LabError: when one of them would not work as a part of Patroni.
     """
-    ret = {'{0}/__init__.py'.format(SUB_PACKAGE): _INIT.format(version=version())}
-    wanted: List[str] = list(_ENTRIES)
+    ret = {f'{SUB_PACKAGE}/__init__.py': _INIT.format(version=version())}
+    wanted: list[str] = list(_ENTRIES)
     for name in wanted:
         source = _PACKAGE / (name + '.py')
         text = source.read_text()
         if _PACKAGE.name in text or name == 'plugin':
-            raise LabError('{0} is part of the patch and depends on the name of the package'.format(source))
-        ret['{0}/{1}.py'.format(SUB_PACKAGE, name)] = text
+            raise LabError(f'{source} is part of the patch and depends on the name of the package')
+        ret[f'{SUB_PACKAGE}/{name}.py'] = text
         wanted += sorted(other for other in _imported(text) - set(wanted) if (_PACKAGE / (other + '.py')).exists())
     return ret
 
 
-def edited(release: str) -> Dict[str, Tuple[str, str]]:
+def edited(release: str) -> dict[str, tuple[str, str]]:
     """Give the modules of a release that change: path, content before and after.
 
     :raises LabError: when the release is not what the edits count on.
     """
-    before: Dict[str, str] = {}
+    before: dict[str, str] = {}
     with tarfile.open(str(fetch(release))) as archive:
         for path in sorted({edit.path for edit in EDITS}):
-            member = archive.extractfile('patroni-{0}/{1}'.format(release, path))
+            member = archive.extractfile(f'patroni-{release}/{path}')
             before[path] = member.read().decode() if member else ''
     after = dict(before)
     for edit in EDITS:
         found = len(re.findall(edit.anchor, after[edit.path], re.M))
         if found != 1:
-            raise LabError('{0} of Patroni {1}: {2} is found {3} times'.format(edit.path, release, edit.anchor, found))
+            raise LabError(f'{edit.path} of Patroni {release}: {edit.anchor} is found {found} times')
         after[edit.path] = re.sub(edit.anchor, edit.text, after[edit.path], flags=re.M)
     return {path: (before[path], after[path]) for path in before}
 
 
-def _diff(path: str, before: Optional[str], after: str) -> str:
+def _diff(path: str, before: str | None, after: str) -> str:
     """Compare two versions of a file as ``diff -u`` does, without times; *before* is ``None`` for a new file."""
-    return ''.join(difflib.unified_diff((before or '').splitlines(keepends=True), after.splitlines(keepends=True),
-                                        '/dev/null' if before is None else 'a/' + path, 'b/' + path))
+    return ''.join(
+        difflib.unified_diff(
+            (before or '').splitlines(keepends=True),
+            after.splitlines(keepends=True),
+            '/dev/null' if before is None else 'a/' + path,
+            'b/' + path,
+        )
+    )
 
 
 def generate(release: str, date: str) -> str:
@@ -198,17 +227,17 @@ def apply(patch: Path, tree: Path, *options: str) -> None:
     :raises LabError: when it does not apply to each line as it is, in the very place.
     """
     argv = [str(tool('patch')), '-p1', '--fuzz=0', '--batch', '-d', str(tree), '-i', str(patch), *options]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode or re.search('offset|fuzz', done.stdout):
-        raise LabError('{0} does not apply to {1}:\n{2}'.format(patch, tree, done.stdout))
+        raise LabError(f'{patch} does not apply to {tree}:\n{done.stdout}')
 
 
-def differing() -> Dict[Path, str]:
+def differing() -> dict[Path, str]:
     """Give the files below ``patches`` that are not what the generator makes, with what it makes of them.
 
     The date is that of the file, and today's if the file is another one otherwise.
     """
-    ret: Dict[Path, str] = {}
+    ret: dict[Path, str] = {}
     for release in RELEASES:
         path = committed(release)
         now = path.read_text() if path.exists() else ''

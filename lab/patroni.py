@@ -1,13 +1,15 @@
 """Real Patroni clusters on real etcd clusters, and a monitor that notes what happens to them."""
+
+from __future__ import annotations
+
 import base64
 import signal
 import subprocess
 import threading
 import time
-
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, TypeVar, Union
+from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
 
 from . import say
 from .environments import Environment, clean_environ
@@ -36,29 +38,40 @@ class PatroniCluster:
 
     scope = 'lab'
 
-    def __init__(self, environments: Union[Environment, Sequence[Environment]], etcd: EtcdCluster, nodes: int = 2,
-                 hosts: Optional[Sequence[str]] = None, ttl: int = 20, loop_wait: int = 2, retry_timeout: int = 5,
-                 section: str = 'etcd3', settings: Optional[Mapping[str, Any]] = None,
-                 env: Optional[Mapping[str, str]] = None) -> None:
+    def __init__(
+        self,
+        environments: Environment | Sequence[Environment],
+        etcd: EtcdCluster,
+        nodes: int = 2,
+        hosts: Sequence[str] | None = None,
+        ttl: int = 20,
+        loop_wait: int = 2,
+        retry_timeout: int = 5,
+        section: str = 'etcd3',
+        settings: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.etcd = etcd
         self.section = section
-        self.nodes: List[PatroniNode] = []
+        self.nodes: list[PatroniNode] = []
         self._environments = [environments] * nodes if isinstance(environments, Environment) else list(environments)
         self._hosts = hosts
-        self._settings: Dict[str, Any] = {
-            'bootstrap': {'dcs': {'ttl': ttl, 'loop_wait': loop_wait, 'retry_timeout': retry_timeout}}}
+        self._settings: dict[str, Any] = {
+            'bootstrap': {'dcs': {'ttl': ttl, 'loop_wait': loop_wait, 'retry_timeout': retry_timeout}}
+        }
         if etcd.auth is not None:
             self._settings[section] = dict(zip(('username', 'password'), etcd.auth))
         merge(self._settings, settings or {})
         self._env = env
-        self._folder: Optional[Path] = None
+        self._folder: Path | None = None
 
     def __enter__(self: Cluster) -> Cluster:
         self.start()
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -71,8 +84,9 @@ class PatroniCluster:
                 self._bootstrap()
                 return
             except BaseException as e:
-                taken = any('Address already in use' in node.log_text() + node.postgres_log_text()
-                            for node in self.nodes)
+                taken = any(
+                    'Address already in use' in node.log_text() + node.postgres_log_text() for node in self.nodes
+                )
                 self.stop()
                 if attempt == 3 or not taken or not isinstance(e, LabError):
                     raise
@@ -93,9 +107,10 @@ class PatroniCluster:
     def _forget(self) -> None:
         """Delete everything about this cluster in etcd."""
         i = next(i for i, member in enumerate(self.etcd.members) if member.running)
-        prefix = '/service/{0}'.format(self.scope)
-        self.etcd.call(i, 'kv/deleterange', {'key': b64(prefix + '/'), 'range_end': b64(prefix + '0')},
-                       self.etcd.token(i))
+        prefix = f'/service/{self.scope}'
+        self.etcd.call(
+            i, 'kv/deleterange', {'key': b64(prefix + '/'), 'range_end': b64(prefix + '0')}, self.etcd.token(i)
+        )
 
     def stop(self) -> None:
         """End all nodes, with their PostgreSQL, and remove their data."""
@@ -109,8 +124,13 @@ class PatroniCluster:
             if self._folder is not None:
                 remove_folder(self._folder)
 
-    def add_node(self, environment: Optional[Environment] = None, hosts: Optional[Sequence[str]] = None,
-                 name: Optional[str] = None, settings: Optional[Mapping[str, Any]] = None) -> PatroniNode:
+    def add_node(
+        self,
+        environment: Environment | None = None,
+        hosts: Sequence[str] | None = None,
+        name: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> PatroniNode:
         """Make one more node. It is not started.
 
         :param environment: where its Patroni is installed, None for that of the first node.
@@ -121,14 +141,20 @@ class PatroniCluster:
         if self._folder is None:
             self._folder = scratch_folder('lab-patroni-')
             self._folder.chmod(0o755)
-        node = PatroniNode(name or 'node{0}'.format(len(self.nodes) + 1), environment or self._environments[0],
-                           hosts or self._hosts or self.etcd.hosts, self._folder, self.section, self._settings,
-                           self._env)
+        node = PatroniNode(
+            name or f'node{len(self.nodes) + 1}',
+            environment or self._environments[0],
+            hosts or self._hosts or self.etcd.hosts,
+            self._folder,
+            self.section,
+            self._settings,
+            self._env,
+        )
         merge(node.config, settings or {})
         self.nodes.append(node)
         return node
 
-    def primary(self) -> Optional[PatroniNode]:
+    def primary(self) -> PatroniNode | None:
         """Give the node that is the primary and holds the leader lock, by its own account."""
         for node in self.nodes:
             answer = node.rest('GET', '/primary') if node.alive else None
@@ -151,6 +177,7 @@ class PatroniCluster:
         :param timeout: seconds.
         :raises LabError: as `wait_primary`, and when one of them has ended by itself.
         """
+
         def streaming() -> bool:
             crashed = [node.name for node in self.nodes if node.crashed]
             if crashed:
@@ -159,14 +186,15 @@ class PatroniCluster:
             status = primary.status() if primary is not None else None
             if primary is None or status is None:
                 return False
-            there = {entry['application_name'] for entry in status.get('replication') or ()
-                     if entry['state'] == 'streaming'}
+            there = {
+                entry['application_name'] for entry in status.get('replication') or () if entry['state'] == 'streaming'
+            }
             return there >= {node.name for node in self.nodes if node.alive and node is not primary}
 
         self._wait(streaming, timeout, 'all replicas to stream')
 
-    def _wait(self, predicate: Callable[[], Optional[T]], timeout: float, what: str) -> T:
-        def step() -> Optional[T]:
+    def _wait(self, predicate: Callable[[], T | None], timeout: float, what: str) -> T:
+        def step() -> T | None:
             if not any(node.alive for node in self.nodes):
                 raise LabError('no Patroni runs')
             return predicate()
@@ -176,18 +204,21 @@ class PatroniCluster:
             assert found is not None
             return found
         except LabError as e:
-            logs = ['{0}: {1}'.format(node.name, line) for node in self.nodes for line in
-                    node.log_text().splitlines()[-15:]]
+            logs = [f'{node.name}: {line}' for node in self.nodes for line in node.log_text().splitlines()[-15:]]
             raise LabError('\n'.join([str(e)] + logs)) from None
 
-    def patronictl(self, *args: str) -> 'subprocess.CompletedProcess[str]':
+    def patronictl(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run patronictl with the configuration of the first node; stderr is within stdout.
 
         :param args: its arguments, such as ``'list'``.
         """
         node = self.nodes[0]
-        return node.environment.run([str(node.environment.patronictl), '-c', str(node.config_file), *args],
-                                    env=dict(clean_environ(), **node.env), cwd=str(node.folder), timeout=60)
+        return node.environment.run(
+            [str(node.environment.patronictl), '-c', str(node.config_file), *args],
+            env=dict(clean_environ(), **node.env),
+            cwd=str(node.folder),
+            timeout=60,
+        )
 
     def edit_config(self, **changes: Any) -> None:
         """Change the dynamic configuration: ``edit_config(ttl=30, postgresql={'parameters': {...}})``; None removes.
@@ -196,7 +227,7 @@ class PatroniCluster:
         """
         answer = self.wait_primary(10).rest('PATCH', '/config', changes, timeout=10)
         if answer is None or answer[0] != 200:
-            raise LabError('PATCH /config was answered with {0}'.format(answer))
+            raise LabError(f'PATCH /config was answered with {answer}')
 
 
 class Sample(NamedTuple):
@@ -205,9 +236,9 @@ class Sample(NamedTuple):
     #: seconds, `time.monotonic`
     time: float
     #: `PatroniNode.role` by name of the node
-    roles: Dict[str, Optional[str]]
+    roles: dict[str, str | None]
     #: who holds the leader key in etcd, '' if nobody does, None if no member tells
-    leader: Optional[str]
+    leader: str | None
 
 
 class Monitor:
@@ -220,19 +251,19 @@ class Monitor:
 
     def __init__(self, cluster: PatroniCluster) -> None:
         self._cluster = cluster
-        self._latest: Dict[str, Any] = {}
-        self._token: Optional[str] = None
+        self._latest: dict[str, Any] = {}
+        self._token: str | None = None
         self._member = 0
         self._done = threading.Event()
-        self._threads: List[threading.Thread] = []
-        self._failed_before: Dict[str, int] = {}
-        self.samples: List[Sample] = []
+        self._threads: list[threading.Thread] = []
+        self._failed_before: dict[str, int] = {}
+        self.samples: list[Sample] = []
 
-    def __enter__(self) -> 'Monitor':
+    def __enter__(self) -> Monitor:
         nodes = list(self._cluster.nodes)
         self._failed_before = {node.name: node.failed_loops() for node in nodes}
         # A thread for each, as one that hangs must not keep us from noticing what the others do meanwhile.
-        probes: Dict[str, Callable[[], Optional[str]]] = {node.name: node.role for node in nodes}
+        probes: dict[str, Callable[[], str | None]] = {node.name: node.role for node in nodes}
         probes['/leader'] = self._leader
         for name, probe in probes.items():
             self._latest[name] = probe()
@@ -247,7 +278,7 @@ class Monitor:
         for thread in self._threads:
             thread.join()
 
-    def _watch(self, name: str, probe: Callable[[], Optional[str]]) -> None:
+    def _watch(self, name: str, probe: Callable[[], str | None]) -> None:
         while not self._done.wait(self.INTERVAL):
             self._latest[name] = probe()
 
@@ -259,10 +290,10 @@ class Monitor:
             if self._done.wait(self.INTERVAL):
                 break
 
-    def _leader(self) -> Optional[str]:
+    def _leader(self) -> str | None:
         """Read the leader key, from the member that answered last time, or another one the next time."""
         etcd = self._cluster.etcd
-        key = '/service/{0}/leader'.format(self._cluster.scope)
+        key = f'/service/{self._cluster.scope}/leader'
         if etcd.members[self._member].running:
             try:
                 if etcd.auth is not None and self._token is None:
@@ -293,8 +324,12 @@ class Monitor:
     @property
     def demotions(self) -> int:
         """How often a node that was a primary was seen as something else next, a stopped one included."""
-        return sum(before == 'primary' and after != 'primary' for before, after in self._changes(
-            [[sample.roles[name] for sample in self.samples] for name in self._failed_before]))
+        return sum(
+            before == 'primary' and after != 'primary'
+            for before, after in self._changes(
+                [[sample.roles[name] for sample in self.samples] for name in self._failed_before]
+            )
+        )
 
     @property
     def role_changes(self) -> int:
@@ -307,7 +342,7 @@ class Monitor:
         return len(self._changes([[sample.leader or None for sample in self.samples]]))
 
     @staticmethod
-    def _changes(series: Sequence[Sequence[Optional[str]]]) -> List[Sequence[str]]:
+    def _changes(series: Sequence[Sequence[str | None]]) -> list[Sequence[str]]:
         """List each change (before, after) in several series of values, None left out."""
         known = [[value for value in values if value is not None] for values in series]
         return [pair for values in known for pair in zip(values, values[1:]) if pair[0] != pair[1]]

@@ -4,6 +4,9 @@ Whatever is started here ends with the Python process that started it: by its ow
 ``kill()`` in the normal course, by the exit handler when somebody forgot, by the kernel (PR_SET_PDEATHSIG) when Python
 itself was killed.
 """
+
+from __future__ import annotations
+
 import atexit
 import ctypes
 import os
@@ -17,10 +20,9 @@ import subprocess
 import tempfile
 import threading
 import time
-
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar, Union
+from typing import Any, Callable, Mapping, Sequence, TypeVar
 
 T = TypeVar('T')
 
@@ -42,20 +44,20 @@ class _Spawner:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pid = 0
-        self._queue: 'queue.Queue[Tuple[Future[subprocess.Popen[bytes]], Dict[str, Any]]]' = queue.Queue()
+        self._queue: queue.Queue[tuple[Future[subprocess.Popen[bytes]], dict[str, Any]]] = queue.Queue()
 
-    def popen(self, **kwargs: Any) -> 'subprocess.Popen[bytes]':
+    def popen(self, **kwargs: Any) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._pid != os.getpid():  # the first call, or the first one after a fork, which leaves threads behind
                 self._queue = queue.Queue()
                 threading.Thread(target=self._serve, args=(self._queue,), name='lab-spawner', daemon=True).start()
                 self._pid = os.getpid()
-        future: 'Future[subprocess.Popen[bytes]]' = Future()
+        future: Future[subprocess.Popen[bytes]] = Future()
         self._queue.put((future, kwargs))
         return future.result()
 
     @staticmethod
-    def _serve(jobs: 'queue.Queue[Tuple[Future[subprocess.Popen[bytes]], Dict[str, Any]]]') -> None:
+    def _serve(jobs: queue.Queue[tuple[Future[subprocess.Popen[bytes]], dict[str, Any]]]) -> None:
         while True:
             future, kwargs = jobs.get()
             try:
@@ -66,8 +68,8 @@ class _Spawner:
 
 _spawner = _Spawner()
 _owner = os.getpid()
-_running: 'Set[Process]' = set()
-_folders: Set[Path] = set()
+_running: set[Process] = set()
+_folders: set[Path] = set()
 
 
 class Process:
@@ -82,10 +84,16 @@ class Process:
     :raises OSError: when the program can't be executed.
     """
 
-    def __init__(self, argv: Sequence[Union[str, Path]], log: Path, env: Optional[Mapping[str, str]] = None,
-                 cwd: Optional[Path] = None, user: Optional[pwd.struct_passwd] = None,
-                 death_signal: int = signal.SIGKILL) -> None:
-        self.argv: List[str] = [str(arg) for arg in argv]
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        user: pwd.struct_passwd | None = None,
+        death_signal: int = signal.SIGKILL,
+    ) -> None:
+        self.argv: list[str] = [str(arg) for arg in argv]
         self.log = log
         parent = os.getpid()
 
@@ -102,14 +110,20 @@ class Process:
 
         _install_net()
         with open(str(log), 'ab') as output:
-            self._popen = _spawner.popen(args=self.argv, stdin=subprocess.DEVNULL, stdout=output,
-                                         stderr=subprocess.STDOUT, env=None if env is None else dict(env),
-                                         cwd=None if cwd is None else str(cwd), preexec_fn=in_child,
-                                         start_new_session=True)
+            self._popen = _spawner.popen(
+                args=self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else dict(env),
+                cwd=None if cwd is None else str(cwd),
+                preexec_fn=in_child,
+                start_new_session=True,
+            )
         _running.add(self)
 
     def __repr__(self) -> str:
-        return '<Process {0} {1}>'.format(self.pid, self.argv[0])
+        return f'<Process {self.pid} {self.argv[0]}>'
 
     @property
     def pid(self) -> int:
@@ -122,7 +136,7 @@ class Process:
         return self.exit_code is None
 
     @property
-    def exit_code(self) -> Optional[int]:
+    def exit_code(self) -> int | None:
         """Exit code, negative for the signal that ended it, None while it is alive."""
         return self._popen.poll()
 
@@ -138,7 +152,7 @@ class Process:
         """Let a frozen process go on (SIGCONT)."""
         self.signal(signal.SIGCONT)
 
-    def wait(self, timeout: Optional[float] = None) -> bool:
+    def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended.
 
         :param timeout: seconds, None for as long as it takes.
@@ -198,19 +212,18 @@ def _clean_up() -> None:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt('signal {0}'.format(number))
+    raise KeyboardInterrupt(f'signal {number}')
 
 
 def _install_net() -> None:
     """Turn SIGTERM into an exception, so that context managers and the exit handler get their turn."""
-    if threading.current_thread() is threading.main_thread() \
-            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _interrupt)
 
 
 atexit.register(_clean_up)
 
-_ports: Set[int] = set()
+_ports: set[int] = set()
 
 
 def free_port() -> int:
@@ -254,7 +267,7 @@ def wait_until(predicate: Callable[[], T], timeout_seconds: float, what: str, in
             if value:
                 return value
         except OSError as e:
-            last = ': {0!r}'.format(e)
+            last = f': {e!r}'
         if time.monotonic() >= deadline:
-            raise LabError('waited {0:g} s in vain for {1}{2}'.format(timeout_seconds, what, last))
+            raise LabError(f'waited {timeout_seconds:g} s in vain for {what}{last}')
         time.sleep(interval)

@@ -1,11 +1,13 @@
 """A TCP relay in front of one server, which can stall, be slow, reset and cut: the network at its worst."""
+
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import socket
 import struct
-
 from types import TracebackType
-from typing import Callable, NamedTuple, Optional, Set, Type
+from typing import Callable, NamedTuple
 
 from .front import loop
 from .processes import free_port
@@ -19,7 +21,7 @@ class Mode(NamedTuple):
     #: requests are passed on; if not, nothing passes in any direction, and connections are still taken and stay open
     passes: bool = True
     #: how many bytes of each answer get through before silence, None for all of them
-    answer: Optional[int] = None
+    answer: int | None = None
     #: seconds that the beginning of each answer is late
     delay: float = 0
     #: connections are reset, those that are there and new ones
@@ -46,9 +48,9 @@ class _Connection:
 
     def __init__(self, client: asyncio.StreamWriter) -> None:
         self.client = client
-        self.server: Optional[asyncio.StreamWriter] = None
+        self.server: asyncio.StreamWriter | None = None
         self.passed = 0  # bytes of the present answer
-        self.task: Optional['asyncio.Task[None]'] = None
+        self.task: asyncio.Task[None] | None = None
 
     def end(self, reset: bool = False) -> None:
         """End both sides at once.
@@ -78,21 +80,22 @@ class Relay:
         self._target = (host, int(port))
         self._mode = PASS
         self._changed = asyncio.Event()
-        self._listener: Optional[asyncio.AbstractServer] = None
-        self._connections: Set[_Connection] = set()
+        self._listener: asyncio.AbstractServer | None = None
+        self._connections: set[_Connection] = set()
 
-    def __enter__(self) -> 'Relay':
+    def __enter__(self) -> Relay:
         self.open()
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
     def url(self) -> str:
         """What clients connect to."""
-        return 'http://127.0.0.1:{0}'.format(self.port)
+        return f'http://127.0.0.1:{self.port}'
 
     @property
     def connections(self) -> int:
@@ -174,8 +177,9 @@ class Relay:
             connection.task = None
             connection.end()
 
-    async def _requests(self, connection: _Connection, source: asyncio.StreamReader,
-                        server: asyncio.StreamWriter) -> None:
+    async def _requests(
+        self, connection: _Connection, source: asyncio.StreamReader, server: asyncio.StreamWriter
+    ) -> None:
         while True:
             data = await source.read(_CHUNK)
             await self._until(lambda mode: mode.passes)

@@ -5,16 +5,18 @@ The last client reaches them through a load balancer that picks one for each req
 so that these can be cut off while the others are not. The seed determines the sequence of faults, whatever the clients
 do, as long as the same releases are at hand.
 """
+
+from __future__ import annotations
+
 import argparse
 import json
 import random
 import sys
 import time
-
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from . import ROOT, say
 from .balancer import Balancer
@@ -23,7 +25,7 @@ from .facade import Fault
 from .judge import Entry, Figures, judge
 from .packages import etcd_binaries, line_of, version_key
 from .processes import LabError, Process, remove_folder, scratch_folder
-from .relay import Mode, PASS, Relay, STALL, stall_within_answer
+from .relay import PASS, STALL, Mode, Relay, stall_within_answer
 
 TTL = 10
 """Seconds that the leader key lives unless its holder renews it."""
@@ -38,11 +40,18 @@ _APART = 2
 
 _MEMBERS = 3
 
-_ALWAYS = 10 ** 6
+_ALWAYS = 10**6
 """More requests than there will be."""
 
-_GARBAGE = ((502, b'<html><body>Bad Gateway</body></html>'), (200, b'{"header":{"cluster_id":"1'), (200, b''),
-            (200, b'404'), (500, b'\x00\x00\x06\x04\x00'), (404, b'404 page not found\n'), (200, b'[]'))
+_GARBAGE = (
+    (502, b'<html><body>Bad Gateway</body></html>'),
+    (200, b'{"header":{"cluster_id":"1'),
+    (200, b''),
+    (200, b'404'),
+    (500, b'\x00\x00\x06\x04\x00'),
+    (404, b'404 page not found\n'),
+    (200, b'[]'),
+)
 """Never a well-formed success: that would not be garbage but a lie, and no client could know."""
 
 
@@ -59,20 +68,20 @@ class Move(NamedTuple):
     #: for how long, where it takes time
     seconds: float = 0
     #: what the facade does
-    fault: Optional[Fault] = None
+    fault: Fault | None = None
     #: what the relays do
-    mode: Optional[Mode] = None
+    mode: Mode | None = None
     #: seconds of calm afterwards
     pause: float = 0
 
     def __str__(self) -> str:
-        more = ['{0:g} s'.format(self.seconds)] if self.seconds else []
+        more = [f'{self.seconds:g} s'] if self.seconds else []
         numbers = [self.number] + [(self.number + i) % _MEMBERS for i in range(1, self.members)]
         more += [repr(what) for what in (self.fault, self.mode) if what]
         return ' '.join([self.kind, '+'.join(map(str, numbers)), self.line] + more)
 
 
-def lines_for(seed: int) -> List[str]:
+def lines_for(seed: int) -> list[str]:
     """List the release lines that the members of a storm move between, oldest first.
 
     All that can follow upon each other in one cluster: mostly the old ones, with 3.2, which a facade makes; now and
@@ -81,7 +90,7 @@ def lines_for(seed: int) -> List[str]:
     real = {line_of(version) for version in etcd_binaries()}
     old = {line for line in real if version_key(line) <= (3, 5)} | ({'3.2'} if '3.3' in real else set())
     late = [pair for pair in (['3.5', '3.6'], ['3.6', '3.7']) if real.issuperset(pair)]
-    rng = random.Random('lines {0}'.format(seed))
+    rng = random.Random(f'lines {seed}')
     return rng.choice(late) if late and rng.random() < 0.25 else sorted(old, key=version_key)
 
 
@@ -95,9 +104,33 @@ def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
     """
     rng = random.Random(seed)
     members = [0] * _MEMBERS  # index of each member's line; all start with the oldest
-    kinds = ['upgrade', 'upgrade', 'upgrade', 'downgrade', 'downgrade', 'replace', 'restart', 'kill', 'kill', 'freeze',
-             'freeze', 'cut', 'cut', 'cut', 'garbage', 'garbage', 'garbage', 'quorum', 'client', 'stall',
-             'stall', 'slow', 'slow', 'apart', 'apart']
+    kinds = [
+        'upgrade',
+        'upgrade',
+        'upgrade',
+        'downgrade',
+        'downgrade',
+        'replace',
+        'restart',
+        'kill',
+        'kill',
+        'freeze',
+        'freeze',
+        'cut',
+        'cut',
+        'cut',
+        'garbage',
+        'garbage',
+        'garbage',
+        'quorum',
+        'client',
+        'stall',
+        'stall',
+        'slow',
+        'slow',
+        'apart',
+        'apart',
+    ]
     while True:
         kind, i = rng.choice(kinds), rng.randrange(_MEMBERS)
         calm, seconds = round(rng.uniform(0.2, 2), 1), round(rng.uniform(0.5, 6), 1)
@@ -117,24 +150,61 @@ def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
         if kind in ('upgrade', 'downgrade', 'replace'):
             yield Move(kind, i, line=lines[members[i]], pause=calm)
         elif kind == 'cut':
-            yield Move(kind, i, fault=rng.choice((
-                Fault(reset='before', times=rng.randint(1, 9)), Fault(reset='after', times=rng.randint(1, 9)),
-                Fault(cut_after=rng.randint(0, 40), times=rng.randint(1, 9)),
-                Fault(path='/watch', cut_after=rng.randint(0, 400), times=2))), seconds=seconds, pause=calm)
+            yield Move(
+                kind,
+                i,
+                fault=rng.choice(
+                    (
+                        Fault(reset='before', times=rng.randint(1, 9)),
+                        Fault(reset='after', times=rng.randint(1, 9)),
+                        Fault(cut_after=rng.randint(0, 40), times=rng.randint(1, 9)),
+                        Fault(path='/watch', cut_after=rng.randint(0, 400), times=2),
+                    )
+                ),
+                seconds=seconds,
+                pause=calm,
+            )
         elif kind == 'garbage':
             status, body = rng.choice(_GARBAGE)
-            yield Move(kind, i, fault=Fault(path=rng.choice(('', '/kv/', '/lease/', '/watch', '/version', '/member')),
-                                            status=status, body=body, times=rng.randint(1, 9)),
-                       seconds=seconds, pause=calm)
+            yield Move(
+                kind,
+                i,
+                fault=Fault(
+                    path=rng.choice(('', '/kv/', '/lease/', '/watch', '/version', '/member')),
+                    status=status,
+                    body=body,
+                    times=rng.randint(1, 9),
+                ),
+                seconds=seconds,
+                pause=calm,
+            )
         elif kind == 'stall':  # long enough for the leader key to expire
-            yield Move(kind, i, rng.randint(1, 2), fault=Fault(delay=60, times=_ALWAYS),
-                       seconds=round(rng.uniform(2, 2 * TTL), 1), pause=calm)
+            yield Move(
+                kind,
+                i,
+                rng.randint(1, 2),
+                fault=Fault(delay=60, times=_ALWAYS),
+                seconds=round(rng.uniform(2, 2 * TTL), 1),
+                pause=calm,
+            )
         elif kind == 'apart':
-            yield Move(kind, i, rng.randint(1, _MEMBERS), seconds=round(rng.uniform(2, 2 * TTL), 1), pause=calm,
-                       mode=rng.choice((STALL, stall_within_answer(rng.randint(0, 400)))))
+            yield Move(
+                kind,
+                i,
+                rng.randint(1, _MEMBERS),
+                seconds=round(rng.uniform(2, 2 * TTL), 1),
+                pause=calm,
+                mode=rng.choice((STALL, stall_within_answer(rng.randint(0, 400)))),
+            )
         elif kind == 'slow':
-            yield Move(kind, i, rng.randint(1, 3), fault=Fault(delay=round(rng.uniform(0.3, 0.9), 1), times=_ALWAYS),
-                       seconds=2 * seconds, pause=calm)
+            yield Move(
+                kind,
+                i,
+                rng.randint(1, 3),
+                fault=Fault(delay=round(rng.uniform(0.3, 0.9), 1), times=_ALWAYS),
+                seconds=2 * seconds,
+                pause=calm,
+            )
         elif kind == 'client':
             yield Move(kind, rng.randrange(CLIENTS), seconds=round(rng.uniform(1, TTL + 2), 1), pause=calm)
         else:
@@ -153,18 +223,26 @@ class Contender:
 
     _START = 'import sys; sys.path.append({0!r}); from lab.contender import main; main(sys.argv[1])'
 
-    def __init__(self, name: str, etcd3: Mapping[str, Any], folder: Path, seed: int,
-                 loop_wait: float = LOOP_WAIT) -> None:
+    def __init__(
+        self, name: str, etcd3: Mapping[str, Any], folder: Path, seed: int, loop_wait: float = LOOP_WAIT
+    ) -> None:
         self.name = name
         self.journal = folder / (name + '.journal')
         self.log = folder / (name + '.log')
         #: when it stood still
-        self.stops: List[Tuple[float, float]] = []
-        options = {'name': name, 'etcd3': dict(etcd3), 'journal': str(self.journal), 'seed': seed, 'ttl': TTL,
-                   'loop_wait': loop_wait}
+        self.stops: list[tuple[float, float]] = []
+        options = {
+            'name': name,
+            'etcd3': dict(etcd3),
+            'journal': str(self.journal),
+            'seed': seed,
+            'ttl': TTL,
+            'loop_wait': loop_wait,
+        }
         # From another folder, with the project last on the path: what is tested is the installed package.
-        self.process = Process([sys.executable, '-c', self._START.format(str(ROOT)), json.dumps(options)], self.log,
-                               cwd=folder)
+        self.process = Process(
+            [sys.executable, '-c', self._START.format(str(ROOT)), json.dumps(options)], self.log, cwd=folder
+        )
 
     def freeze(self, seconds: float) -> None:
         """Have it stand still for a while."""
@@ -174,7 +252,7 @@ class Contender:
         self.process.thaw()
         self.stops.append((started, time.monotonic()))
 
-    def entries(self) -> List[Entry]:
+    def entries(self) -> list[Entry]:
         """What it wrote down so far, a line that is half written left out."""
         if not self.journal.exists():
             return []
@@ -191,18 +269,18 @@ class Storm:
         retry_timeout make ttl.
     """
 
-    def __init__(self, seed: int, lines: Optional[Sequence[str]] = None, loop_wait: float = LOOP_WAIT) -> None:
+    def __init__(self, seed: int, lines: Sequence[str] | None = None, loop_wait: float = LOOP_WAIT) -> None:
         self.seed = seed
         self._loop_wait = loop_wait
         self.lines = list(lines or lines_for(seed))
         self.etcd = EtcdCluster([self.lines[0]] * _MEMBERS, facade=True)
-        self.balancer: Optional[Balancer] = None
-        self.relays: List[Relay] = []
-        self.contenders: List[Contender] = []
+        self.balancer: Balancer | None = None
+        self.relays: list[Relay] = []
+        self.contenders: list[Contender] = []
         self._folder = scratch_folder('lab-storm-')
-        self.moves: List[Move] = []
+        self.moves: list[Move] = []
 
-    def __enter__(self) -> 'Storm':
+    def __enter__(self) -> Storm:
         try:
             self.etcd.start()
             self.balancer = Balancer(self.etcd.urls)
@@ -211,18 +289,20 @@ class Storm:
             for relay in self.relays:
                 relay.open()
             relays = [relay.url.partition('//')[2] for relay in self.relays]
-            sections: List[Dict[str, Any]] = [{'hosts': self.etcd.hosts}] * (CLIENTS - _APART - 1)
+            sections: list[dict[str, Any]] = [{'hosts': self.etcd.hosts}] * (CLIENTS - _APART - 1)
             sections += [{'hosts': relays, 'use_proxies': True}] * _APART + [{'proxy': self.balancer.url}]
-            self.contenders = [Contender('c{0}'.format(i), section, self._folder, self.seed * CLIENTS + i,
-                                         self._loop_wait)
-                               for i, section in enumerate(sections)]
+            self.contenders = [
+                Contender(f'c{i}', section, self._folder, self.seed * CLIENTS + i, self._loop_wait)
+                for i, section in enumerate(sections)
+            ]
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for contender in self.contenders:
             contender.process.kill()
         for relay in self.relays:
@@ -243,7 +323,7 @@ class Storm:
         for move in plan(self.seed, self.lines):
             if time.monotonic() >= deadline:
                 break
-            say('storm {0}: {1}'.format(self.seed, move))
+            say(f'storm {self.seed}: {move}')
             self.moves.append(move)
             self._make(move)
             time.sleep(move.pause)
@@ -252,9 +332,15 @@ class Storm:
         ended = time.monotonic()
         for contender in self.contenders:
             contender.process.kill()
-        return judge({contender.name: contender.entries() for contender in self.contenders}, self.etcd, TTL, calm_since,
-                     ended, {contender.name: contender.process.log_text() for contender in self.contenders},
-                     {contender.name: contender.stops for contender in self.contenders})
+        return judge(
+            {contender.name: contender.entries() for contender in self.contenders},
+            self.etcd,
+            TTL,
+            calm_since,
+            ended,
+            {contender.name: contender.process.log_text() for contender in self.contenders},
+            {contender.name: contender.stops for contender in self.contenders},
+        )
 
     def _leads(self, number: int) -> bool:
         """Whether a member leads. One that stood still then revokes leases that the next leader has renewed, in etcd
@@ -281,7 +367,7 @@ class Storm:
             time.sleep(move.seconds)
             member.thaw()
         elif move.kind in ('freeze', 'kill', 'quorum'):
-            victims = [member] + [other for other in self.etcd.members if other is not member][:move.kind == 'quorum']
+            victims = [member] + [other for other in self.etcd.members if other is not member][: move.kind == 'quorum']
             for victim in victims:
                 victim.kill()
             time.sleep(move.seconds)
@@ -322,13 +408,13 @@ class Storm:
                     facade.cut()
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one storm and print its figures.
 
     :returns: 0 if every promise was kept.
     """
     parser = argparse.ArgumentParser(prog='python -m lab.storm', description=__doc__)
-    parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(10 ** 6))
+    parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument('--seconds', type=float, default=600)
     parser.add_argument('--lines', type=lambda text: text.split(','), help='such as 3.6,3.7, oldest first')
     parser.add_argument('--loop-wait', type=float, default=LOOP_WAIT, help='4 leaves the clients no time to spare')

@@ -1,7 +1,9 @@
 """Programs that tests run as an operator or a packager would (curl, patch): this machine's, or its distribution's."""
+
+from __future__ import annotations
+
 import contextlib
 import shutil
-
 from pathlib import Path
 
 from . import CACHE, say
@@ -9,12 +11,12 @@ from .apt import Apt, locked, unfinished
 from .processes import LabError
 
 # Where the program looks for the libraries that came with it. Everything is relative, as CACHE may be copied.
-_WRAPPER = '''\
+_WRAPPER = """\
 #!/bin/sh
 root=$(dirname "$(readlink -f "$0")")/root
 export LD_LIBRARY_PATH=$(echo "$root"/usr/lib/*-linux-* "$root"/lib/*-linux-* | tr " " :)
 exec "$root/usr/bin/{0}" "$@"
-'''
+"""
 
 
 def tool(name: str) -> Path:
@@ -36,7 +38,7 @@ def fetched(name: str, package: str = '') -> Path:
     target = CACHE / 'tools' / name
     with locked():
         if not target.exists():
-            say('fetching {0}'.format(name))
+            say(f'fetching {name}')
             with unfinished(target) as part:
                 apt = Apt(part, None, installed=True)
                 with contextlib.suppress(LabError):  # of a source that nothing is needed from

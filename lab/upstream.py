@@ -6,6 +6,9 @@ this project.
 They come from the release's source distribution, which lacks ``tests/__init__.py``; ``tests/upstream`` of this project
 has a stand-in for that.
 """
+
+from __future__ import annotations
+
 import argparse
 import importlib.metadata
 import os
@@ -14,9 +17,8 @@ import subprocess
 import sys
 import tarfile
 import xml.etree.ElementTree
-
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Sequence
+from typing import Mapping, Sequence
 
 from . import CACHE, ROOT, say
 from .processes import LabError, remove_folder, scratch_folder
@@ -28,8 +30,10 @@ HELPERS = ('test_ha.py',)
 
 #: Tests that are left out under some releases since they fail with stock Patroni as well. They type one line less than
 #: patronictl asks for: up to click 8.1 that is an empty line, since 8.2 the input ends there. Later releases type it.
-FAIL_WITH_STOCK = {release: ('test_ctl.py::TestCtl::test_failover', 'test_ctl.py::TestCtl::test_restart_reinit')
-                   for release in ('3.0.2', '3.0.4', '3.1.2', '3.2.2', '4.0.2')}
+FAIL_WITH_STOCK = dict.fromkeys(
+    ('3.0.2', '3.0.4', '3.1.2', '3.2.2', '4.0.2'),
+    ('test_ctl.py::TestCtl::test_failover', 'test_ctl.py::TestCtl::test_restart_reinit'),
+)
 
 
 def fetch(release: str) -> Path:
@@ -39,20 +43,35 @@ def fetch(release: str) -> Path:
     :returns: the file, kept in the cache.
     :raises LabError: when it can't be had.
     """
-    target = CACHE / 'sdist' / 'patroni-{0}.tar.gz'.format(release)
+    target = CACHE / 'sdist' / f'patroni-{release}.tar.gz'
     if not target.exists():
         folder = scratch_folder('sdist-')
         try:
             # Its setup.py looks for psycopg2, so it has to be built with what is installed here.
             done = subprocess.run(
-                [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--no-build-isolation',
-                 '--no-binary', 'patroni', '--dest', str(folder), 'patroni==' + release],
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+                [
+                    sys.executable,
+                    '-m',
+                    'pip',
+                    'download',
+                    '--quiet',
+                    '--no-deps',
+                    '--no-build-isolation',
+                    '--no-binary',
+                    'patroni',
+                    '--dest',
+                    str(folder),
+                    'patroni==' + release,
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
             found = list(folder.glob('*.tar.gz'))
             if not found:
-                raise LabError('no source distribution of Patroni {0}: {1}'.format(release, done.stdout[-1000:]))
+                raise LabError(f'no source distribution of Patroni {release}: {done.stdout[-1000:]}')
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix('.part-{0}'.format(os.getpid()))
+            partial = target.with_suffix(f'.part-{os.getpid()}')
             shutil.copyfile(str(found[0]), str(partial))
             partial.rename(target)
         finally:
@@ -69,11 +88,17 @@ def unpack(release: str, folder: Path) -> Path:
     """
     # Not with the owners in the archive, as root would have it: git refuses to work in somebody else's folder.
     subprocess.run(['tar', '--no-same-owner', '-xzf', str(fetch(release)), '-C', str(folder)], check=True)
-    return folder / 'patroni-{0}'.format(release)
+    return folder / f'patroni-{release}'
 
 
-def run(release: str, stock: bool = False, python: Optional[Path] = None, environ: Optional[Mapping[str, str]] = None,
-        files: Sequence[str] = FILES, report: Optional[Path] = None) -> int:
+def run(
+    release: str,
+    stock: bool = False,
+    python: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    files: Sequence[str] = FILES,
+    report: Path | None = None,
+) -> int:
     """Run the tests of a release on the Patroni that is imported.
 
     :param release: the release.
@@ -91,9 +116,9 @@ def run(release: str, stock: bool = False, python: Optional[Path] = None, enviro
         tests.mkdir()
         with tarfile.open(str(fetch(release))) as archive:
             for name in {*files, *HELPERS}:
-                member = archive.extractfile('patroni-{0}/tests/{1}'.format(release, name))
+                member = archive.extractfile(f'patroni-{release}/tests/{name}')
                 if member is None:
-                    raise LabError('{0} is not in the source distribution of Patroni {1}'.format(name, release))
+                    raise LabError(f'{name} is not in the source distribution of Patroni {release}')
                 (tests / name).write_bytes(member.read())
         here = ROOT / 'tests' / 'upstream'
         shutil.copyfile(str(here / 'standin.py'), str(tests / '__init__.py'))
@@ -101,19 +126,28 @@ def run(release: str, stock: bool = False, python: Optional[Path] = None, enviro
             shutil.copyfile(str(here / 'conftest.py'), str(folder / 'conftest.py'))
         say("Patroni {0}'s own tests, {1}".format(release, 'stock' if stock else 'with this project in place'))
         options = ['--deselect=tests/' + test for test in FAIL_WITH_STOCK.get(release, ())]
-        options += ['--junitxml={0}'.format(report)] if report else []
-        return subprocess.run([str(python or sys.executable), '-m', 'pytest', '-q', '-p', 'no:cacheprovider', *options,
-                               *('tests/' + name for name in files)],
-                              env=dict(os.environ if environ is None else environ,
-                                       PATRONI_ETCD3_COMPAT='off' if stock else 'on'),
-                              cwd=str(folder)).returncode
+        options += [f'--junitxml={report}'] if report else []
+        return subprocess.run(
+            [
+                str(python or sys.executable),
+                '-m',
+                'pytest',
+                '-q',
+                '-p',
+                'no:cacheprovider',
+                *options,
+                *('tests/' + name for name in files),
+            ],
+            env=dict(os.environ if environ is None else environ, PATRONI_ETCD3_COMPAT='off' if stock else 'on'),
+            cwd=str(folder),
+        ).returncode
     finally:
         remove_folder(folder)
 
 
-def outcomes(report: Path) -> Dict[str, str]:
+def outcomes(report: Path) -> dict[str, str]:
     """Read what :func:`run` has reported: name of each test, and ``passed``, ``failure``, ``error`` or ``skipped``."""
-    ret: Dict[str, str] = {}
+    ret: dict[str, str] = {}
     for case in xml.etree.ElementTree.parse(str(report)).iter('testcase'):
         outcome = [child.tag for child in case if child.tag in ('failure', 'error', 'skipped')]
         ret['{0}.{1}'.format(case.get('classname'), case.get('name'))] = ' '.join(outcome) or 'passed'

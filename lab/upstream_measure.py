@@ -3,6 +3,9 @@
 Each scenario runs Patroni's source as it is, with the one patch that is about it, and with the whole series. What runs
 is ``lab.upstream_trial``, a process for each run.
 """
+
+from __future__ import annotations
+
 import argparse
 import collections
 import contextlib
@@ -14,9 +17,8 @@ import shutil
 import subprocess
 import threading
 import time
-
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from . import say
 from .environments import Environment, clean_environ, environment
@@ -43,11 +45,15 @@ class Trial:
         self._log = log
         with open(str(log), 'ab') as output:
             self._popen = subprocess.Popen(
-                [str(env.python), str(Path(__file__).with_name('upstream_trial.py'))], stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=output, env=dict(clean_environ(), PYTHONPATH=str(tree)),
-                universal_newlines=True)
+                [str(env.python), str(Path(__file__).with_name('upstream_trial.py'))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env=dict(clean_environ(), PYTHONPATH=str(tree)),
+                universal_newlines=True,
+            )
 
-    def __enter__(self) -> 'Trial':
+    def __enter__(self) -> Trial:
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -76,7 +82,7 @@ class Trial:
 
     def last_error(self) -> str:
         """Give what Patroni logged last about the 404."""
-        lines: List[str] = re.findall(r'^.*(?:404 page|has no attribute).*$', self._log.read_text(), re.M)
+        lines: list[str] = re.findall(r'^.*(?:404 page|has no attribute).*$', self._log.read_text(), re.M)
         return lines[-1] if lines else 'nothing'
 
 
@@ -84,7 +90,7 @@ class Variant(NamedTuple):
     """Patroni with some of the patches."""
 
     name: str
-    patches: List[str]          # numbers
+    patches: list[str]  # numbers
     trial: Callable[[], Trial]  # starts a process with it
     environment: Callable[[], Environment]
 
@@ -96,8 +102,7 @@ def nested(etcd: EtcdCluster) -> str:
     """Count the nested transactions that have come in, with the status of the answers, and the answers lost."""
     txns = [entry for entry in etcd.requests() if entry.rpc == 'kv/txn']
     answers = [entry.status for entry in txns if is_nested_txn(entry.body)]
-    return '{0} nested transactions {1}, {2} answers lost'.format(
-        len(answers), sorted(set(answers)), sum(entry.status == 0 for entry in txns))
+    return f'{len(answers)} nested transactions {sorted(set(answers))}, {sum(entry.status == 0 for entry in txns)} answers lost'
 
 
 def nodelay(variant: Variant) -> Iterator[str]:
@@ -115,13 +120,20 @@ def error(variant: Variant) -> Iterator[str]:
     with EtcdCluster(['3.4'], facade=True) as etcd, variant.trial() as it:
         it.start(etcd.hosts)
         it.do('lead')
-        faults(etcd, 0).append(Fault(path='^/v3', times=10000, status=404, headers={'Content-Type': 'text/plain'},
-                                     body=b'404 page not found\n'))
+        faults(etcd, 0).append(
+            Fault(
+                path='^/v3',
+                times=10000,
+                status=404,
+                headers={'Content-Type': 'text/plain'},
+                body=b'404 page not found\n',
+            )
+        )
         yield 'put: {0}'.format(it.do('put'))
         yield 'lead: {0}'.format(it.do('lead'))
-        yield 'logged: {0}'.format(it.last_error())
+        yield f'logged: {it.last_error()}'
     with EtcdCluster(['3.2', '3.4', '3.4']) as etcd:
-        yield '3.2 + 3.4 + 3.4: starts {0}'.format(starts(variant, etcd.hosts))
+        yield f'3.2 + 3.4 + 3.4: starts {starts(variant, etcd.hosts)}'
 
 
 def rollback(variant: Variant) -> Iterator[str]:
@@ -136,13 +148,15 @@ def rollback(variant: Variant) -> Iterator[str]:
                 good.append(time.monotonic() - back)
             time.sleep(1)
         yield 'first good loop after {0}, {1} good loops'.format(
-            '{0:.1f} s'.format(good[0]) if good else 'more than 60 s', len(good))
+            f'{good[0]:.1f} s' if good else 'more than 60 s', len(good)
+        )
 
 
 def lease(variant: Variant) -> Iterator[str]:
     """The leader key renewed with a new lease, members 3.2 and 3.5."""
     for versions in (['3.2'] * 3, ['3.5'] * 3):
         with EtcdCluster(versions, facade=True) as etcd, variant.trial() as it:
+
             def renew(before: Callable[[str], Any]) -> Any:
                 it.do('lead')
                 before(it.do('look'))
@@ -163,8 +177,15 @@ def lease(variant: Variant) -> Iterator[str]:
 
             it.start(etcd.hosts)
             ttl = itertools.cycle((25, 30))
-            outcomes = ['{0}: {1}'.format(name, renew(before)) for name, before in (
-                ('ttl changed', str), ('lease revoked', revoke), ('answer lost', lose_answer), ('taken', take))]
+            outcomes = [
+                f'{name}: {renew(before)}'
+                for name, before in (
+                    ('ttl changed', str),
+                    ('lease revoked', revoke),
+                    ('answer lost', lose_answer),
+                    ('taken', take),
+                )
+            ]
             yield '{0}: {1}; {2}'.format(versions[0], ', '.join(outcomes), nested(etcd))
 
 
@@ -173,13 +194,14 @@ def mixed(variant: Variant) -> Iterator[str]:
     for versions in (['3.2', '3.2', '3.4'], ['3.2', '3.4', '3.4'], ['3.3', '3.3', '3.4'], ['3.2', '3.3', '3.5']):
         with EtcdCluster(versions, facade=True) as etcd:
             yield '{0}: starts {1}, with the last member alone {2}'.format(
-                ' + '.join(versions), starts(variant, etcd.hosts), starts(variant, etcd.hosts[-1:]))
+                ' + '.join(versions), starts(variant, etcd.hosts), starts(variant, etcd.hosts[-1:])
+            )
             with variant.trial() as it:
                 if it.start(etcd.hosts[:1]) is not True:
                     yield '  a start with the first member alone failed'
                     continue
                 it.do('lead')
-                outcomes: Dict[str, List[bool]] = {'update_leader': [], 'put': [], 'with a new lease': []}
+                outcomes: dict[str, list[bool]] = {'update_leader': [], 'put': [], 'with a new lease': []}
                 for url in etcd.urls:
                     it.do('use', url=url)
                     outcomes['update_leader'].append(it.do('lead') is True)
@@ -188,9 +210,13 @@ def mixed(variant: Variant) -> Iterator[str]:
                     it.do('use', url=url)
                     it.do('look')
                     outcomes['with a new lease'].append(it.do('renew', ttl=25 + i) is True)
-                yield '  through each member: {0}; {1}'.format(', '.join(
-                    '{0} {1}'.format(call, '/'.join('ok' if good else 'fails' for good in seen))
-                    for call, seen in outcomes.items()), nested(etcd))
+                yield '  through each member: {0}; {1}'.format(
+                    ', '.join(
+                        '{0} {1}'.format(call, '/'.join('ok' if good else 'fails' for good in seen))
+                        for call, seen in outcomes.items()
+                    ),
+                    nested(etcd),
+                )
 
 
 def upgrade(variant: Variant) -> Iterator[str]:
@@ -198,7 +224,7 @@ def upgrade(variant: Variant) -> Iterator[str]:
     with EtcdCluster(['3.2'] * 3, facade=True) as etcd, variant.trial() as it:
         it.start(etcd.hosts)
         it.do('lead')
-        loops: List[bool] = []
+        loops: list[bool] = []
         done = threading.Event()
 
         def lead() -> None:
@@ -215,7 +241,7 @@ def upgrade(variant: Variant) -> Iterator[str]:
         finally:
             done.set()
             thread.join()
-        yield '{0} of {1} loops failed; {2}'.format(loops.count(False), len(loops), nested(etcd))
+        yield f'{loops.count(False)} of {len(loops)} loops failed; {nested(etcd)}'
 
 
 def whole(variant: Variant) -> Iterator[str]:
@@ -229,12 +255,16 @@ def whole(variant: Variant) -> Iterator[str]:
                         etcd.upgrade(step - 1, '3.4')
                         time.sleep(5)
                     with contextlib.suppress(LabError):  # there may be no primary to take it
-                        patroni.edit_config(**{'ttl': ttl for ttl in ttls[step:step + 1]})
+                        patroni.edit_config(**{'ttl': ttl for ttl in ttls[step : step + 1]})
                     time.sleep(5)
                 load.stop()
                 yield '{0}demoted {1} times, {2} failed loops, longest write gap {3:.2f} s; {4}'.format(
-                    'ttl edited: ' if ttls else '', monitor.demotions,
-                    sum(monitor.failed_loops(node) for node in patroni.nodes), load.longest_gap, nested(etcd))
+                    'ttl edited: ' if ttls else '',
+                    monitor.demotions,
+                    sum(monitor.failed_loops(node) for node in patroni.nodes),
+                    load.longest_gap,
+                    nested(etcd),
+                )
 
 
 def patched(env: Environment, tree: Path) -> Environment:
@@ -253,34 +283,40 @@ def patched(env: Environment, tree: Path) -> Environment:
 
 def starts(variant: Variant, hosts: Sequence[str], count: int = 20) -> str:
     """Start a number of times and count what came of it."""
-    outcomes: Dict[str, int] = collections.Counter()
+    outcomes: dict[str, int] = collections.Counter()
     for _ in range(count):
         with variant.trial() as it:
             answer = it.start(hosts, patience=4)
         error_name = '' if answer is True else re.sub(r'\(.*', '', answer['error'])
         outcomes['waiting' if error_name == 'TimeoutError' else error_name or 'ok'] += 1
-    return ', '.join('{0} {1}'.format(number, what) for what, number in sorted(outcomes.items()))
+    return ', '.join(f'{number} {what}' for what, number in sorted(outcomes.items()))
 
 
-def faults(etcd: EtcdCluster, i: int) -> List[Fault]:
+def faults(etcd: EtcdCluster, i: int) -> list[Fault]:
     """Give the list of faults of a member."""
     facade = etcd.members[i].facade
     assert facade is not None
     return facade.faults
 
 
-SCENARIOS: Dict[str, Tuple[Scenario, str]] = {
-    'nodelay': (nodelay, '0001'), 'error': (error, '0002'), 'rollback': (rollback, '0003'), 'lease': (lease, '0004'),
-    'mixed': (mixed, '0005'), 'upgrade': (upgrade, '0005'),
-    'whole': (whole, '0005')}
+SCENARIOS: dict[str, tuple[Scenario, str]] = {
+    'nodelay': (nodelay, '0001'),
+    'error': (error, '0002'),
+    'rollback': (rollback, '0003'),
+    'lease': (lease, '0004'),
+    'mixed': (mixed, '0005'),
+    'upgrade': (upgrade, '0005'),
+    'whole': (whole, '0005'),
+}
 """What is measured, and the number of the patch that it is about."""
 
 
 def main() -> None:
     """Run the scenarios that were asked for and print what was seen, line by line."""
     parser = argparse.ArgumentParser(prog='python -m lab.upstream_measure', description=__doc__)
-    parser.add_argument('scenario', nargs='*', default=list(SCENARIOS), metavar='SCENARIO',
-                        help='of {0}'.format(', '.join(SCENARIOS)))
+    parser.add_argument(
+        'scenario', nargs='*', default=list(SCENARIOS), metavar='SCENARIO', help='of {0}'.format(', '.join(SCENARIOS))
+    )
     env = environment(RELEASE, plugin=False)
     folder = scratch_folder('upstream-measure-')
     try:
@@ -288,14 +324,15 @@ def main() -> None:
             scenario, number = SCENARIOS[name]
             numbers = [patch.name[:4] for patch in series()]
             for title, wanted in (('stock', []), (number, [number]), ('series', numbers)):
-                say('{0}: {1}'.format(name, title))
+                say(f'{name}: {title}')
                 with source() as tree:
                     apply(tree, [patch for patch in series() if patch.name[:4] in wanted])
-                    log = folder / '{0}-{1}.log'.format(name, title)
-                    variant = Variant(title, wanted, functools.partial(Trial, env, tree, log),
-                                      functools.partial(patched, env, tree))
+                    log = folder / f'{name}-{title}.log'
+                    variant = Variant(
+                        title, wanted, functools.partial(Trial, env, tree, log), functools.partial(patched, env, tree)
+                    )
                     for line in scenario(variant):
-                        print('{0:8} {1:6} {2}'.format(name, title, line), flush=True)
+                        print(f'{name:8} {title:6} {line}', flush=True)
     finally:
         remove_folder(folder)
 

@@ -3,15 +3,17 @@
 Each is taken alone, then all of them one after the other in the order of ``patches/upstream/series``. What the patches
 do on real etcd is measured by ``lab.upstream_measure``.
 """
+
+from __future__ import annotations
+
 import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Iterator, NamedTuple, Sequence
 
 from prettytable import PrettyTable
 
@@ -29,26 +31,32 @@ FOLDER = ROOT / 'patches' / 'upstream'
 _FLAKE8 = ['-m', 'flake8', '--isolated', '--max-line-length', '120']  # what Patroni asks for
 
 
-def series() -> List[Path]:
+def series() -> list[Path]:
     """Give the patches in the order of the file ``series``."""
     return [FOLDER / name for name in (FOLDER / 'series').read_text().split()]
 
 
-def changed_files(patch: Path) -> List[str]:
+def changed_files(patch: Path) -> list[str]:
     """Give the paths of the files that a patch changes."""
     return re.findall(r'^\+\+\+ b/(\S+)$', patch.read_text(), re.M)
 
 
-def call(argv: Sequence[object], folder: Path) -> Tuple[int, str]:
+def call(argv: Sequence[object], folder: Path) -> tuple[int, str]:
     """Run a program that neither git's nor Patroni's environment variables have a say in.
 
     :returns: its exit status and its output.
     """
-    environ = {name: value for name, value in os.environ.items()
-               if not name.startswith(('GIT_', 'PATRONI_', 'PYTHON'))}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(('GIT_', 'PATRONI_', 'PYTHON'))}
     environ.update(PATRONI_ETCD3_COMPAT='off', GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM='1')
-    done = subprocess.run([str(arg) for arg in argv], cwd=str(folder), env=environ, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    done = subprocess.run(
+        [str(arg) for arg in argv],
+        cwd=str(folder),
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     return done.returncode, done.stdout
 
 
@@ -76,38 +84,47 @@ def source() -> Iterator[Path]:
         remove_folder(folder)
 
 
-def apply(folder: Path, patches: Sequence[Path]) -> List[str]:
+def apply(folder: Path, patches: Sequence[Path]) -> list[str]:
     """Apply patches with ``patch -p1 --fuzz=0``.
 
     :param folder: the source.
     :returns: what ``patch`` said of hunks that are not where the patch says.
     :raises LabError: when one does not apply.
     """
-    remarks: List[str] = []
+    remarks: list[str] = []
     for patch in patches:
         output = must([str(tool('patch')), '-p1', '--fuzz=0', '--no-backup-if-mismatch', '-i', patch], folder)
-        remarks += ['{0}: {1}'.format(patch.name, line) for line in output.splitlines() if line.startswith('Hunk')]
+        remarks += [f'{patch.name}: {line}' for line in output.splitlines() if line.startswith('Hunk')]
     return remarks
 
 
-def git_am(folder: Path, patches: Sequence[Path]) -> List[str]:
+def git_am(folder: Path, patches: Sequence[Path]) -> list[str]:
     """Make a git repository of the source and apply patches with ``git am``.
 
     :param folder: the source.
     :returns: the subjects in git's log, the oldest first.
     :raises LabError: when one does not apply.
     """
-    git = ['git', '-c', 'user.name=lab', '-c', 'user.email=lab@localhost', '-c', 'commit.gpgsign=false',
-           '-c', 'core.hooksPath=' + os.devnull]
+    git = [
+        'git',
+        '-c',
+        'user.name=lab',
+        '-c',
+        'user.email=lab@localhost',
+        '-c',
+        'commit.gpgsign=false',
+        '-c',
+        'core.hooksPath=' + os.devnull,
+    ]
     must([*git, 'init', '-q'], folder)
     must([*git, 'add', '-A'], folder)
     must([*git, 'commit', '-q', '-m', 'Patroni ' + RELEASE], folder)
     must([*git, 'am', '-q', *patches], folder)
     must([*git, 'diff', '--quiet', 'HEAD'], folder)
-    return must([*git, 'log', '--reverse', '--format=%s', 'HEAD~{0}..'.format(len(patches))], folder).splitlines()
+    return must([*git, 'log', '--reverse', '--format=%s', f'HEAD~{len(patches)}..'], folder).splitlines()
 
 
-def run_tests(folder: Path) -> Tuple[List[str], List[str]]:
+def run_tests(folder: Path) -> tuple[list[str], list[str]]:
     """Run Patroni's own etcd tests, with the stand-in for what the source distribution lacks.
 
     :param folder: the source.
@@ -115,11 +132,23 @@ def run_tests(folder: Path) -> Tuple[List[str], List[str]]:
     :raises LabError: when pytest could not run them.
     """
     shutil.copyfile(str(ROOT / 'tests' / 'upstream' / 'standin.py'), str(folder / 'tests' / '__init__.py'))
-    status, output = call([sys.executable, '-m', 'pytest', '-q', '-rA', '-p', 'no:cacheprovider', '--tb=no',
-                           *('tests/' + name for name in FILES)], folder)
-    passed, failed = (re.findall(r'^{0} \S+::(\w+)'.format(word), output, re.M) for word in ('PASSED', 'FAILED'))
+    status, output = call(
+        [
+            sys.executable,
+            '-m',
+            'pytest',
+            '-q',
+            '-rA',
+            '-p',
+            'no:cacheprovider',
+            '--tb=no',
+            *('tests/' + name for name in FILES),
+        ],
+        folder,
+    )
+    passed, failed = (re.findall(rf'^{word} \S+::(\w+)', output, re.M) for word in ('PASSED', 'FAILED'))
     if status not in (0, 1) or not passed or bool(failed) != bool(status):
-        raise LabError('pytest ended with status {0}:\n{1}'.format(status, output[-3000:]))
+        raise LabError(f'pytest ended with status {status}:\n{output[-3000:]}')
     return passed, failed
 
 
@@ -137,11 +166,11 @@ class Outcome(NamedTuple):
     """What came of some patches."""
 
     name: str
-    remarks: List[str]      # of ``patch``: hunks at another place
-    subjects: List[str]     # in git's log after ``git am``
-    passed: List[str]       # tests on the patched source
-    failed: List[str]
-    without: List[str]      # patched tests that fail on the unpatched source
+    remarks: list[str]  # of ``patch``: hunks at another place
+    subjects: list[str]  # in git's log after ``git am``
+    passed: list[str]  # tests on the patched source
+    failed: list[str]
+    without: list[str]  # patched tests that fail on the unpatched source
     lint: str
 
 
@@ -164,7 +193,7 @@ def check(name: str, patches: Sequence[Path]) -> Outcome:
         return Outcome(name, remarks, subjects, passed, failed, run_tests(original)[1], lint)
 
 
-def check_all() -> List[Outcome]:
+def check_all() -> list[Outcome]:
     """Check each patch alone and then the series."""
     patches = series()
     return [check(patch.name, [patch]) for patch in patches] + [check('series', patches)]
@@ -177,9 +206,16 @@ def main() -> None:
     good = True
     for outcome in check_all():
         say(outcome.name)
-        table.add_row([outcome.name, '{0} hunks moved'.format(len(outcome.remarks)) if outcome.remarks else 'clean',
-                       'yes', '{0} passed, {1} failed'.format(len(outcome.passed), len(outcome.failed)),
-                       '\n'.join(outcome.without), outcome.lint or 'clean'])
+        table.add_row(
+            [
+                outcome.name,
+                f'{len(outcome.remarks)} hunks moved' if outcome.remarks else 'clean',
+                'yes',
+                f'{len(outcome.passed)} passed, {len(outcome.failed)} failed',
+                '\n'.join(outcome.without),
+                outcome.lint or 'clean',
+            ]
+        )
         good = good and bool(outcome.without) and not outcome.failed and not outcome.lint
     print(table, flush=True)
     sys.exit(not good)

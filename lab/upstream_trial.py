@@ -2,6 +2,9 @@
 
 Run as a script with that tree on its path: reads one command per line from stdin, JSON, and answers likewise.
 """
+
+from __future__ import annotations
+
 import ctypes
 import json
 import logging
@@ -9,8 +12,7 @@ import signal
 import statistics
 import sys
 import time
-
-from typing import Any, Dict
+from typing import Any
 
 _SIGKILL = 9
 
@@ -28,9 +30,18 @@ class Trial:
         :param patience: seconds after which to give up.
         """
         from patroni.dcs import get_dcs
+
         signal.alarm(patience)
-        self._dcs = get_dcs({'scope': 'trial', 'name': 'node', 'ttl': ttl, 'loop_wait': 2, 'retry_timeout': 5,
-                             'etcd3': {'hosts': hosts}})
+        self._dcs = get_dcs(
+            {
+                'scope': 'trial',
+                'name': 'node',
+                'ttl': ttl,
+                'loop_wait': 2,
+                'retry_timeout': 5,
+                'etcd3': {'hosts': hosts},
+            }
+        )
         signal.alarm(0)
         return True
 
@@ -84,7 +95,7 @@ def main() -> None:
     signal.signal(signal.SIGALRM, _give_up)
     trial = Trial()
     for line in sys.stdin:
-        arguments: Dict[str, Any] = json.loads(line)
+        arguments: dict[str, Any] = json.loads(line)
         try:
             answer = {'result': getattr(trial, arguments.pop('do'))(**arguments)}
         except Exception as e:

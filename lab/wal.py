@@ -3,15 +3,16 @@
 A round is 64 MB: four times one row and a switch to the next segment. What a checkpoint may remove, it removes: with
 `SETTINGS` a node keeps 128 MB because of ``wal_keep_size`` (Patroni takes no less), and more only because of a slot.
 """
+
+from __future__ import annotations
+
 import json
 import re
 import time
-
 from base64 import b64decode
-from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Collection, Mapping, NamedTuple, Sequence
 
 import psycopg
-
 from patroni.dcs import slot_name_from_member_name
 
 from .etcd import EtcdCluster, b64
@@ -21,8 +22,16 @@ from .processes import LabError, wait_until
 ROUND = 64
 """MB of WAL in a round."""
 
-SETTINGS: Mapping[str, Any] = {'postgresql': {'parameters': {
-    'wal_keep_size': '128MB', 'min_wal_size': '32MB', 'max_wal_size': '64MB', 'checkpoint_timeout': '30s'}}}
+SETTINGS: Mapping[str, Any] = {
+    'postgresql': {
+        'parameters': {
+            'wal_keep_size': '128MB',
+            'min_wal_size': '32MB',
+            'max_wal_size': '64MB',
+            'checkpoint_timeout': '30s',
+        }
+    }
+}
 """Settings of the nodes under which it shows within a few rounds whether WAL is held back."""
 
 
@@ -30,12 +39,12 @@ class Slot(NamedTuple):
     """One replication slot."""
 
     #: bytes from the start of WAL, None when the slot is lost
-    restart_lsn: Optional[int]
+    restart_lsn: int | None
     #: ``'reserved'``, ``'extended'``, ``'lost'``, ...
-    wal_status: Optional[str]
+    wal_status: str | None
 
 
-def query(node: PatroniNode, sql: str) -> List[Any]:
+def query(node: PatroniNode, sql: str) -> list[Any]:
     """Run one statement on a node, as superuser.
 
     :returns: the rows, none for a statement that gives none.
@@ -46,10 +55,14 @@ def query(node: PatroniNode, sql: str) -> List[Any]:
         return cursor.fetchall() if cursor.description else []
 
 
-def slots(node: PatroniNode) -> Dict[str, Slot]:
+def slots(node: PatroniNode) -> dict[str, Slot]:
     """List the replication slots of a node by their names."""
-    return {name: Slot(None if lsn is None else int(lsn), status) for name, lsn, status in query(
-        node, "SELECT slot_name, pg_wal_lsn_diff(restart_lsn, '0/0'), wal_status FROM pg_replication_slots")}
+    return {
+        name: Slot(None if lsn is None else int(lsn), status)
+        for name, lsn, status in query(
+            node, "SELECT slot_name, pg_wal_lsn_diff(restart_lsn, '0/0'), wal_status FROM pg_replication_slots"
+        )
+    }
 
 
 def slot_name(member: str) -> str:
@@ -59,8 +72,13 @@ def slot_name(member: str) -> str:
 
 def position(node: PatroniNode) -> int:
     """Tell how far the WAL of a node goes, in bytes: what was written on a primary, replayed on a replica."""
-    return int(query(node, "SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-                           " ELSE pg_current_wal_insert_lsn() END, '0/0')")[0][0])
+    return int(
+        query(
+            node,
+            'SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()'
+            " ELSE pg_current_wal_insert_lsn() END, '0/0')",
+        )[0][0]
+    )
 
 
 def wal_size(node: PatroniNode) -> int:
@@ -75,8 +93,13 @@ def wal_size(node: PatroniNode) -> int:
     return total >> 20
 
 
-def write_round(primary: PatroniNode, replicas: Sequence[PatroniNode], follow: Mapping[PatroniNode, Collection[str]],
-                settle: float = 6, timeout: float = 60) -> Dict[str, int]:
+def write_round(
+    primary: PatroniNode,
+    replicas: Sequence[PatroniNode],
+    follow: Mapping[PatroniNode, Collection[str]],
+    settle: float = 6,
+    timeout: float = 60,
+) -> dict[str, int]:
     """Write a round of WAL, and let everyone remove what nothing holds any more.
 
     :param replicas: who replays it.
@@ -93,7 +116,7 @@ def write_round(primary: PatroniNode, replicas: Sequence[PatroniNode], follow: M
     query(primary, 'CHECKPOINT')
     reached = position(primary)
     for node in replicas:
-        wait_until(lambda: position(node) >= reached, timeout, '{0} to replay'.format(node.name), interval=0.2)
+        wait_until(lambda: position(node) >= reached, timeout, f'{node.name} to replay', interval=0.2)
 
     def there(node: PatroniNode, names: Collection[str]) -> bool:
         found = slots(node)
@@ -101,10 +124,14 @@ def write_round(primary: PatroniNode, replicas: Sequence[PatroniNode], follow: M
 
     for node, names in follow.items():
         try:
-            wait_until(lambda: there(node, names), timeout,
-                       'slots {0} on {1} to get to {2}'.format(sorted(names), node.name, reached), interval=0.2)
+            wait_until(
+                lambda: there(node, names),
+                timeout,
+                f'slots {sorted(names)} on {node.name} to get to {reached}',
+                interval=0.2,
+            )
         except LabError as e:
-            raise LabError('{0}; they are {1}'.format(e, slots(node))) from None
+            raise LabError(f'{e}; they are {slots(node)}') from None
     if not follow:
         time.sleep(settle)
     for node in replicas:
@@ -118,5 +145,5 @@ def read_key(etcd: EtcdCluster, name: str, scope: str = 'lab') -> Any:
     :returns: its value out of JSON, None when there is no such key.
     """
     i = next(i for i, member in enumerate(etcd.members) if member.running)
-    found = etcd.call(i, 'kv/range', {'key': b64('/service/{0}/{1}'.format(scope, name))})[1].get('kvs')
+    found = etcd.call(i, 'kv/range', {'key': b64(f'/service/{scope}/{name}')})[1].get('kvs')
     return json.loads(b64decode(found[0]['value'])) if found else None

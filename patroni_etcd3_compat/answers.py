@@ -4,23 +4,28 @@ The shapes, as measured: etcd 3.2 puts the text of an error into ``error``, 3.3 
 3.5 as Debian builds it and 3.6 into ``message`` alone; an error inside a stream is an object under ``error``.
 Patroni before 4.1.1 reads ``error`` only, so that is what everything becomes.
 """
-import json
 
-from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
+from __future__ import annotations
+
+import json
+from typing import Any, Iterable, Iterator, NamedTuple
 
 #: gRPC codes, see google.golang.org/grpc/codes
 OK, CANCELED, UNKNOWN, NOT_FOUND, UNAVAILABLE = 0, 1, 2, 5, 14
 
 #: Errors that say that a request was refused, and not executed, for want of a good token (etcd's rpctypes/error.go).
-TOKEN_REFUSED = ('etcdserver: user name is empty', 'etcdserver: invalid auth token',
-                 'etcdserver: revision of auth store is old')
+TOKEN_REFUSED = (
+    'etcdserver: user name is empty',
+    'etcdserver: invalid auth token',
+    'etcdserver: revision of auth store is old',
+)
 #: Passing states that come with code 2: see etcd-io/etcd#21671, and "raft proposal dropped" while etcd's raft leader
 #: hands over, or there is none (raft.ErrProposalDropped: nothing of it got into the log).
 _PASSING = ('not a primary lessor', 'raft proposal dropped')
 AUTH_NOT_ENABLED = 'etcdserver: authentication is not enabled'
 
 #: What Patroni takes for granted in the answers to its calls: path to a value, and its type.
-_GRANTED: Dict[str, Tuple[Tuple[str, ...], Any]] = {
+_GRANTED: dict[str, tuple[tuple[str, ...], Any]] = {
     '/kv/range': (('header', 'revision'), (str, int)),  # 64 bit numbers are texts in JSON; Patroni takes either
     '/kv/put': (('header', 'revision'), (str, int)),
     '/kv/txn': (('header', 'revision'), (str, int)),
@@ -50,9 +55,9 @@ class Answer(NamedTuple):
     #: text of the error
     error: str = ''
     #: ID of the member that gave it, as text; ``None`` if it does not say
-    member_id: Optional[str] = None
+    member_id: str | None = None
     #: ID and ttl (seconds) of the lease that was granted or kept alive
-    lease: Optional[Tuple[str, float]] = None
+    lease: tuple[str, float] | None = None
     #: when the request was sent, in seconds of the monotonic clock
     sent: float = 0.0
 
@@ -114,19 +119,19 @@ def read_answer(rpc: str, status: int, body: bytes) -> Answer:
     return Answer(status, json.dumps({'error': text, 'message': text, 'code': code}).encode(), code, text)
 
 
-def _member_id(document: Dict[str, Any]) -> Optional[str]:
+def _member_id(document: dict[str, Any]) -> str | None:
     header = document.get('header')
     member = header.get('member_id') if isinstance(header, dict) else None
     return str(member) if isinstance(member, (str, int)) else None
 
 
-def _lease(rpc: str, document: Dict[str, Any]) -> Optional[Tuple[str, float]]:
+def _lease(rpc: str, document: dict[str, Any]) -> tuple[str, float] | None:
     found = document.get('result') if rpc == '/lease/keepalive' else document if rpc == '/lease/grant' else None
     ttl = _int(found.get('TTL')) if isinstance(found, dict) else None
     return (str(found['ID']), float(ttl)) if found and ttl and ttl > 0 and 'ID' in found else None
 
 
-def plain_text(status: int, body: bytes) -> Optional[str]:
+def plain_text(status: int, body: bytes) -> str | None:
     """Return the text with which a member refuses a request, ``None`` if the body is none for people.
 
     :param status: HTTP status.
@@ -159,7 +164,7 @@ def _has_txn(part: Any) -> bool:
     return isinstance(part, list) and any(map(_has_txn, part))
 
 
-def first_document(status: int, body: bytes) -> Dict[str, Any]:
+def first_document(status: int, body: bytes) -> dict[str, Any]:
     """Read the JSON object at the start of a body; a stream may put more than one there.
 
     :param status: HTTP status.
@@ -180,7 +185,7 @@ def first_document(status: int, body: bytes) -> Dict[str, Any]:
     return document
 
 
-def _check_shape(rpc: str, document: Dict[str, Any]) -> None:
+def _check_shape(rpc: str, document: dict[str, Any]) -> None:
     if not document and rpc in ('/kv/put', '/kv/deleterange'):  # Patroni looks before it takes anything from these
         return
     path, kind = _GRANTED.get(rpc, ((), dict))
@@ -194,8 +199,9 @@ def _check_shape(rpc: str, document: Dict[str, Any]) -> None:
     for name, part, part_kind in (('kvs', 'key', str), ('members', 'clientURLs', list)):
         items = document.get(name, [])
         if not isinstance(items, list) or not all(
-                isinstance(item, dict) and isinstance(item.get(part, part_kind()), part_kind) for item in items):
-            raise UnreadableBody('{0} is no list of objects with {1}'.format(name, part))
+            isinstance(item, dict) and isinstance(item.get(part, part_kind()), part_kind) for item in items
+        ):
+            raise UnreadableBody(f'{name} is no list of objects with {part}')
 
 
 def check_stream(chunks: Iterable[bytes], end_if_canceled: bool) -> Iterator[bytes]:
@@ -226,11 +232,14 @@ def check_stream(chunks: Iterable[bytes], end_if_canceled: bool) -> Iterator[byt
         yield chunk
 
 
-def _check_message(message: Dict[str, Any], end_if_canceled: bool) -> None:
+def _check_message(message: dict[str, Any], end_if_canceled: bool) -> None:
     result = message.get('result', {})
     error = message.get('error', {})
-    if not isinstance(result, dict) or not isinstance(error, dict) or any(
-            isinstance(error.get(name), (list, dict)) for name in ('message', 'code', 'grpc_code', 'http_code')):
+    if (
+        not isinstance(result, dict)
+        or not isinstance(error, dict)
+        or any(isinstance(error.get(name), (list, dict)) for name in ('message', 'code', 'grpc_code', 'http_code'))
+    ):
         raise UnreadableBody('not a message of a watch')
     events = result.get('events', [])
     if not isinstance(events, list) or not isinstance(result.get('header', {}), dict):
@@ -243,7 +252,7 @@ def _check_message(message: Dict[str, Any], end_if_canceled: bool) -> None:
         raise UnreadableBody('the watch was canceled')
 
 
-def _int(value: Any) -> Optional[int]:
+def _int(value: Any) -> int | None:
     """Read a number that may come as text."""
     try:
         return int(value)
@@ -251,7 +260,7 @@ def _int(value: Any) -> Optional[int]:
         return None
 
 
-def read_version(status: int, body: bytes) -> Tuple[Optional[str], Optional[str]]:
+def read_version(status: int, body: bytes) -> tuple[str | None, str | None]:
     """Read the answer to ``GET /version``.
 
     :param status: HTTP status.

@@ -5,16 +5,18 @@ Patroni learned bit by bit which of its calls need a token and what to do when i
 goes out with the token that is valid now. When it is refused for the token's sake, which etcd does before it executes
 anything, a new one is asked for at the same member and the request sent once more.
 """
+
+from __future__ import annotations
+
 import json
 import logging
-
 from threading import Lock
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable
 
 from urllib3.exceptions import HTTPError
 
 from . import deadline, wire
-from .answers import Answer, AUTH_NOT_ENABLED, first_document, TOKEN_REFUSED
+from .answers import AUTH_NOT_ENABLED, TOKEN_REFUSED, Answer, first_document
 from .errors import LoginPending, TakesNoToken
 from .gateway import CANONICAL, GatewayPool, split_url
 from .member import Member
@@ -34,7 +36,7 @@ class Secret(str):
     :param value: the text; a secret stays the same secret.
     """
 
-    def __new__(cls, value: str) -> 'Secret':
+    def __new__(cls, value: str) -> Secret:
         # As a text a secret is "***". Patroni hands back the old token when it has got no new one.
         return value if isinstance(value, Secret) else super().__new__(cls, value)
 
@@ -54,13 +56,13 @@ class AuthPool:
     :param credentials: gives user name and password as they are configured now.
     """
 
-    def __init__(self, pool: GatewayPool, credentials: Callable[[], Tuple[Optional[str], Optional[str]]]) -> None:
+    def __init__(self, pool: GatewayPool, credentials: Callable[[], tuple[str | None, str | None]]) -> None:
         self._pool = pool
         self.member = pool.member
         self._credentials = credentials
         self._lock = Lock()
         #: the token in use
-        self.token: Optional[Secret] = None
+        self.token: Secret | None = None
 
     def __getattr__(self, name: str) -> Any:
         """Everything but requests is the gateway pool's business."""
@@ -81,12 +83,12 @@ class AuthPool:
         member = self.member(split_url(url)[0])
         if not self._takes_token(member, kwargs):
             member.cannot_take_token()
-            raise TakesNoToken('{0} wants a token, but is too old to be given one'.format(member))
+            raise TakesNoToken(f'{member} wants a token, but is too old to be given one')
 
         refused = self._renew(member, token, kwargs)
         return refused or self._send(method, url, self.token, kwargs)
 
-    def _takes_token(self, member: Member, kwargs: Dict[str, Any]) -> bool:
+    def _takes_token(self, member: Member, kwargs: dict[str, Any]) -> bool:
         if not member.version_text and member.prefix == PREFIXES[-1]:  # the others came with releases that do
             try:
                 self._pool.learn(member, kwargs.get('timeout'))
@@ -94,13 +96,13 @@ class AuthPool:
                 pass  # taken for a new one
         return member.can(TOKEN_SINCE)
 
-    def _send(self, method: str, url: str, token: Optional[str], kwargs: Dict[str, Any]) -> Any:
+    def _send(self, method: str, url: str, token: str | None, kwargs: dict[str, Any]) -> Any:
         headers = {k: v for k, v in (kwargs.get('headers') or {}).items() if k != 'authorization'}
         if token and not url.endswith(_LOGIN):
             headers['authorization'] = str.__str__(token)
         return self._pool.urlopen(method, url, **dict(kwargs, headers=headers))
 
-    def _renew(self, member: Member, old: Optional[str], kwargs: Dict[str, Any]) -> Any:
+    def _renew(self, member: Member, old: str | None, kwargs: dict[str, Any]) -> Any:
         """Get a token at *member* in the place of *old*.
 
         :returns: ``None``, or the answer to the attempt if it failed.
@@ -110,7 +112,7 @@ class AuthPool:
         """
         patience = min(wire.limits(kwargs.get('timeout'))[1], deadline.current().left())
         if not self._lock.acquire(timeout=patience):
-            raise LoginPending('{0} wants a new token, which is being asked for already'.format(member))
+            raise LoginPending(f'{member} wants a new token, which is being asked for already')
         try:
             if self.token != old:  # another thread has been here
                 return None
@@ -118,11 +120,15 @@ class AuthPool:
         finally:
             self._lock.release()
 
-    def _login(self, member: Member, kwargs: Dict[str, Any]) -> Any:
+    def _login(self, member: Member, kwargs: dict[str, Any]) -> Any:
         name, password = self._credentials()
         logger.info('Authenticating at etcd member %s', member.url)
-        answer = self._send('POST', member.url + CANONICAL + _LOGIN, None,
-                            dict(kwargs, body=json.dumps({'name': name, 'password': password})))
+        answer = self._send(
+            'POST',
+            member.url + CANONICAL + _LOGIN,
+            None,
+            dict(kwargs, body=json.dumps({'name': name, 'password': password})),
+        )
         if answer.status < 400:
             self.token = Secret(first_document(answer.status, answer.data)['token'])
         elif answer.error == AUTH_NOT_ENABLED:

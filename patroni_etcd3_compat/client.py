@@ -1,16 +1,17 @@
 """Patroni's etcd client, with our pools in the place of urllib3's pool manager."""
+
+from __future__ import annotations
+
 import logging
 import socket
 import sys
 import time
-
 from ipaddress import ip_address
 from threading import current_thread
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 from urllib.parse import urlsplit
 
 import etcd
-
 from patroni.dcs import etcd3
 from urllib3 import Timeout
 
@@ -22,7 +23,7 @@ from .errors import unexecuted
 from .gateway import CANONICAL, GatewayPool
 from .leadership import Leadership
 from .names import Names
-from .versions import parse_version_prefix, WATCH_SINCE
+from .versions import WATCH_SINCE, parse_version_prefix
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Pace:
     def pause(self) -> None:
         """Wait before the next one, if the last ones did not live long; the HA loop waits for that at most as long."""
         if self._short > 1:
-            time.sleep(min(0.1 * 2 ** self._short, self._PAUSE))
+            time.sleep(min(0.1 * 2**self._short, self._PAUSE))
 
 
 class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
@@ -65,20 +66,20 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     Takes the same arguments as the class of Patroni.
     """
 
-    def __init__(self, config: Dict[str, Any], dns_resolver: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, config: dict[str, Any], dns_resolver: Any, *args: Any, **kwargs: Any) -> None:
         self._explicit_prefix = parse_version_prefix(config.get('version_prefix'))
-        self._built_with: Optional[str] = CANONICAL
+        self._built_with: str | None = CANONICAL
         #: path of the leader key while Patroni before 3.0.4 updates it, see :meth:`Etcd3._update_leader`
-        self.holding: Optional[str] = None
+        self.holding: str | None = None
         #: whether that succeeded; ``None``: it was not tried
-        self.held: Optional[bool] = None
+        self.held: bool | None = None
         #: until when calls may wait
         self.leadership = Leadership()
-        self._configured: List[str] = []
-        self._listed: List[str] = []
-        self._listed_by: Optional[str] = None
-        self._lookup: Optional[Errand] = None
-        self._looks: Dict[str, Errand] = {}
+        self._configured: list[str] = []
+        self._listed: list[str] = []
+        self._listed_by: str | None = None
+        self._lookup: Errand | None = None
+        self._looks: dict[str, Errand] = {}
         self._looked, self._look_pause = 0.0, _LOOK_AGAIN
         self._watched = Pace()
         self._watch_impossible = False
@@ -99,21 +100,21 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     @property
     def _token(self) -> Any:
         """The token; Patroni sets it when it authenticates by itself, at the start."""
-        pool: Optional[AuthPool] = self.__dict__.get('_pool')
+        pool: AuthPool | None = self.__dict__.get('_pool')
         return pool.token if pool else None
 
     @_token.setter
-    def _token(self, value: Optional[str]) -> None:
+    def _token(self, value: str | None) -> None:
         if '_pool' in self.__dict__:
             self._pool.token = Secret(value) if value else None
 
     @property
-    def version_prefix(self) -> Optional[str]:
+    def version_prefix(self) -> str | None:
         """Paths are built with this one, whatever the member serves."""
         return self._built_with
 
     @version_prefix.setter
-    def version_prefix(self, value: Optional[str]) -> None:
+    def version_prefix(self, value: str | None) -> None:
         # The stock client decides here for all members at once, which can't be right for each. It may once None was
         # set, which only Patroni's own tests do (they have to pass where a patched Patroni is built), and which does
         # no harm: the pool replaces whichever prefix it is.
@@ -145,7 +146,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             logger.warning('The configured etcd hosts could not be looked up in time, using what they were before')
         return list(self._configured)
 
-    def _look_up(self, stock: Callable[[], List[str]]) -> Any:
+    def _look_up(self, stock: Callable[[], list[str]]) -> Any:
         """Look for SRV records, which knows no time limit; one look that hangs is enough."""
         if deadline.current().left() == float('inf'):
             return stock()
@@ -156,8 +157,10 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     def _get_machines_list(self, machines_cache: Any) -> Any:
         # Patroni asks for the list right after a member failed, in random order: not that one first, it may hang
         member = self.http.member
-        order = sorted((url for url in machines_cache if not member(url).never),
-                       key=lambda url: (bool(member(url).refused), member(url).wants_token, member(url).failed))
+        order = sorted(
+            (url for url in machines_cache if not member(url).never),
+            key=lambda url: (bool(member(url).refused), member(url).wants_token, member(url).failed),
+        )
         urls = super()._get_machines_list(order)
         if self._use_proxies:
             return urls
@@ -167,7 +170,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         self._judge(urls, wait=not self._machines_cache)
         return sorted(self._usable(urls), key=lambda url: not self._is_good(url))
 
-    def _judge(self, urls: List[str], wait: bool) -> None:
+    def _judge(self, urls: list[str], wait: bool) -> None:
         """Look at advertised URLs that nobody has configured and that never answered.
 
         :param wait: until one of the URLs is known to be good, or nothing is left to wait for; not to be done in the
@@ -183,7 +186,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             if is_unspecified(url):
                 member.refuse('an address that leads nowhere', never=True)
             elif is_loopback(url) and not local:
-                member.refuse('a loopback address, learned from {0}'.format(self._listed_by), never=True)
+                member.refuse(f'a loopback address, learned from {self._listed_by}', never=True)
             else:
                 self._looks[url] = Errand(self.http.look_at, url, timeout)
         looks = list(self._looks.values())
@@ -200,7 +203,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         member = self.http.member(url)
         return member.answered and not member.failed and not member.refused
 
-    def _usable(self, urls: Any) -> List[str]:
+    def _usable(self, urls: Any) -> list[str]:
         """Return the URLs to try, of a list that etcd gave, with configured hosts standing in for those of no use.
 
         A URL that is refused is tried when all else has failed.
@@ -225,12 +228,15 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         """The members to try, in this order."""
         urls = super().machines_cache
         known = [self.http.member(url) for url in urls]
-        if set(urls) == set(self._listed) and any(member.answered for member in known) and not any(
-                member.failed or member.refused or member.wants_token for member in known):
+        if (
+            set(urls) == set(self._listed)
+            and any(member.answered for member in known)
+            and not any(member.failed or member.refused or member.wants_token for member in known)
+        ):
             return urls  # all is well, which is quickly told
         return self._usable(urls)
 
-    def reload_config(self, config: Dict[str, Any]) -> None:
+    def reload_config(self, config: dict[str, Any]) -> None:
         """Apply a changed configuration.
 
         :param config: section of the DCS.
@@ -255,13 +261,13 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             remedy = self.http.remedy()
             if remedy:
                 logger.error('No etcd member can be used. %s', remedy)  # Patroni just says that it is waiting on etcd
-            raise etcd.EtcdConnectionFailed('{0}. {1}'.format(e, remedy) if remedy else str(e)) from e
+            raise etcd.EtcdConnectionFailed(f'{e}. {remedy}' if remedy else str(e)) from e
 
-    def _calculate_timeouts(self, etcd_nodes: int, timeout: Optional[float] = None) -> Any:
+    def _calculate_timeouts(self, etcd_nodes: int, timeout: float | None = None) -> Any:
         # Hosts that stand in for others are no reason to be less patient with each.
         return self._divide(min(etcd_nodes, max(len(self._listed), len(self._configured), 1)), timeout)
 
-    def _divide(self, etcd_nodes: int, timeout: Optional[float] = None) -> Any:
+    def _divide(self, etcd_nodes: int, timeout: float | None = None) -> Any:
         """Divide the time among the members as Patroni does, but no more than is left for this call."""
         nodes, per_node, retries = super()._calculate_timeouts(etcd_nodes, timeout)
         left = max(deadline.current().left(), 0.001)
@@ -290,8 +296,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
                 deadline.current().shorten(retry.stoptime - time.time())
             raise
 
-    def api_execute(self, path: str, method: str, params: Optional[Dict[str, Any]] = None,
-                    timeout: Optional[float] = None) -> Any:
+    def api_execute(
+        self, path: str, method: str, params: dict[str, Any] | None = None, timeout: float | None = None
+    ) -> Any:
         """Run a request on one member after the other, see Patroni's own method.
 
         It is over after twice ``retry_timeout`` at the latest, half of that for the list of members; on a leader before
@@ -310,7 +317,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         with deadline.within(min(2 * self.read_timeout, self.leadership.patience())):
             return self._execute(path, method, params, timeout)
 
-    def _execute(self, path: str, method: str, params: Optional[Dict[str, Any]], timeout: Optional[float]) -> Any:
+    def _execute(self, path: str, method: str, params: dict[str, Any] | None, timeout: float | None) -> Any:
         tried = 0
         while True:
             try:
@@ -321,14 +328,18 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
                 remedy = self.http.remedy()
                 if not remedy:
                     raise
-                raise etcd.EtcdConnectionFailed('{0}. {1}'.format(e, remedy)) from e
+                raise etcd.EtcdConnectionFailed(f'{e}. {remedy}') from e
             except etcd.EtcdException as e:
                 # Patroni gives a call up that it makes without a retry, since it may have been executed, and turns to
                 # the next member for the one after. When nobody can have executed it, the next may have this one.
                 # Not when it failed at the member list: up to 3.3.4 and 4.0.6 that is the same exception.
                 tried += 1
-                if self._update_machines_cache or tried >= len(self.machines_cache) or not deadline.current().left() \
-                        or not (e.__context__ and unexecuted(e.__context__)):
+                if (
+                    self._update_machines_cache
+                    or tried >= len(self.machines_cache)
+                    or not deadline.current().left()
+                    or not (e.__context__ and unexecuted(e.__context__))
+                ):
                     raise
 
     def _handle_server_response(self, response: Any) -> Any:
@@ -341,7 +352,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     def _wait_cache(self, timeout: float) -> None:
         super()._wait_cache(min(timeout, self.leadership.patience()))
 
-    def put(self, key: str, value: str, lease: Optional[str] = None, *args: Any, **kwargs: Any) -> Any:
+    def put(self, key: str, value: str, lease: str | None = None, *args: Any, **kwargs: Any) -> Any:
         """Write a key, see Patroni's own method; :attr:`holding` is no key to be simply written."""
         if key != self.holding:
             return super().put(key, value, lease, *args, **kwargs)
@@ -349,7 +360,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         self.held = bool(super().put(key, value, lease, '0', **kwargs))  # as if to create it, goes through txn
         return self.held
 
-    def txn(self, compare: Dict[str, Any], success: Dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def txn(self, compare: dict[str, Any], success: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Run a transaction, a nested one as plain compare-and-swap steps.
 
         Patroni >= 3.0.4 renews the leader key after a change of its lease with a transaction in the failure branch of
@@ -374,7 +385,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
                     raise ValueError
                 (other_compare,), (other_success,) = otherwise['compare'], otherwise['success']
             except ValueError:
-                raise etcd.EtcdException('Transaction can not be run as plain steps: {0}'.format(failure)) from None
+                raise etcd.EtcdException(f'Transaction can not be run as plain steps: {failure}') from None
         elif self.holding and compare['key'] == etcd3.base64_encode(self.holding):
             retry = kwargs.get('retry') or (args[0] if args else None)
             other_compare, other_success = compare, success
@@ -406,7 +417,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             self._watch_impossible = True
             while url == self._base_uri and not member.can(WATCH_SINCE):
                 time.sleep(1)
-            raise etcd3.Etcd3Exception('etcd member {0} could not watch'.format(url))
+            raise etcd3.Etcd3Exception(f'etcd member {url} could not watch')
 
         self._watched.began()
         response = super().watchrange(*args, **kwargs)
@@ -430,9 +441,15 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         """
         if not self._watch_impossible:
             return super().get_cluster(path)
-        return [dict(node, key=etcd3.base64_decode(node['key']), value=etcd3.base64_decode(node.get('value', '')),
-                     lease=node.get('lease'))
-                for node in self._etcd3.retry(self.prefix, path).get('kvs', [])]
+        return [
+            dict(
+                node,
+                key=etcd3.base64_decode(node['key']),
+                value=etcd3.base64_decode(node.get('value', '')),
+                lease=node.get('lease'),
+            )
+            for node in self._etcd3.retry(self.prefix, path).get('kvs', [])
+        ]
 
 
 def is_unspecified(url: str) -> bool:

@@ -3,11 +3,13 @@
 Everything that looks into Patroni is in ``client``, in this module and in ``plugin``. Where its releases differ, the
 comment names them.
 """
+
+from __future__ import annotations
+
 import logging
 import socket
 import sys
-
-from typing import Any, Callable, Collection, Dict, Optional, Tuple
+from typing import Any, Callable, Collection
 
 from patroni.dcs import etcd3
 from patroni.exceptions import PatroniFatalException
@@ -50,22 +52,23 @@ class LeaderRetry(Retry):  # type: ignore[misc]
 class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
     """The DCS behind section ``etcd3``. The name matters: Patroni looks for the section named after the class."""
 
-    def __init__(self, config: Dict[str, Any], *args: Any) -> None:
+    def __init__(self, config: dict[str, Any], *args: Any) -> None:
         section = type(self).__name__.lower()
         try:
             options = {name: check(config.get(name)) for name, check in OPTIONS.items()}
         except ValueError as e:
-            text = 'Invalid configuration in section {0}: {1}'.format(section, e)
+            text = f'Invalid configuration in section {section}: {e}'
             if config.get('patronictl'):
                 raise PatroniFatalException(text)
             logger.fatal(text)
             sys.exit(1)
         logger.info('patroni-etcd3-compat %s serves section %s', __version__, section)
-        self._member_slots = None if config.get('patronictl') else MemberSlots(
-            config.get('name', ''), options['member_slots'])
+        self._member_slots = (
+            None if config.get('patronictl') else MemberSlots(config.get('name', ''), options['member_slots'])
+        )
         super().__init__(config, *args)  # AbstractMPP is the second argument since 3.3
 
-    def get_etcd_client(self, config: Dict[str, Any], client_cls: Any) -> Any:
+    def get_etcd_client(self, config: dict[str, Any], client_cls: Any) -> Any:
         """Create the client.
 
         :param config: section of the DCS.
@@ -82,7 +85,8 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         if self._member_slots:
             try:
                 self._member_slots.enabled = parse_member_slots(
-                    config.get(type(self).__name__.lower(), {}).get('member_slots'))
+                    config.get(type(self).__name__.lower(), {}).get('member_slots')
+                )
             except ValueError as e:
                 logger.error('Invalid configuration, going on with the member_slots of before: %s', e)
 
@@ -152,8 +156,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         finally:
             self._client.holding = None
 
-    def set_socket_options(self, sock: socket.socket,
-                           socket_options: Optional[Collection[Tuple[int, int, int]]]) -> None:
+    def set_socket_options(self, sock: socket.socket, socket_options: Collection[tuple[int, int, int]] | None) -> None:
         """Set the options of urllib3, TCP_NODELAY among them, beside Patroni's keepalive ones.
 
         The stock method leaves them out, and each POST then waits for a delayed ACK (44 ms in place of 1 ms).

@@ -4,11 +4,13 @@ It is made where a call enters (``client``) and read by whatever waits below: th
 host name. Patroni's own code stands in between and cannot pass it on, so it is a context variable; threads do not share
 it. Times are seconds of the monotonic clock.
 """
-import time
 
+from __future__ import annotations
+
+import time
 from contextvars import ContextVar
 from threading import Thread
-from typing import Any, Callable, List
+from typing import Any, Callable
 
 _NEVER = float('inf')
 
@@ -36,7 +38,7 @@ class Deadline:
         self._moment = min(self._moment, time.monotonic() + seconds)
 
 
-_current: 'ContextVar[Deadline]' = ContextVar('deadline', default=Deadline())
+_current: ContextVar[Deadline] = ContextVar('deadline', default=Deadline())
 
 
 def current() -> Deadline:
@@ -75,8 +77,8 @@ class Errand:
     """
 
     def __init__(self, function: Callable[..., Any], *args: Any) -> None:
-        self._outcome: List[Any] = []
-        self._error: List[BaseException] = []
+        self._outcome: list[Any] = []
+        self._error: list[BaseException] = []
         self._thread = Thread(target=self._run, args=(function, args), daemon=True)
         #: ``False``: there are no more threads to be had, it is not going to be done
         self.started = True

@@ -8,23 +8,32 @@ A request goes out under the prefix that worked last, a first one under the newe
 "prefix not served", leads to another request of the same call. The version of a member is asked in the background, on
 signs of a change, so that no call waits for it.
 """
+
+from __future__ import annotations
+
 import logging
 import random
 import time
-
 from threading import Lock, Thread
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, NamedTuple
 
 import urllib3
-
 from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, HTTPError, NewConnectionError
 
 from . import __version__, deadline, wire
-from .answers import Answer, check_stream, is_nested, plain_text, prefix_not_served, read_answer, read_version, \
-    UnreadableBody
-from .errors import GatewayOff, MemberStopping, NestedTransaction, no_http, OutOfTime, refusal, UnexpectedAnswer
+from .answers import (
+    Answer,
+    UnreadableBody,
+    check_stream,
+    is_nested,
+    plain_text,
+    prefix_not_served,
+    read_answer,
+    read_version,
+)
+from .errors import GatewayOff, MemberStopping, NestedTransaction, OutOfTime, UnexpectedAnswer, no_http, refusal
 from .member import Member
-from .versions import gateway_of, PREFIXES, TOKEN_SINCE
+from .versions import PREFIXES, TOKEN_SINCE, gateway_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +55,10 @@ class Call(NamedTuple):
     #: path below the prefix, for example ``/kv/put``
     rpc: str
     #: further arguments of :meth:`urllib3.PoolManager.urlopen`
-    kwargs: Dict[str, Any]
+    kwargs: dict[str, Any]
 
     @property
-    def headers(self) -> Dict[str, str]:
+    def headers(self) -> dict[str, str]:
         """Headers of the request."""
         return self.kwargs.get('headers') or {}
 
@@ -58,12 +67,12 @@ class Call(NamedTuple):
         """The time-out of urllib3, for each request of the call."""
         return self.kwargs.get('timeout')
 
-    def but(self, **kwargs: Any) -> 'Call':
+    def but(self, **kwargs: Any) -> Call:
         """Return the same call with other arguments."""
         return self._replace(kwargs=dict(self.kwargs, **kwargs))
 
 
-def split_url(url: str) -> Tuple[str, str]:
+def split_url(url: str) -> tuple[str, str]:
     """Take the URL of a request apart.
 
     :param url: URL as Patroni's client makes it.
@@ -83,21 +92,21 @@ class GatewayPool:
                    serves decides.
     """
 
-    def __init__(self, pool: urllib3.PoolManager, prefix: Optional[str] = None) -> None:
+    def __init__(self, pool: urllib3.PoolManager, prefix: str | None = None) -> None:
         #: end a watch when etcd says that it canceled it, for releases of Patroni that don't
         self.ends_canceled_watches = False
         self._pool = pool
         pool.pool_classes_by_scheme = wire.POOL_CLASSES
         self._explicit = prefix
-        self._pools: Dict[str, Any] = {}
-        self._members: Dict[str, Member] = {}
+        self._pools: dict[str, Any] = {}
+        self._members: dict[str, Member] = {}
         self._lock = Lock()
 
     def __getattr__(self, name: str) -> Any:
         """All else is the pool manager's own business (``connection_pool_kw``)."""
         return getattr(self._pool, name)
 
-    def set_prefix(self, prefix: Optional[str]) -> None:
+    def set_prefix(self, prefix: str | None) -> None:
         """Apply a changed ``version_prefix``; what worked on the members so far is dropped.
 
         :param prefix: as for the constructor.
@@ -129,7 +138,7 @@ class GatewayPool:
         for last in (False, True):  # who hangs up once may just be starting
             try:
                 if not self.learn(member, timeout):
-                    raise UnexpectedAnswer('{0} answers, but not as etcd does'.format(url))
+                    raise UnexpectedAnswer(f'{url} answers, but not as etcd does')
                 member.answers(None)
                 return
             except (HTTPError, OSError) as e:
@@ -140,13 +149,20 @@ class GatewayPool:
                 if last:
                     member.refuse(reason)
 
-    def remedy(self) -> Optional[str]:
+    def remedy(self) -> str | None:
         """Return what is to be done about members that refuse all requests; ``None`` if none does."""
-        members = sorted(list(self._members.values()), key=str)
+        members = sorted(self._members.values(), key=str)
         off = [str(member) for member in members if member.gateway_off]
-        texts = ['{0}: the gRPC gateway is off. Set "enable-grpc-gateway: true" in the configuration file of etcd or '
-                 'start it with --enable-grpc-gateway (with a configuration file it is off by default before etcd 3.5)'
-                 .format(', '.join(off))] if off else []
+        texts = (
+            [
+                '{0}: the gRPC gateway is off. Set "enable-grpc-gateway: true" in the configuration file of etcd or '
+                'start it with --enable-grpc-gateway (with a configuration file it is off by default before etcd 3.5)'.format(
+                    ', '.join(off)
+                )
+            ]
+            if off
+            else []
+        )
         texts += dict.fromkeys(member.remedy for member in members if member.remedy)
         return '. '.join(texts) or None
 
@@ -175,14 +191,14 @@ class GatewayPool:
         if not asked:
             return self._pool.urlopen(method, url, **kwargs)
 
-        call = Call(method, path[len(asked):], kwargs)
+        call = Call(method, path[len(asked) :], kwargs)
         if is_nested(call.rpc, kwargs.get('body')):
             raise NestedTransaction('a nested transaction would kill etcd members before 3.3, not sent')
 
         member = self.member(base)
         try:
             if not deadline.current().left():
-                raise OutOfTime('No time left for {0} at {1}'.format(call.rpc, member))
+                raise OutOfTime(f'No time left for {call.rpc} at {member}')
             member.check_age()
             return self._request(member, call)
         except OutOfTime:  # tells nothing about the member
@@ -223,7 +239,7 @@ class GatewayPool:
                     if limit.left():
                         yield prefix
 
-    def _send(self, member: Member, prefix: str, call: Call) -> Tuple[Any, bool]:
+    def _send(self, member: Member, prefix: str, call: Call) -> tuple[Any, bool]:
         """Send the request under *prefix*.
 
         :returns: the answer, ``None`` if the prefix isn't served, and whether the connection is a new one.
@@ -246,14 +262,14 @@ class GatewayPool:
             answer = read_answer(call.rpc, status, body)._replace(sent=sent)
         except UnreadableBody as e:
             secret = call.rpc.startswith('/auth/')  # there may be a token in it
-            where = '{0} answered {1} with status {2}'.format(member, prefix + call.rpc, status)
+            where = f'{member} answered {prefix + call.rpc} with status {status}'
             raise refusal(where, plain_text(status, body), secret) or UnexpectedAnswer(
                 '{0} and a body that is not from etcd ({1}): {2}'.format(where, e, '' if secret else repr(body[:80]))
             ) from None
         if answer.cut_off:
             # Patroni would take that for a verdict on the request, and a leader for the loss of its lock, or (before
             # 4.1.1) try the same member again until its time is over.
-            raise MemberStopping('{0} gave up {1}: {2}'.format(member, prefix + call.rpc, answer.error))
+            raise MemberStopping(f'{member} gave up {prefix + call.rpc}: {answer.error}')
         if without_token and answer.status in (400, 401, 403):
             self._find_out(member, call.timeout, True)  # perhaps it is newer by now and does take one
         return answer, fresh
@@ -277,10 +293,20 @@ class GatewayPool:
         except ClosedPoolError:  # another thread has just closed all connections
             response = None
         if response is None:
-            answer = self._pool.urlopen(call.method, member.url + path, body=body, headers=headers, redirect=False,
-                                        timeout=call.timeout, timed=True)
-            response = answer if isinstance(answer, wire.Response) else \
-                wire.Response(answer.status, answer.data, started, True)  # somebody has replaced PoolManager.urlopen
+            answer = self._pool.urlopen(
+                call.method,
+                member.url + path,
+                body=body,
+                headers=headers,
+                redirect=False,
+                timeout=call.timeout,
+                timed=True,
+            )
+            response = (
+                answer
+                if isinstance(answer, wire.Response)
+                else wire.Response(answer.status, answer.data, started, True)
+            )  # somebody has replaced PoolManager.urlopen
         return response
 
     def _pool_of(self, url: str) -> Any:
@@ -300,8 +326,11 @@ class GatewayPool:
         """Start a watch; its headers have to come in the time that a connection may take, what follows may take any."""
         connect, _ = wire.limits(call.timeout)
         with deadline.within(connect):  # for the lookup of the name
-            response = self._pool.urlopen(call.method, member.url + prefix + call.rpc, **call.but(
-                redirect=False, timeout=urllib3.Timeout(connect=connect, read=connect)).kwargs)
+            response = self._pool.urlopen(
+                call.method,
+                member.url + prefix + call.rpc,
+                **call.but(redirect=False, timeout=urllib3.Timeout(connect=connect, read=connect)).kwargs,
+            )
         sock = getattr(getattr(response, 'connection', None), 'sock', None)
         if sock is not None:
             sock.settimeout(getattr(call.timeout, 'read_timeout', None))
@@ -320,12 +349,12 @@ class GatewayPool:
                         member.answers(None, prefix)
                     yield chunk
             except UnreadableBody as e:
-                raise UnexpectedAnswer('{0} sent something else than a watch: {1}'.format(member, e)) from None
+                raise UnexpectedAnswer(f'{member} sent something else than a watch: {e}') from None
 
         response.read_chunked = checked
         return response
 
-    def learn(self, member: Member, timeout: Any) -> Optional[str]:
+    def learn(self, member: Member, timeout: Any) -> str | None:
         """Ask a member for its version.
 
         :param member: the member.
@@ -341,7 +370,7 @@ class GatewayPool:
         pool = self._pool.connection_from_url(member.url, pool_kwargs={'maxsize': 2})
         status, body, _, _ = wire.request(pool, 'GET', '/version', None, headers, timeout) or (0, b'', 0, False)
         if status == 400 and b'HTTPS server' in body:  # said by Go's server, in plain HTTP
-            raise UnexpectedAnswer('{0} speaks TLS'.format(member.url))
+            raise UnexpectedAnswer(f'{member.url} speaks TLS')
         text = read_version(status, body)[0]
         member.learned(text)
         return text

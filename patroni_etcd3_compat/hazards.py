@@ -3,12 +3,15 @@
 No I/O here. The DCS class warns of what it finds in the table (``warning``), the command ``check``
 makes findings of it. Sources are Patroni's issues and release notes, and measurements of real releases side by side.
 """
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping, NamedTuple
 
 from patroni.dcs import slot_name_from_member_name
 from patroni.utils import parse_bool, parse_int
 
-from .versions import dotted, parse_version, Version
+from .versions import Version, dotted, parse_version
 
 _RELEASES = 'https://github.com/patroni/patroni/blob/master/docs/releases.rst#version-'
 _ISSUE = 'https://github.com/patroni/patroni/issues/'
@@ -18,14 +21,17 @@ class Releases(NamedTuple):
     """A range of Patroni releases; ``None`` leaves a side open."""
 
     #: the first one
-    since: Optional[Version] = None
+    since: Version | None = None
     #: the first one that is no longer in it
-    before: Optional[Version] = None
+    before: Version | None = None
 
     def __contains__(self, version: object) -> bool:
         """Tell whether a version lies in the range."""
-        return isinstance(version, tuple) and (self.since is None or version >= self.since) \
+        return (
+            isinstance(version, tuple)
+            and (self.since is None or version >= self.since)
             and (self.before is None or version < self.before)
+        )
 
 
 class Hazard(NamedTuple):
@@ -40,11 +46,11 @@ class Hazard(NamedTuple):
     #: releases of the member that the hazard comes from
     one: Releases
     #: releases of another member that has to be there as well; ``None``: none has to
-    other: Optional[Releases]
+    other: Releases | None
     #: ``one`` has to be the leader
     leads: bool
     #: tells by the dynamic configuration and the names of the members whether it applies
-    when: Callable[[Mapping[str, Any], List[str]], bool]
+    when: Callable[[Mapping[str, Any], list[str]], bool]
     #: what follows from it
     consequence: str
     #: what to do
@@ -58,32 +64,33 @@ class Hit(NamedTuple):
 
     hazard: Hazard
     #: names and versions of the members in range :attr:`Hazard.one`
-    one: Dict[str, str]
+    one: dict[str, str]
     #: names and versions of those in range :attr:`Hazard.other`
-    other: Dict[str, str]
+    other: dict[str, str]
 
 
-def _always(config: Mapping[str, Any], names: List[str]) -> bool:
+def _always(config: Mapping[str, Any], names: list[str]) -> bool:
     return True
 
 
-def _quorum(config: Mapping[str, Any], names: List[str]) -> bool:
+def _quorum(config: Mapping[str, Any], names: list[str]) -> bool:
     return str(config.get('synchronous_mode')).lower() == 'quorum'
 
 
-def _failsafe(config: Mapping[str, Any], names: List[str]) -> bool:
+def _failsafe(config: Mapping[str, Any], names: list[str]) -> bool:
     return bool(parse_bool(config.get('failsafe_mode')))
 
 
-def _member_slots(config: Mapping[str, Any], names: List[str]) -> bool:
+def _member_slots(config: Mapping[str, Any], names: list[str]) -> bool:
     postgresql = config.get('postgresql')
     use_slots = parse_bool(postgresql.get('use_slots', True)) if isinstance(postgresql, dict) else True
     return bool(use_slots) and _seconds(config, 'member_slots_ttl', 1800) > 0
 
 
-def _small_times(config: Mapping[str, Any], names: List[str]) -> bool:
-    ttl, loop_wait, retry_timeout = (_seconds(config, name, default) for name, default in (
-        ('ttl', 30), ('loop_wait', 10), ('retry_timeout', 10)))
+def _small_times(config: Mapping[str, Any], names: list[str]) -> bool:
+    ttl, loop_wait, retry_timeout = (
+        _seconds(config, name, default) for name, default in (('ttl', 30), ('loop_wait', 10), ('retry_timeout', 10))
+    )
     return ttl < 20 or loop_wait < 1 or retry_timeout < 3 or loop_wait + 2 * retry_timeout > ttl
 
 
@@ -92,107 +99,161 @@ def _seconds(config: Mapping[str, Any], name: str, default: int) -> int:
     return default if value is None else int(value)
 
 
-def _foreign_slots(config: Mapping[str, Any], names: List[str]) -> bool:
+def _foreign_slots(config: Mapping[str, Any], names: list[str]) -> bool:
     own = {slot_name_from_member_name(name) for name in names}
     return any(physical and name not in own for name, physical in permanent_slots(config).items())
 
 
 #: The first row is the one that this package can do something about, see ``slots``.
-HAZARDS: Tuple[Hazard, ...] = (
+HAZARDS: tuple[Hazard, ...] = (
     Hazard(
         'patroni-member-slots',
         'member slots stand still on replicas with Patroni 4.0.0 - 4.0.2 under an older leader',
-        'critical', Releases(before=(4, 0, 0)), Releases((4, 0, 0), (4, 0, 3)), True,
+        'critical',
+        Releases(before=(4, 0, 0)),
+        Releases((4, 0, 0), (4, 0, 3)),
+        True,
         _member_slots,
         'the slots that these replicas keep for the other members do not move, because a leader before 4.0.0 does not '
         'publish their positions; pg_wal on the replicas grows until the disk is full',
         'upgrade these replicas to 4.0.3 or later, or the leader to 4.0.0 or later (in "patronictl pause"); until then '
         'run them with this package or set member_slots_ttl: 0',
-        _ISSUE + '3171'),
+        _ISSUE + '3171',
+    ),
     Hazard(
         'patroni-permanent-slots',
         'permanent physical slots stand still on replicas under a leader before 3.2.0',
-        'critical', Releases(before=(3, 2, 0)), Releases((3, 2, 0)), True, _foreign_slots,
+        'critical',
+        Releases(before=(3, 2, 0)),
+        Releases((3, 2, 0)),
+        True,
+        _foreign_slots,
         'a leader before 3.2.0 does not publish the position of permanent physical slots; those whose name is no '
         "member's stay where they are on these replicas, and pg_wal there grows until the disk is full",
         'upgrade the leader to 3.2.0 or later (in "patronictl pause"), or take those slots out of the configuration '
         'until it is done',
-        _RELEASES + '320'),
+        _RELEASES + '320',
+    ),
     Hazard(
         'patroni-quorum-commit',
         'synchronous_mode: quorum under a leader before 4.0.0: replication is asynchronous',
-        'critical', Releases(before=(4, 0, 0)), None, True, _quorum,
+        'critical',
+        Releases(before=(4, 0, 0)),
+        None,
+        True,
+        _quorum,
         'a leader before 4.0.0 does not know synchronous_mode: quorum and leaves synchronous_standby_names empty: '
         'replication is asynchronous, and a failover can lose commits',
         'set synchronous_mode: on until every member runs 4.0.0 or later',
-        _RELEASES + '400'),
+        _RELEASES + '400',
+    ),
     Hazard(
         'patroni-quorum-replica',
         'synchronous_mode: quorum with a replica before 4.0.0, which does not know it',
-        'critical', Releases(before=(4, 0, 0)), Releases((4, 0, 0)), False, _quorum,
+        'critical',
+        Releases(before=(4, 0, 0)),
+        Releases((4, 0, 0)),
+        False,
+        _quorum,
         'a member before 4.0.0 does not know synchronous_mode: quorum; in a failover it competes as if replication '
         'were asynchronous, and can be promoted without the last commits',
         'set synchronous_mode: on, or tag these members nofailover: true, until every member runs 4.0.0 or later',
-        _RELEASES + '400'),
+        _RELEASES + '400',
+    ),
     Hazard(
         'patroni-before-3.1',
         'Patroni before 3.1.0 beside 4.x',
-        'warning', Releases(before=(3, 1, 0)), Releases((4, 0, 0)), False, _always,
+        'warning',
+        Releases(before=(3, 1, 0)),
+        Releases((4, 0, 0)),
+        False,
+        _always,
         'an upgrade from before 3.1.0 to 4.x is not reliable if the primary fails while both run',
         'upgrade the older ones to 3.1.0 or later first (the last 3.x), all members, and then to 4.x',
-        _RELEASES + '400'),
+        _RELEASES + '400',
+    ),
     Hazard(
         'patroni-failsafe-mode',
         'failsafe_mode with members before and after 3.3.3',
-        'warning', Releases(before=(3, 3, 3)), Releases((3, 3, 3)), False, _failsafe,
+        'warning',
+        Releases(before=(3, 3, 3)),
+        Releases((3, 3, 3)),
+        False,
+        _failsafe,
         'failsafe_mode wants all members at one version: before 3.3.3 the positions of cascading replicas do not reach '
         'the primary while it is active, and restapi.allowlist can refuse its requests',
         'finish the upgrade soon and do not restart etcd meanwhile',
-        _RELEASES + '400'),
+        _RELEASES + '400',
+    ),
     Hazard(
         'patroni-minimum-times',
         'ttl, loop_wait and retry_timeout outside of what only some members enforce',
-        'warning', Releases(before=(3, 2, 0)), Releases((3, 2, 0)), False, _small_times,
+        'warning',
+        Releases(before=(3, 2, 0)),
+        Releases((3, 2, 0)),
+        False,
+        _small_times,
         'from 3.2.0 on Patroni enforces ttl >= 20, loop_wait >= 1, retry_timeout >= 3 and loop_wait + 2 * '
         'retry_timeout <= ttl, which the configuration does not keep, so the members work with different values',
         'set ttl, loop_wait and retry_timeout so that they do before the upgrade goes on',
-        _RELEASES + '320'),
+        _RELEASES + '320',
+    ),
     Hazard(
         'patroni-quorum-bugs',
         'synchronous_mode: quorum with Patroni 4.0.0 - 4.0.5',
-        'warning', Releases((4, 0, 0), (4, 0, 6)), None, False, _quorum,
+        'warning',
+        Releases((4, 0, 0), (4, 0, 6)),
+        None,
+        False,
+        _quorum,
         'synchronous_mode: quorum has bugs in these releases: a former leader that waits for a replica that is not '
         'in sync (before 4.0.5), a switchover to a named candidate refused (before 4.0.6)',
         'upgrade these members to 4.0.6 or later',
-        _RELEASES + '406'),
+        _RELEASES + '406',
+    ),
     Hazard(
         'patroni-slots-hold-xmin',
         'Patroni that keeps slots with xmin on a former primary',
-        'info', Releases((3, 2, 0), (3, 3, 3)), None, False, _always,
+        'info',
+        Releases((3, 2, 0), (3, 3, 3)),
+        None,
+        False,
+        _always,
         'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and the '
         'new primary can not clean up dead rows',
         'upgrade these members to 3.3.3 or later',
-        _RELEASES + '333'),
+        _RELEASES + '333',
+    ),
     Hazard(
         'patroni-slots-hold-xmin',
         'Patroni that keeps slots with xmin on a former primary',
-        'info', Releases((4, 0, 0), (4, 0, 2)), None, False, _always,
+        'info',
+        Releases((4, 0, 0), (4, 0, 2)),
+        None,
+        False,
+        _always,
         'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and the '
         'new primary can not clean up dead rows',
         'upgrade these members to 4.0.2 or later',
-        _RELEASES + '402'),
+        _RELEASES + '402',
+    ),
     Hazard(
         'patroni-role-primary',
         'roles are called master by some members and primary by others',
-        'info', Releases(before=(4, 0, 0)), Releases((4, 0, 0)), False, _always,
+        'info',
+        Releases(before=(4, 0, 0)),
+        Releases((4, 0, 0)),
+        False,
+        _always,
         'a leader before 4.0.0 calls its role "master" in the DCS, the REST API and for callbacks, from 4.0.0 on '
         '"primary"; requests with role=master and patronictl --master are refused by the newer ones',
         'let callbacks, monitoring and scripts take both until every member runs 4.0.0 or later',
-        _RELEASES + '400'),
+        _RELEASES + '400',
+    ),
 )
 
 
-def hazards(leader: Optional[str], versions: Mapping[str, Optional[str]], config: Mapping[str, Any]) -> List[Hit]:
+def hazards(leader: str | None, versions: Mapping[str, str | None], config: Mapping[str, Any]) -> list[Hit]:
     """Find the hazards in a cluster. Members whose version is unknown play no part.
 
     :param leader: name of the leader, ``None`` if there is none.
@@ -204,7 +265,7 @@ def hazards(leader: Optional[str], versions: Mapping[str, Optional[str]], config
     read = {name: parse_version(text) for name, text in versions.items()}
     known = {name: version for name, version in read.items() if version}
 
-    def texts(names: List[str]) -> Dict[str, str]:
+    def texts(names: list[str]) -> dict[str, str]:
         return {name: dotted(known[name]) for name in sorted(names)}
 
     hits = []
@@ -216,32 +277,49 @@ def hazards(leader: Optional[str], versions: Mapping[str, Optional[str]], config
     return hits
 
 
-def permanent_slots(config: Mapping[str, Any]) -> Dict[str, bool]:
+def permanent_slots(config: Mapping[str, Any]) -> dict[str, bool]:
     """The permanent slots: by name whether they are physical ones.
 
     :param config: the dynamic configuration.
     """
-    slots = next((config[key] for key in ('permanent_replication_slots', 'permanent_slots', 'slots')
-                  if config.get(key)), None)
-    return {name: not isinstance(value, dict) or value.get('type', 'logical') != 'logical'
+    slots = next(
+        (config[key] for key in ('permanent_replication_slots', 'permanent_slots', 'slots') if config.get(key)), None
+    )
+    return (
+        {
+            name: not isinstance(value, dict)
+            or value.get('type', 'logical') != 'logical'
             or not (value.get('database') and value.get('plugin'))
-            for name, value in slots.items()} if isinstance(slots, dict) else {}
+            for name, value in slots.items()
+        }
+        if isinstance(slots, dict)
+        else {}
+    )
 
 
-def warning(hits: List[Hit]) -> str:
+def warning(hits: list[Hit]) -> str:
     """Put the hazards of members that differ into the text of one warning.
 
     :param hits: as :func:`hazards` gives them.
 
     :returns: the text; empty if none is critical, or comes from members that differ and is more than an information.
     """
+
     def members(versions: Mapping[str, str]) -> str:
         return ', '.join('{0} ({1})'.format(*item) for item in versions.items())
 
     parts = []
     for hit in hits:
         if hit.hazard.severity == 'critical' or hit.other and hit.hazard.severity != 'info':
-            parts.append('{0}{1}{2}{3}: {4}. What to do: {5} ({6})'.format(
-                'leader ' if hit.hazard.leads else '', members(hit.one), ' beside ' if hit.other else '',
-                members(hit.other), hit.hazard.consequence, hit.hazard.remedy, hit.hazard.source))
+            parts.append(
+                '{0}{1}{2}{3}: {4}. What to do: {5} ({6})'.format(
+                    'leader ' if hit.hazard.leads else '',
+                    members(hit.one),
+                    ' beside ' if hit.other else '',
+                    members(hit.other),
+                    hit.hazard.consequence,
+                    hit.hazard.remedy,
+                    hit.hazard.source,
+                )
+            )
     return '; '.join(parts)

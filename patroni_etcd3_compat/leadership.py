@@ -6,10 +6,11 @@ moment may be the second one. ``loop_wait + 2 * retry_timeout <= ttl`` is meant 
 can take more than ``retry_timeout``. So no call of a leader waits past that moment, less a margin for the demotion of
 PostgreSQL. Replicas and patronictl keep Patroni's own patience.
 """
-import time
 
+from __future__ import annotations
+
+import time
 from threading import get_ident
-from typing import Dict, Optional, Tuple
 
 #: Part of the ttl that is kept for the demotion.
 _MARGIN = 0.1
@@ -24,9 +25,9 @@ class Leadership:
 
     def __init__(self) -> None:
         #: when each lease was renewed last (the keepalive was sent), and its ttl
-        self._renewed: Dict[str, Tuple[float, float]] = {}
+        self._renewed: dict[str, tuple[float, float]] = {}
         #: the lease that the leader key of this node hangs on, ``None`` if it does not lead
-        self._lease: Optional[str] = None
+        self._lease: str | None = None
         self._thread = 0
 
     def renewed(self, lease: str, sent: float, ttl: float) -> None:
@@ -40,7 +41,7 @@ class Leadership:
         known[lease] = (max(sent, known.get(lease, (sent, ttl))[0]), ttl)
         self._renewed = known  # replaced as a whole: other threads may be reading
 
-    def took(self, lease: Optional[str]) -> None:
+    def took(self, lease: str | None) -> None:
         """Note that the leader key is held by this node.
 
         :param lease: ID of the lease that it hangs on.

@@ -1,12 +1,14 @@
 """What is known about one etcd member. The member alone changes it, by what it is told."""
+
+from __future__ import annotations
+
 import logging
 import time
-
 from threading import Lock
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 from .errors import MemberTooOld
-from .versions import dotted, gateway_of, OLDEST, parse_version, TOKEN_SINCE, Version
+from .versions import OLDEST, TOKEN_SINCE, Version, dotted, gateway_of, parse_version
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +29,13 @@ class Member:
     :param explicit: value of ``version_prefix``, ``None``: not set.
     """
 
-    def __init__(self, url: str, explicit: Optional[str]) -> None:
+    def __init__(self, url: str, explicit: str | None) -> None:
         self.url = url
         self._explicit = explicit
         #: prefix to try first, ``None`` until one worked
         self.prefix = explicit
         #: version as the member reports it, ``None`` until it was asked or if it does not say
-        self.version_text: Optional[str] = None
+        self.version_text: str | None = None
         #: the last request got no answer
         self.failed = False
         #: it has answered at some time, at this URL
@@ -45,23 +47,23 @@ class Member:
         #: it wanted a token, but is too old to be given one
         self.wants_token = False
         #: why the URL, as the members advertise it, cannot be used
-        self.refused: Optional[str] = None
+        self.refused: str | None = None
         #: the refusal lies in the URL itself, no answer takes it back
         self.never = False
         #: what is to be done about a refusal that the member put into plain text
-        self.remedy: Optional[str] = None
-        self._version: Optional[Version] = None
+        self.remedy: str | None = None
+        self._version: Version | None = None
         self._too_old = False
-        self._ids: List[str] = []
+        self._ids: list[str] = []
         #: the prefix before this one, and when it was left
-        self._moved: Tuple[Optional[str], float] = (None, 0.0)
+        self._moved: tuple[str | None, float] = (None, 0.0)
         self._logged: Any = None
         self._questions = 0
         self._settled = 0.0
         self._lock = Lock()
 
     @property
-    def version(self) -> Optional[Version]:
+    def version(self) -> Version | None:
         """The version as numbers, ``None`` if it is unknown or differs from answer to answer."""
         return None if self.several else self._version
 
@@ -77,8 +79,7 @@ class Member:
             :exc:`MemberTooOld`
         """
         if self._too_old and not self.several:
-            raise MemberTooOld('etcd member {0} has version {1}, lower than {2}'.format(
-                self.url, self.version_text, dotted(OLDEST)))
+            raise MemberTooOld(f'etcd member {self.url} has version {self.version_text}, lower than {dotted(OLDEST)}')
 
     def claim_question(self, changed: bool) -> bool:
         """Return whether the caller is the one to ask for the version; else who asks just now does it once more.
@@ -99,12 +100,12 @@ class Member:
             self._questions -= 1
             return self._questions > 0
 
-    def configure(self, explicit: Optional[str]) -> None:
+    def configure(self, explicit: str | None) -> None:
         """Apply a changed ``version_prefix``; the prefix that worked so far is dropped."""
         self._explicit = self.prefix = explicit
         self._logged = None
 
-    def answers(self, member_id: Any, prefix: Optional[str] = None) -> None:
+    def answers(self, member_id: Any, prefix: str | None = None) -> None:
         """Note an answer of etcd.
 
         :param member_id: ID of the member that gave it, ``None`` if it did not say.
@@ -156,7 +157,7 @@ class Member:
         """Note that every prefix was found unserved."""
         self.gateway_off = True
 
-    def learned(self, text: Optional[str]) -> None:
+    def learned(self, text: str | None) -> None:
         """Note the version, and log it with the prefix once per change.
 
         :param text: version as the member reports it; ``None``: it does not say.
@@ -177,8 +178,9 @@ class Member:
             return
         self._logged = now
         if self._explicit and self._explicit != now:
-            logger.warning('%s does not serve version_prefix %s of the configuration, using %s', self, self._explicit,
-                           now)
+            logger.warning(
+                '%s does not serve version_prefix %s of the configuration, using %s', self, self._explicit, now
+            )
         elif before is None:
             logger.info('%s: using gateway prefix %s', self, now)
         else:
@@ -187,19 +189,25 @@ class Member:
     def cannot_take_token(self) -> None:
         """Note that the member wants a token and cannot be given one."""
         if not self.wants_token:
-            logger.warning('%s cannot be used with authentication (its gateway takes tokens from 3.3 on); using it '
-                           'only as a last resort', self)
+            logger.warning(
+                '%s cannot be used with authentication (its gateway takes tokens from 3.3 on); using it '
+                'only as a last resort',
+                self,
+            )
         self.wants_token = True
 
-    def refuse(self, reason: Optional[str], never: bool = False) -> None:
+    def refuse(self, reason: str | None, never: bool = False) -> None:
         """Note why the URL, as the members advertise it, cannot be used, and log it once.
 
         :param reason: what is wrong with it; ``None`` takes that back.
         :param never: not to be tried at all, since it may lead to somebody else.
         """
         if reason and not self.refused:
-            logger.warning('The etcd members advertise %s, which cannot be used: %s. Using the configured hosts '
-                           'instead', self.url, reason)
+            logger.warning(
+                'The etcd members advertise %s, which cannot be used: %s. Using the configured hosts instead',
+                self.url,
+                reason,
+            )
         elif self.refused and not reason:
             logger.info('%s, which the etcd members advertise, can be used again', self.url)
         self.refused, self.never = reason, never

@@ -3,13 +3,15 @@
 Patroni keeps what it looked up for ten minutes, but ``getaddrinfo`` knows no time limit: with a silent DNS server each
 new connection hangs for as long as the resolver of the system tries.
 """
+
+from __future__ import annotations
+
 import logging
 import socket
-
 from ipaddress import ip_address
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Iterator
 
-from .deadline import current, Errand, TookTooLong
+from .deadline import Errand, TookTooLong, current
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +36,10 @@ class Names:
 
     def __init__(self, resolver: Any) -> None:
         self._stock = resolver.resolve
-        self._known: Dict[Tuple[str, int], Any] = {}
-        self._asked: Dict[Tuple[str, int], Errand] = {}
+        self._known: dict[tuple[str, int], Any] = {}
+        self._asked: dict[tuple[str, int], Errand] = {}
         #: which of the addresses comes first
-        self._start: Dict[Tuple[str, int], int] = {}
+        self._start: dict[tuple[str, int], int] = {}
         resolver.resolve = self.resolve
 
     def resolve(self, host: str, port: int) -> Any:
@@ -56,14 +58,14 @@ class Names:
         found = self._in_time(key)
         if found is None:
             if key not in self._known:
-                raise socket.timeout('{0} could not be looked up in time'.format(host))
+                raise socket.timeout(f'{host} could not be looked up in time')
             logger.warning('%s could not be looked up in time, using the addresses it had before', host)
             found = self._known[key]
         if found:
             self._known[key] = found
         return self._in_turn(key, found)
 
-    def _in_time(self, key: Tuple[str, int]) -> Any:
+    def _in_time(self, key: tuple[str, int]) -> Any:
         """Return what Patroni's resolver finds, ``None`` if that takes too long."""
         if current().left() == float('inf'):
             return self._stock(*key)
@@ -75,7 +77,7 @@ class Names:
         except TookTooLong:
             return None if errand.started or key in self._known else self._stock(*key)
 
-    def _in_turn(self, key: Tuple[str, int], found: Any) -> Iterator[Any]:
+    def _in_turn(self, key: tuple[str, int], found: Any) -> Iterator[Any]:
         """Yield addresses until the time is over. Patroni gives each all the time of the connection."""
         start = self._start.get(key, 0)
         for number in range(len(found)):

@@ -1,11 +1,11 @@
 """The options of the section that Patroni itself does not know: what environment and ``--validate-config`` take."""
-from typing import Any, Callable, Dict
+
+from __future__ import annotations
+
+from typing import Any, Callable
 
 from .slots import parse_member_slots
 from .versions import parse_version_prefix
 
 #: Name of each option, with what raises an exception if its value is wrong.
-OPTIONS: Dict[str, Callable[[Any], Any]] = {
-    'version_prefix': parse_version_prefix,
-    'member_slots': parse_member_slots,
-}
+OPTIONS: dict[str, Callable[[Any], Any]] = {'version_prefix': parse_version_prefix, 'member_slots': parse_member_slots}

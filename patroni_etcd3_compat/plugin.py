@@ -22,13 +22,16 @@ The stock class itself stays what it is: its methods call ``super(Etcd3, self)``
 A Patroni that was patched with these classes (``patches/``) keeps section ``etcd3`` to itself, see :func:`_patched`.
 ``PATRONI_ETCD3_COMPAT=off`` in the environment keeps all of this out.
 """
+
+from __future__ import annotations
+
 import os
 import sys
 
 TYPE_CHECKING = False  # typing is too heavy to be imported at every start of Python
 if TYPE_CHECKING:  # pragma: no cover
     from types import ModuleType
-    from typing import Any, Callable, Dict, List, Optional, Sequence
+    from typing import Any, Callable, Sequence
 
 #: Section that names our class, and with it the module and (by letters, see Patroni's ``iter_classes``) the class.
 SECTION = 'etcd3_compat'
@@ -51,10 +54,11 @@ def install() -> None:
 class Finder:
     """Finder for ``sys.meta_path``: finds Patroni's modules as the others do, and patches them once they are loaded."""
 
-    def find_spec(self, fullname: str, path: 'Optional[Sequence[str]]' = None, target: 'Any' = None) -> 'Any':
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: Any = None) -> Any:
         """See :meth:`importlib.abc.MetaPathFinder.find_spec`."""
         if fullname == _BY_NAME:
             from importlib.machinery import ModuleSpec
+
             return ModuleSpec(fullname, ByNameLoader())  # type: ignore[arg-type]
         hook = HOOKS.get(fullname)
         if not hook:
@@ -76,7 +80,7 @@ class Hook:
     :param otherwise: what follows when it fails, for the log.
     """
 
-    def __init__(self, patch: 'Callable[[Any], None]', otherwise: str) -> None:
+    def __init__(self, patch: Callable[[Any], None], otherwise: str) -> None:
         self.patch = patch
         self.otherwise = otherwise
 
@@ -88,18 +92,18 @@ class PatchingLoader:
     :param hook: what is done to the module.
     """
 
-    def __init__(self, loader: 'Any', hook: Hook) -> None:
+    def __init__(self, loader: Any, hook: Hook) -> None:
         self._loader = loader
         self._hook = hook
 
-    def __getattr__(self, name: str) -> 'Any':
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
 
-    def create_module(self, spec: 'Any') -> 'Any':
+    def create_module(self, spec: Any) -> Any:
         """See :meth:`importlib.abc.Loader.create_module`."""
         return self._loader.create_module(spec)
 
-    def exec_module(self, module: 'ModuleType') -> None:
+    def exec_module(self, module: ModuleType) -> None:
         """See :meth:`importlib.abc.Loader.exec_module`."""
         module.__loader__ = self._loader
         if module.__spec__:
@@ -109,28 +113,32 @@ class PatchingLoader:
             self._hook.patch(module)
         except Exception:
             import logging
+
             logging.getLogger(__name__).exception(
-                'patroni-etcd3-compat could not hook into %s: %s', module.__name__, self._hook.otherwise)
+                'patroni-etcd3-compat could not hook into %s: %s', module.__name__, self._hook.otherwise
+            )
 
 
 class ByNameLoader:
     """Loader of the module that Patroni imports for section ``etcd3_compat``."""
 
-    def create_module(self, spec: 'Any') -> None:
+    def create_module(self, spec: Any) -> None:
         """See :meth:`importlib.abc.Loader.create_module`."""
 
-    def exec_module(self, module: 'ModuleType') -> None:
+    def exec_module(self, module: ModuleType) -> None:
         """See :meth:`importlib.abc.Loader.exec_module`."""
         import patroni.dcs.etcd3  # noqa: F401  # what Patroni itself lacks for etcd is an ImportError, as in stock
+
         try:
             from . import dcs
+
             cls = dcs.Etcd3_Compat
         except Exception as e:  # with its traceback in the log already, from the hook of patroni.dcs.etcd3
             cls = _refusing(e)
-        setattr(module, 'Etcd3_Compat', cls)
+        module.__dict__['Etcd3_Compat'] = cls
 
 
-def _refusing(error: Exception) -> 'Any':
+def _refusing(error: Exception) -> Any:
     """Make a class in the place of ours that refuses to serve section ``etcd3_compat``.
 
     An ImportError instead would make Patroni go on to section ``etcd3``, if there is one, with its own class.
@@ -139,21 +147,22 @@ def _refusing(error: Exception) -> 'Any':
     """
     from patroni.dcs import AbstractDCS
     from patroni.exceptions import PatroniFatalException
-    text = 'Section {0} cannot be served, patroni-etcd3-compat could not be loaded: {1!r}'.format(SECTION, error)
+
+    text = f'Section {SECTION} cannot be served, patroni-etcd3-compat could not be loaded: {error!r}'
 
     class Etcd3_Compat(AbstractDCS):  # type: ignore[misc]
-
-        def __new__(cls, config: 'Dict[str, Any]', *args: 'Any') -> 'Any':
+        def __new__(cls, config: dict[str, Any], *args: Any) -> Any:
             if config.get('patronictl'):
                 raise PatroniFatalException(text)
             import logging
+
             logging.getLogger(__name__).fatal(text)
             sys.exit(1)
 
     return Etcd3_Compat
 
 
-def _patched() -> 'Optional[str]':
+def _patched() -> str | None:
     """Give the version of the classes that this Patroni was patched with, ``None`` if it was not."""
     try:
         from patroni.etcd3_compat import __version__
@@ -162,7 +171,7 @@ def _patched() -> 'Optional[str]':
     return str(__version__)
 
 
-def _patch_etcd3(module: 'ModuleType') -> None:
+def _patch_etcd3(module: ModuleType) -> None:
     """Put our class in front of the stock one.
 
     Whichever of ``patroni.dcs.etcd3`` and our two modules is imported first imports the others, so this is called for
@@ -173,16 +182,22 @@ def _patch_etcd3(module: 'ModuleType') -> None:
     if version:
         if module.__name__ == 'patroni.dcs.etcd3':  # once
             import logging
+
             from . import __version__
+
             logging.getLogger(__name__).info(
                 'patroni-etcd3-compat %s stands back: section etcd3 is served by version %s, which is part of this '
-                'Patroni', __version__, version)
+                'Patroni',
+                __version__,
+                version,
+            )
         return
     for name, cls in (('client', 'CompatClient'), ('dcs', 'Etcd3_Compat')):
-        half = sys.modules.get('{0}.{1}'.format(__package__, name))
+        half = sys.modules.get(f'{__package__}.{name}')
         if half and not hasattr(half, cls):
             return  # it is being imported just now, and this is called again when that is done
     from . import dcs
+
     ours = dcs.Etcd3
     names = sys.modules['patroni.dcs.etcd3'].__dict__
     stock = names['Etcd3']
@@ -191,57 +206,58 @@ def _patch_etcd3(module: 'ModuleType') -> None:
     names['Etcd3'] = stock
 
 
-def _with_section(names: 'List[str]') -> 'List[str]':
+def _with_section(names: list[str]) -> list[str]:
     """Put our module in front of those of etcd3: when both sections are there, the explicit one is meant."""
     if _BY_NAME in names or not any(name == 'patroni.dcs.etcd3' for name in names):
         return names
     return [n for name in names for n in ((_BY_NAME, name) if name == 'patroni.dcs.etcd3' else (name,))]
 
 
-def _patch_dynamic_loader(module: 'Any') -> None:
+def _patch_dynamic_loader(module: Any) -> None:
     stock = module.iter_modules
 
-    def iter_modules(package: str) -> 'List[str]':
+    def iter_modules(package: str) -> list[str]:
         return _with_section(stock(package))
 
     module.iter_modules = iter_modules
 
 
-def _patch_dcs(module: 'Any') -> None:
+def _patch_dcs(module: Any) -> None:
     if hasattr(module, 'iter_modules'):  # since 3.3 the list is made in patroni.dynamic_loader
         return
     stock = module.dcs_modules
 
-    def dcs_modules() -> 'List[str]':
+    def dcs_modules() -> list[str]:
         return _with_section(stock())
 
     module.dcs_modules = dcs_modules
 
 
-def _patch_config(module: 'Any') -> None:
+def _patch_config(module: Any) -> None:
     from .options import OPTIONS
+
     stock = module.Config._build_environment_configuration
     if not isinstance(vars(module.Config)['_build_environment_configuration'], staticmethod):
         raise TypeError('_build_environment_configuration is called in another way than by Patroni 3.0 to 4.1')
     of_etcd3 = () if _patched() else tuple(OPTIONS)
 
-    def _build_environment_configuration() -> 'Dict[str, Any]':
+    def _build_environment_configuration() -> dict[str, Any]:
         # Patroni splits PATRONI_<section>_<option> at the first underscore, so it is given a name without one.
-        by_name, plain = 'PATRONI_{0}_'.format(SECTION.upper()), SECTION.replace('_', '')
-        own: 'Dict[str, Dict[str, Any]]' = {}
+        by_name, plain = f'PATRONI_{SECTION.upper()}_', SECTION.replace('_', '')
+        own: dict[str, dict[str, Any]] = {}
         for name in list(os.environ):
             if name.startswith(by_name):
-                option, value = name[len(by_name):], os.environ.pop(name)
+                option, value = name[len(by_name) :], os.environ.pop(name)
                 if option in ('USERNAME', 'PASSWORD') or option.lower() in OPTIONS:
                     own.setdefault(SECTION, {})[option.lower()] = value
                 else:
-                    os.environ['PATRONI_{0}_{1}'.format(plain.upper(), option)] = value
+                    os.environ[f'PATRONI_{plain.upper()}_{option}'] = value
         for option in of_etcd3:
             value = os.environ.pop('PATRONI_ETCD3_' + option.upper(), '')
             if value:
                 own.setdefault('etcd3', {})[option] = value
 
-        ret: 'Dict[str, Any]' = stock()
+        ret: dict[str, Any] = stock()
         if plain in ret:
             ret[SECTION] = ret.pop(plain)
         for section, options in own.items():
@@ -251,13 +267,18 @@ def _patch_config(module: 'Any') -> None:
     module.Config._build_environment_configuration = staticmethod(_build_environment_configuration)
 
 
-def _patch_validator(module: 'Any') -> None:
-    stores, case = next((key, case) for key, case in module.schema.validator.items()
-                        if isinstance(key, module.Or) and 'etcd3' in key.args)
+def _patch_validator(module: Any) -> None:
+    stores, case = next(
+        (key, case)
+        for key, case in module.schema.validator.items()
+        if isinstance(key, module.Or) and 'etcd3' in key.args
+    )
     try:
         from .options import OPTIONS
-        options = {key: check for key, check in case._schema['etcd3'].items()
-                   if getattr(key, 'name', key) not in OPTIONS}
+
+        options = {
+            key: check for key, check in case._schema['etcd3'].items() if getattr(key, 'name', key) not in OPTIONS
+        }
         options.update((module.Optional(name), check) for name, check in OPTIONS.items())
         sections = {SECTION: options}
         if not _patched():
@@ -269,19 +290,19 @@ def _patch_validator(module: 'Any') -> None:
     case._schema.update(sections)
 
 
-def _patch_ctl(module: 'Any') -> None:
+def _patch_ctl(module: Any) -> None:
     stock = module.parse_dcs
     # load_config drops the sections that are listed there when --dcs-url is given. That of etcd comes first: for a port
     # without a scheme the first section with that port is taken, and port 2379 means etcd.
     default = dict(module.DCS_DEFAULTS['etcd'], template=SECTION + ":\n host: '{host}:{port}'")
 
-    def parse_dcs(dcs: 'Optional[str]') -> 'Optional[Dict[str, Any]]':
+    def parse_dcs(dcs: str | None) -> dict[str, Any] | None:
         scheme, separator, rest = (dcs or '').partition('://')
         if not separator or scheme.strip().lower() != SECTION:
-            ret: 'Optional[Dict[str, Any]]' = stock(dcs)
+            ret: dict[str, Any] | None = stock(dcs)
             return ret
         # For urllib a scheme has no underscore. The rest is read as after etcd://, since 3.0.2 knows no etcd3://.
-        parsed: 'Dict[str, Any]' = stock('etcd://' + rest)
+        parsed: dict[str, Any] = stock('etcd://' + rest)
         parsed[SECTION] = parsed.pop('etcd')
         return parsed
 
@@ -289,20 +310,25 @@ def _patch_ctl(module: 'Any') -> None:
     module.parse_dcs = parse_dcs
 
 
-_NOT_FOUND = 'section {0} is not found, section etcd3 is served as ever'.format(SECTION)
-_STOCK_SERVES = "section etcd3 is served by Patroni's own class, section {0} is refused".format(SECTION)
+_NOT_FOUND = f'section {SECTION} is not found, section etcd3 is served as ever'
+_STOCK_SERVES = f"section etcd3 is served by Patroni's own class, section {SECTION} is refused"
 
 #: What is done to which module, when it is imported.
-HOOKS: 'Dict[str, Hook]' = {
+HOOKS: dict[str, Hook] = {
     'patroni.dcs': Hook(_patch_dcs, _NOT_FOUND),
     'patroni.dynamic_loader': Hook(_patch_dynamic_loader, _NOT_FOUND),
     'patroni.dcs.etcd3': Hook(_patch_etcd3, _STOCK_SERVES),
     'patroni_etcd3_compat.client': Hook(_patch_etcd3, _STOCK_SERVES),
     'patroni_etcd3_compat.dcs': Hook(_patch_etcd3, _STOCK_SERVES),
-    'patroni.config': Hook(_patch_config, 'nothing is read from PATRONI_{0}_* and no option of this package from '
-                                          'PATRONI_ETCD3_*, the configuration file counts'.format(SECTION.upper())),
-    'patroni.validator': Hook(_patch_validator, '--validate-config knows neither section {0} nor the options of this '
-                                                'package'.format(SECTION)),
-    'patroni.ctl': Hook(_patch_ctl, 'patronictl goes by section {0} even if --dcs-url is given, and does not know '
-                                    '{0}://'.format(SECTION)),
+    'patroni.config': Hook(
+        _patch_config,
+        f'nothing is read from PATRONI_{SECTION.upper()}_* and no option of this package from '
+        'PATRONI_ETCD3_*, the configuration file counts',
+    ),
+    'patroni.validator': Hook(
+        _patch_validator, f'--validate-config knows neither section {SECTION} nor the options of this package'
+    ),
+    'patroni.ctl': Hook(
+        _patch_ctl, f'patronictl goes by section {SECTION} even if --dcs-url is given, and does not know {SECTION}://'
+    ),
 }

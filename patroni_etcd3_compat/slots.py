@@ -6,17 +6,19 @@ it finds in the key ``/status``. A leader before 4.0.0 does not write these ther
 it adds is in the view that one call of ``get_cluster`` returns and nowhere else: Patroni's own copy of the cluster,
 from which it writes to the DCS, is the stock one.
 """
+
+from __future__ import annotations
+
 import logging
 import time
-
 from threading import Lock
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any
 
 from patroni.dcs import Cluster, slot_name_from_member_name
 from patroni.utils import parse_bool
 from patroni.version import __version__ as patroni_version
 
-from .hazards import hazards, HAZARDS, permanent_slots, warning
+from .hazards import HAZARDS, hazards, permanent_slots, warning
 from .versions import dotted, parse_version
 
 logger = logging.getLogger(__name__)
@@ -37,19 +39,19 @@ def parse_member_slots(value: Any) -> bool:
     """
     ret = True if value is None else parse_bool(value)
     if ret is None:
-        raise ValueError('member_slots is {0!r}, allowed are: on, off'.format(value))
+        raise ValueError(f'member_slots is {value!r}, allowed are: on, off')
     return bool(ret)
 
 
-def _config(cluster: Cluster) -> Dict[str, Any]:
+def _config(cluster: Cluster) -> dict[str, Any]:
     config = cluster.config.data if cluster.config else None
     return config if isinstance(config, dict) else {}
 
 
-def _lsn(member: Any) -> Optional[int]:
+def _lsn(member: Any) -> int | None:
     """The position that a member reports; ``None`` if it is none."""
     try:
-        return member.lsn if member.lsn and 0 < member.lsn < 2 ** 63 else None
+        return member.lsn if member.lsn and 0 < member.lsn < 2**63 else None
     except (ValueError, OverflowError):  # what is no number even with a unit
         return None
 
@@ -66,11 +68,11 @@ class MemberSlots:
         self._name = name
         self._affected = parse_version(patroni_version) in (_HAZARD.other or ())
         self._lock = Lock()
-        self._for: Optional[Tuple[str, str]] = None
-        self._lost: Set[str] = set()
+        self._for: tuple[str, str] | None = None
+        self._lost: set[str] = set()
         #: version of each member and when it was seen, in seconds of the monotonic clock
-        self._seen: Dict[str, Tuple[Any, float]] = {}
-        self._warned: Tuple[str, float] = ('', 0.0)
+        self._seen: dict[str, tuple[Any, float]] = {}
+        self._warned: tuple[str, float] = ('', 0.0)
         self._broken = False
 
     def view(self, cluster: Cluster) -> Cluster:
@@ -99,11 +101,16 @@ class MemberSlots:
         # A key that is not there for a moment, as when the member restarts, is no change.
         self._seen.update((member.name, (member.data.get('version'), now)) for member in cluster.members)
         self._seen = {name: seen for name, seen in self._seen.items() if now - seen[1] < _REMEMBERED}
-        hits = hazards(cluster.leader.name, {name: version for name, (version, _) in self._seen.items()},
-                       _config(cluster))
+        hits = hazards(
+            cluster.leader.name, {name: version for name, (version, _) in self._seen.items()}, _config(cluster)
+        )
         if self._affected and self.enabled:  # no longer true of this node
-            hits = [hit._replace(other={name: hit.other[name] for name in hit.other if name != self._name})
-                    if hit.hazard is _HAZARD else hit for hit in hits]
+            hits = [
+                hit._replace(other={name: hit.other[name] for name in hit.other if name != self._name})
+                if hit.hazard is _HAZARD
+                else hit
+                for hit in hits
+            ]
         text = warning([hit for hit in hits if hit.other or not hit.hazard.other])
         before, when = self._warned
         if text != before or text and now - when >= _DAY:
@@ -123,11 +130,16 @@ class MemberSlots:
         now = (cluster.leader.name, text) if applies else None
         if now != self._for:
             if now:
-                logger.info('Leader %s runs Patroni %s, which does not publish the positions of member slots. Taking '
-                            'them from the members', *now)
+                logger.info(
+                    'Leader %s runs Patroni %s, which does not publish the positions of member slots. Taking '
+                    'them from the members',
+                    *now,
+                )
             else:
-                logger.info('No longer taking the positions of member slots from the members: %s', 'leader {0} runs '
-                            'Patroni {1}'.format(cluster.leader.name, text) if self.enabled else 'member_slots is off')
+                logger.info(
+                    'No longer taking the positions of member slots from the members: %s',
+                    f'leader {cluster.leader.name} runs Patroni {text}' if self.enabled else 'member_slots is off',
+                )
             self._for = now
         if not applies:
             return cluster
@@ -139,9 +151,9 @@ class MemberSlots:
         view.report = self._report_lost
         return view
 
-    def _positions(self, cluster: Cluster) -> Dict[str, int]:
+    def _positions(self, cluster: Cluster) -> dict[str, int]:
         """Positions that the members report, by name of the slot."""
-        reported: Dict[str, List[Optional[int]]] = {}
+        reported: dict[str, list[int | None]] = {}
         for member in cluster.members:
             if not member.nostream:
                 reported.setdefault(slot_name_from_member_name(member.name), []).append(_lsn(member))
@@ -152,12 +164,16 @@ class MemberSlots:
         # Several members may share a slot; it has to hold for the one that is behind, or does not tell.
         return {slot: min(lsn or 0 for lsn in lsns) for slot, lsns in reported.items() if all(lsns)}
 
-    def _report_lost(self, lost: Set[str]) -> None:
+    def _report_lost(self, lost: set[str]) -> None:
         with self._lock:
             for slot in sorted(lost - self._lost):
-                logger.error("Replication slot '%s' is lost: PostgreSQL has removed WAL that it should have kept, it "
-                             "can not be moved any more. Drop it on this node, Patroni creates it anew: "
-                             "SELECT pg_catalog.pg_drop_replication_slot('%s')", slot, slot)
+                logger.error(
+                    "Replication slot '%s' is lost: PostgreSQL has removed WAL that it should have kept, it "
+                    'can not be moved any more. Drop it on this node, Patroni creates it anew: '
+                    "SELECT pg_catalog.pg_drop_replication_slot('%s')",
+                    slot,
+                    slot,
+                )
             self._lost = lost
 
 
@@ -174,8 +190,14 @@ class _View(Cluster):  # type: ignore[misc]
         """
         slots = super().get_replication_slots(postgresql, *args, **kwargs)
         known = postgresql.slots_handler._replication_slots
-        lost = {name for name, slot in slots.items() if slot['type'] == 'physical' and slot.get('lsn')
-                and name in known and known[name].get('restart_lsn', 0) is None}
+        lost = {
+            name
+            for name, slot in slots.items()
+            if slot['type'] == 'physical'
+            and slot.get('lsn')
+            and name in known
+            and known[name].get('restart_lsn', 0) is None
+        }
         for name in lost:
             del slots[name]['lsn']
         self.report(lost)

@@ -4,15 +4,17 @@ No I/O and nothing of Patroni here. Everything that depends on the version of an
 module; the figures were measured on real servers (3.2.26, 3.3.25, 3.4.23, 3.5.16, 3.5.30) or read in etcd's
 ``server/embed/serve.go`` (3.6, 3.7).
 """
-import re
 
-from typing import Any, Mapping, NamedTuple, Optional, Tuple
+from __future__ import annotations
+
+import re
+from typing import Any, Mapping, NamedTuple, Tuple
 
 Version = Tuple[int, int, int]
 Minor = Tuple[int, int]
 
 #: Values of ``version_prefix`` that name a prefix, newest first.
-PREFIXES: Tuple[str, ...] = ('/v3', '/v3beta', '/v3alpha')
+PREFIXES: tuple[str, ...] = ('/v3', '/v3beta', '/v3alpha')
 
 #: Value of ``version_prefix`` that leaves the choice to the version of each member.
 AUTO = 'auto'
@@ -35,16 +37,16 @@ class Gateway(NamedTuple):
     #: the prefix to use
     prefix: str
     #: other prefixes that are served as well: a way out, never the choice
-    also: Tuple[str, ...]
+    also: tuple[str, ...]
 
     @property
-    def served(self) -> Tuple[str, ...]:
+    def served(self) -> tuple[str, ...]:
         """All prefixes, the one to use first."""
         return (self.prefix,) + self.also
 
 
 #: Newest first. /v3beta is neither documented nor tested by etcd after 3.4, hence never the choice there.
-GATEWAYS: Tuple[Gateway, ...] = (
+GATEWAYS: tuple[Gateway, ...] = (
     Gateway((3, 4, 0), '/v3', ('/v3beta',)),
     Gateway((3, 3, 0), '/v3beta', ('/v3alpha',)),
     Gateway(OLDEST, '/v3alpha', ()),
@@ -62,7 +64,7 @@ class Line(NamedTuple):
     #: etcd's page about it
     guide: str
     #: ISO date of the end of support; ``None``: there was none yet
-    end_of_life: Optional[str]
+    end_of_life: str | None
     #: where that date comes from
     end_source: str
 
@@ -73,7 +75,7 @@ _POLICY = 'https://etcd.io/docs/v3.6/op-guide/versioning/'
 
 #: Oldest first. Upgrades from a release before ``upgrade_from`` fail or leave wrong members behind (3.5 -> 3.6: members
 #: that were removed come back). 3.5 is looked after for a year from 3.7.0 (2026-07-08) on.
-LINES: Tuple[Line, ...] = (
+LINES: tuple[Line, ...] = (
     Line((3, 1), (3, 0, 0), True, _GUIDE.format(6, 1), '2018-10-10', _ENDS),
     Line((3, 2), (3, 1, 0), True, _GUIDE.format(6, 2), '2021-03-28', _ENDS),
     Line((3, 3), (3, 2, 0), True, _GUIDE.format(6, 3), '2021-10-15', _ENDS),
@@ -86,7 +88,7 @@ LINES: Tuple[Line, ...] = (
 #: First releases of a line that want a token for the member list and the keepalive of a lease when authentication is on
 #: (CVE-2026-33413, etcd's advisory GHSA-q8m4-xhhv-38mg), and the first that let others than admins have the list again
 #: (etcd-io/etcd#21549 to #21551). Lines after these do both from the start.
-GUARD_SINCE: Mapping[Minor, Tuple[Version, Version]] = {
+GUARD_SINCE: Mapping[Minor, tuple[Version, Version]] = {
     (3, 4): ((3, 4, 42), (3, 4, 43)),
     (3, 5): ((3, 5, 28), (3, 5, 29)),
     (3, 6): ((3, 6, 9), (3, 6, 10)),
@@ -100,7 +102,7 @@ NO_ERROR_KEY_SINCE: Version = (3, 6, 0)
 NO_ERROR_KEY_MAYBE_SINCE: Version = (3, 5, 0)
 
 
-def parse_version(text: Any) -> Optional[Version]:
+def parse_version(text: Any) -> Version | None:
     """Read a version as etcd reports it.
 
     :param text: value of ``etcdserver`` or ``etcdcluster`` in the answer to ``GET /version``, for example ``3.4.23``,
@@ -112,12 +114,12 @@ def parse_version(text: Any) -> Optional[Version]:
     return (int(match.group(1)), int(match.group(2)), int(match.group(3) or 0)) if match else None
 
 
-def dotted(version: Tuple[int, ...]) -> str:
+def dotted(version: tuple[int, ...]) -> str:
     """Write a version or a release line: ``(3, 4)`` -> ``'3.4'``."""
     return '.'.join(map(str, version))
 
 
-def gateway_of(version: Version) -> Optional[Gateway]:
+def gateway_of(version: Version) -> Gateway | None:
     """Look up the gateway of an etcd release.
 
     :param version: version of the member itself (``etcdserver``), not that of the cluster.
@@ -127,7 +129,7 @@ def gateway_of(version: Version) -> Optional[Gateway]:
     return next((gateway for gateway in GATEWAYS if version >= gateway.since), None)
 
 
-def line_of(version: Version) -> Optional[Line]:
+def line_of(version: Version) -> Line | None:
     """Look up the release line of an etcd release.
 
     :param version: version of a member or of the cluster.
@@ -155,7 +157,7 @@ def lists_for_admins_only(version: Version) -> bool:
     return first is not None and again is not None and first <= version < again
 
 
-def parse_version_prefix(value: Any) -> Optional[str]:
+def parse_version_prefix(value: Any) -> str | None:
     """Read the option ``version_prefix``.
 
     :param value: value from the configuration; ``None`` if it is not set.

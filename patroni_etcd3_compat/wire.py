@@ -5,17 +5,18 @@ is written and read here, for two reasons. urllib3 counts a time-out anew for ea
 which sends a byte now and then is never given up; here the limit is for the whole. And a call to etcd on loopback takes
 half a millisecond, to which urllib3's way around it adds another quarter.
 """
+
+from __future__ import annotations
+
 import io
 import logging
 import socket
 import ssl
 import time
-
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import urllib3
-
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError, SSLError
 from urllib3.util import Timeout
 
@@ -60,14 +61,15 @@ class Pace(NamedTuple):
         return left
 
 
-def limits(timeout: Any) -> Tuple[float, float]:
+def limits(timeout: Any) -> tuple[float, float]:
     """Read a time-out of urllib3.
 
     :param timeout: seconds, or :class:`urllib3.util.Timeout`.
 
     :returns: seconds for connecting, and for connecting and the answer together.
     """
-    def number(value: Any) -> Optional[float]:
+
+    def number(value: Any) -> float | None:
         return float(value) if isinstance(value, (int, float)) else None  # urllib3 has markers for "none", too
 
     if not isinstance(timeout, Timeout):
@@ -78,8 +80,15 @@ def limits(timeout: Any) -> Tuple[float, float]:
     return min(connect or whole, whole), whole
 
 
-def request(pool: urllib3.HTTPConnectionPool, method: str, path: str, body: Any = None,
-            headers: Optional[Dict[str, str]] = None, timeout: Any = None, connect: bool = True) -> Optional[Response]:
+def request(
+    pool: urllib3.HTTPConnectionPool,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+    timeout: Any = None,
+    connect: bool = True,
+) -> Response | None:
     """Send a request, and read its answer.
 
     :param pool: the pool whose connection to use; it gets it back.
@@ -110,23 +119,31 @@ def request(pool: urllib3.HTTPConnectionPool, method: str, path: str, body: Any 
             if fresh:
                 _open(pool, connection, seconds)
             sent = time.monotonic()
-            status, data = _exchange(pool, connection, method, path, body, headers or {},
-                                     Pace(limit, piece))
+            status, data = _exchange(pool, connection, method, path, body, headers or {}, Pace(limit, piece))
             done = True
         finally:
             if not done:
                 connection.close()
             pool._put_conn(connection)
-    logger.debug('%s://%s:%s "%s %s HTTP/1.1" %s %s', pool.scheme, pool.host, pool.port, method, path, status,
-                 len(data))
+    logger.debug(
+        '%s://%s:%s "%s %s HTTP/1.1" %s %s', pool.scheme, pool.host, pool.port, method, path, status, len(data)
+    )
     return Response(status, data, sent, fresh)
 
 
 class _Timed:
     """What a connection pool has to have so that pool managers can send such requests: the argument ``timed``."""
 
-    def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, timed: bool = False,
-                **kwargs: Any) -> Any:
+    def urlopen(
+        self,
+        method: str,
+        url: str,
+        body: Any = None,
+        headers: Any = None,
+        *args: Any,
+        timed: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """See :meth:`urllib3.HTTPConnectionPool.urlopen`, or with *timed* :func:`request`."""
         if timed:
             return request(self, method, url, body, headers, kwargs.get('timeout'))  # type: ignore[arg-type]
@@ -162,13 +179,13 @@ def _open(pool: Any, connection: Any, seconds: float) -> None:
             raise ProtocolError('Connection aborted.', e) from e
 
 
-def _exchange(pool: Any, connection: Any, method: str, path: str, body: Any, headers: Dict[str, str],
-              pace: Pace) -> Tuple[int, bytes]:
+def _exchange(
+    pool: Any, connection: Any, method: str, path: str, body: Any, headers: dict[str, str], pace: Pace
+) -> tuple[int, bytes]:
     data = body.encode() if isinstance(body, str) else body
-    parts: List[bytes] = []
+    parts: list[bytes] = []
     connection.send = parts.append  # http.client sends head and body each by itself; together they are one packet
-    connection.response_class = lambda sock, *args, **kwargs: HTTPResponse(
-        _Incoming(sock, pace), *args, **kwargs)  # type: ignore[arg-type]
+    connection.response_class = lambda sock, *args, **kwargs: HTTPResponse(_Incoming(sock, pace), *args, **kwargs)  # type: ignore[arg-type]
     try:
         HTTPConnection.request(connection, method, path, data, headers)
         connection.sock.settimeout(pace.left())

@@ -2,10 +2,12 @@
 
 The root comes last on the path, so that ``patroni_etcd3_compat`` is the installed wheel and not the source tree.
 """
+
+from __future__ import annotations
+
 import contextlib
 import importlib.metadata
 import sys
-
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -18,7 +20,9 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 def start() -> Iterator[Callable[..., Any]]:
     """Start etcd clusters (``lab.etcd.EtcdCluster``) that end with the test."""
     from lab.etcd import EtcdCluster
+
     with contextlib.ExitStack() as ends:
+
         def make(*args: Any, **kwargs: Any) -> Any:
             cluster = EtcdCluster(*args, **kwargs)
             ends.callback(cluster.stop)  # also of one that did not get healthy
@@ -30,18 +34,21 @@ def start() -> Iterator[Callable[..., Any]]:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Name the versions of everything under test, and the releases of etcd that no real binary was at hand for."""
     import patroni_etcd3_compat  # not earlier: the tests may want another one, see tests/patches/alias
-    versions = ['{0} {1}'.format(patroni_etcd3_compat.__name__, patroni_etcd3_compat.__version__)]
-    versions += ['{0} {1}'.format(name, importlib.metadata.version(name))
-                 for name in ('patroni', 'urllib3', 'python-etcd')]
+
+    versions = [f'{patroni_etcd3_compat.__name__} {patroni_etcd3_compat.__version__}']
+    versions += [f'{name} {importlib.metadata.version(name)}' for name in ('patroni', 'urllib3', 'python-etcd')]
     terminalreporter.write_line('under test: ' + ', '.join(versions))
     for report in terminalreporter.stats.get('skipped', ()):
-        terminalreporter.write_line('left out: {0}: {1}'.format(report.nodeid, report.longrepr[2]))
+        terminalreporter.write_line(f'left out: {report.nodeid}: {report.longrepr[2]}')
     if all('unit' in Path(argument).parts for argument in config.args):
         return  # no servers
     from lab import packages
+
     at_hand = sorted(packages.etcd_binaries(), key=packages.version_key)
     terminalreporter.write_line('etcd at hand: ' + ', '.join(at_hand))
     missing = packages.missing()
     if missing:
-        terminalreporter.write_line('no real etcd at hand for {0}: a facade in front of another release stood in where '
-                                    'a test wanted one (ETCD_BIN_DIR takes more)'.format(', '.join(missing)))
+        terminalreporter.write_line(
+            'no real etcd at hand for {0}: a facade in front of another release stood in where '
+            'a test wanted one (ETCD_BIN_DIR takes more)'.format(', '.join(missing))
+        )

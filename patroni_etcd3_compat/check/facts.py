@@ -3,8 +3,11 @@
 ``None`` everywhere means "could not be told", never "no". These classes are also the JSON output
 (``docs/check.schema.json``), so a change here is a change of :data:`SCHEMA`.
 """
+
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 #: Version of the JSON output. Grows when a name changes its meaning or goes; new names do not count.
 SCHEMA = 1
@@ -34,35 +37,35 @@ class EtcdMember:
     #: it is a client URL that the members advertise
     advertised: bool = False
     #: name and id (hexadecimal) from the member list
-    name: Optional[str] = None
-    id: Optional[str] = None
+    name: str | None = None
+    id: str | None = None
     #: versions as ``GET /version`` reports them: of the member, and of the cluster as this member sees it
-    version: Optional[str] = None
-    cluster_version: Optional[str] = None
+    version: str | None = None
+    cluster_version: str | None = None
     #: gateway prefixes that are served
-    prefixes: List[str] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
     #: the gateway is on; False: the member is alive and serves no prefix
-    gateway: Optional[bool] = None
+    gateway: bool | None = None
     #: what is spoken there: 'http', 'grpc' (a port without HTTP/1.1), None if nobody answered
-    protocol: Optional[str] = None
+    protocol: str | None = None
     tls: bool = False
     #: role in raft
-    leader: Optional[bool] = None
-    learner: Optional[bool] = None
-    raft_term: Optional[int] = None
-    raft_index: Optional[int] = None
+    leader: bool | None = None
+    learner: bool | None = None
+    raft_term: int | None = None
+    raft_index: int | None = None
     #: size of the database in bytes
-    db_size: Optional[int] = None
+    db_size: int | None = None
     #: names of raised alarms, such as 'NOSPACE'
-    alarms: List[str] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
     #: authentication is on
-    auth: Optional[bool] = None
+    auth: bool | None = None
     #: seconds until ``GET /version`` was answered
-    seconds: Optional[float] = None
+    seconds: float | None = None
     #: why it could not be asked, or not everything; never with a password or token in it
-    error: Optional[str] = None
+    error: str | None = None
     #: it knows of a leader, itself or another one
-    has_leader: Optional[bool] = None
+    has_leader: bool | None = None
 
 
 @dataclass
@@ -71,8 +74,8 @@ class ListedMember:
 
     id: str
     name: str
-    client_urls: List[str]
-    peer_urls: List[str]
+    client_urls: list[str]
+    peer_urls: list[str]
     learner: bool = False
 
 
@@ -81,17 +84,17 @@ class Etcd:
     """The etcd cluster."""
 
     #: URLs of Patroni's configuration (or the command line), in its order
-    configured: List[str] = field(default_factory=list)
+    configured: list[str] = field(default_factory=list)
     #: option ``use_proxies``: Patroni stays with the configured URLs
     use_proxies: bool = False
     #: option ``version_prefix``, None if not set or auto
-    version_prefix: Optional[str] = None
+    version_prefix: str | None = None
     #: credentials are configured
     credentials: bool = False
     #: the member list as one of the members gave it; None if none did
-    listed: Optional[List[ListedMember]] = None
+    listed: list[ListedMember] | None = None
     #: one entry for each URL, configured and advertised
-    members: List[EtcdMember] = field(default_factory=list)
+    members: list[EtcdMember] = field(default_factory=list)
 
 
 @dataclass
@@ -103,15 +106,15 @@ class Slot:
     type: str
     active: bool
     #: position in bytes, None: nothing is kept, or it was lost
-    restart_lsn: Optional[int] = None
+    restart_lsn: int | None = None
     #: the same at the second sample (``--slots-interval``)
-    later_restart_lsn: Optional[int] = None
+    later_restart_lsn: int | None = None
     #: bytes of WAL that it keeps
-    retained: Optional[int] = None
-    xmin: Optional[str] = None
-    catalog_xmin: Optional[str] = None
+    retained: int | None = None
+    xmin: str | None = None
+    catalog_xmin: str | None = None
     #: as in pg_replication_slots, PostgreSQL 13 and later: 'reserved', 'extended', 'unreserved', 'lost'
-    wal_status: Optional[str] = None
+    wal_status: str | None = None
 
 
 @dataclass
@@ -119,21 +122,21 @@ class Postgres:
     """What PostgreSQL itself tells on one Patroni member."""
 
     #: such as '15.6'
-    version: Optional[str] = None
-    in_recovery: Optional[bool] = None
+    version: str | None = None
+    in_recovery: bool | None = None
     #: position in bytes: written (primary) or received and replayed (replica)
-    position: Optional[int] = None
-    slots: List[Slot] = field(default_factory=list)
+    position: int | None = None
+    slots: list[Slot] = field(default_factory=list)
     #: bytes in pg_wal
-    wal_size: Optional[int] = None
+    wal_size: int | None = None
     #: settings in bytes
-    max_wal_size: Optional[int] = None
-    wal_keep_size: Optional[int] = None
-    max_slot_wal_keep_size: Optional[int] = None
+    max_wal_size: int | None = None
+    wal_keep_size: int | None = None
+    max_slot_wal_keep_size: int | None = None
     #: bytes, where the server tells
-    free_disk: Optional[int] = None
+    free_disk: int | None = None
     #: why it could not be asked
-    error: Optional[str] = None
+    error: str | None = None
 
 
 @dataclass
@@ -144,26 +147,26 @@ class PatroniMember:
     #: it has a key in the DCS
     in_dcs: bool = True
     #: 'leader', 'standby_leader', 'replica', 'sync_standby', 'quorum_standby'
-    role: Optional[str] = None
+    role: str | None = None
     #: as Patroni reports it, such as 'running' or 'streaming'
-    state: Optional[str] = None
+    state: str | None = None
     #: version of Patroni
-    version: Optional[str] = None
+    version: str | None = None
     #: version of PostgreSQL, such as '15.6'
-    postgres_version: Optional[str] = None
-    timeline: Optional[int] = None
+    postgres_version: str | None = None
+    timeline: int | None = None
     #: position in bytes, as the member reports it, and at the second sample
-    position: Optional[int] = None
-    later_position: Optional[int] = None
+    position: int | None = None
+    later_position: int | None = None
     #: bytes behind the leader
-    lag: Optional[int] = None
-    tags: Dict[str, Any] = field(default_factory=dict)
-    api_url: Optional[str] = None
+    lag: int | None = None
+    tags: dict[str, Any] = field(default_factory=dict)
+    api_url: str | None = None
     #: ``host:port`` of PostgreSQL
-    postgres_address: Optional[str] = None
+    postgres_address: str | None = None
     #: why the REST API did not answer; None if it did
-    error: Optional[str] = None
-    postgres: Optional[Postgres] = None
+    error: str | None = None
+    postgres: Postgres | None = None
 
 
 @dataclass
@@ -173,18 +176,18 @@ class Patroni:
     scope: str
     namespace: str = '/service'
     #: name of the leader, None if the key is not there
-    leader: Optional[str] = None
+    leader: str | None = None
     #: ``patronictl pause`` is on
-    paused: Optional[bool] = None
+    paused: bool | None = None
     #: what matters here of the dynamic configuration: ttl, loop_wait, retry_timeout, failsafe_mode, member_slots_ttl,
     #: slots (permanent_slots, permanent_replication_slots), ignore_slots, synchronous_mode, standby_cluster,
     #: use_slots of section postgresql
-    config: Dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     #: names and positions (bytes) of slots in the key ``/status``
-    published_slots: Dict[str, int] = field(default_factory=dict)
-    members: List[PatroniMember] = field(default_factory=list)
+    published_slots: dict[str, int] = field(default_factory=dict)
+    members: list[PatroniMember] = field(default_factory=list)
     #: why nothing could be read from the DCS
-    error: Optional[str] = None
+    error: str | None = None
 
 
 @dataclass
@@ -192,16 +195,16 @@ class Node:
     """This machine, and the Python that the command runs in."""
 
     #: name of the Patroni member in the configuration
-    name: Optional[str] = None
+    name: str | None = None
     #: section of the DCS in the configuration
-    section: Optional[str] = None
+    section: str | None = None
     #: what serves section etcd3 in this Python: 'package', 'patch' or 'stock'
-    serves: Optional[str] = None
+    serves: str | None = None
     #: release of this package, or of the modules in a patched Patroni
-    compat: Optional[str] = None
-    patroni: Optional[str] = None
-    urllib3: Optional[str] = None
-    python: Optional[str] = None
+    compat: str | None = None
+    patroni: str | None = None
+    urllib3: str | None = None
+    python: str | None = None
 
 
 @dataclass
@@ -214,10 +217,10 @@ class Facts:
     seconds: float
     etcd: Etcd
     #: None without a configuration of Patroni (``--endpoints``)
-    patroni: Optional[Patroni] = None
+    patroni: Patroni | None = None
     node: Node = field(default_factory=Node)
     #: seconds between the two samples of the slots, None: one sample
-    slots_interval: Optional[float] = None
+    slots_interval: float | None = None
 
 
 @dataclass

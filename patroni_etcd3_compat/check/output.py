@@ -1,16 +1,17 @@
 """Where the output of the command goes: a terminal, a pipe, or a file that others read at any time."""
+
+from __future__ import annotations
+
 import os
 import re
 import stat
 import sys
 import tempfile
 
-from typing import Optional, Tuple
-
 from .render import WIDTH
 
 
-def terminal() -> Tuple[int, bool]:
+def terminal() -> tuple[int, bool]:
     """Tell how wide the lines may be, and whether colours are wanted (https://no-color.org)."""
     columns = os.environ.get('COLUMNS', '')
     width = int(columns) if re.fullmatch('[0-9]{1,5}', columns) and int(columns) else WIDTH
@@ -33,7 +34,7 @@ def to_stdout(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def write(text: str, output: Optional[str]) -> None:
+def write(text: str, output: str | None) -> None:
     """Write to a file, so that a reader sees all of the old or all of the new text, or to standard output.
 
     :param text: the text.

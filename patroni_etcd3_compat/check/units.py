@@ -1,8 +1,9 @@
 """Bytes and positions as people read them, the same in findings and in all formats."""
-from typing import Optional
+
+from __future__ import annotations
 
 
-def size(count: Optional[int], unknown: str = '-') -> str:
+def size(count: int | None, unknown: str = '-') -> str:
     """Write a number of bytes the way PostgreSQL's ``pg_size_pretty`` does, in steps of 1024.
 
     :param count: bytes; ``None`` if not known.
@@ -20,7 +21,7 @@ def size(count: Optional[int], unknown: str = '-') -> str:
     return '{0:.{1}f} {2}'.format(value, 0 if unit == 'bytes' or abs(value) >= 10 else 1, unit)
 
 
-def lsn(position: Optional[int], unknown: str = '-') -> str:
+def lsn(position: int | None, unknown: str = '-') -> str:
     """Write a position in the WAL as PostgreSQL does.
 
     :param position: bytes; ``None`` if not known or there is none.
@@ -28,4 +29,4 @@ def lsn(position: Optional[int], unknown: str = '-') -> str:
 
     :returns: such as ``0/3000060``.
     """
-    return unknown if position is None or position < 0 else '{0:X}/{1:X}'.format(position >> 32, position & 0xffffffff)
+    return unknown if position is None or position < 0 else f'{position >> 32:X}/{position & 0xFFFFFFFF:X}'

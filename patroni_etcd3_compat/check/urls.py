@@ -1,6 +1,8 @@
 """URLs as they are compared and shown."""
-import re
 
+from __future__ import annotations
+
+import re
 from urllib.parse import urlsplit
 
 
@@ -13,6 +15,6 @@ def same(url: str) -> str:
     """A URL so that those that lead to the same place compare equal."""
     try:
         parts = urlsplit(url)
-        return '{0}://{1}:{2}'.format(parts.scheme, parts.hostname, parts.port)
+        return f'{parts.scheme}://{parts.hostname}:{parts.port}'
     except ValueError:
         return url

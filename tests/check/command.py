@@ -1,13 +1,15 @@
 """The command as an operator runs it, and its output without what differs from run to run."""
+
+from __future__ import annotations
+
 import difflib
 import os
 import re
 import subprocess
 import sys
 import time
-
 from pathlib import Path
-from typing import Dict, List, Mapping, NamedTuple, Tuple
+from typing import Mapping, NamedTuple
 
 from lab.environments import clean_environ
 from lab.etcd import EtcdCluster
@@ -17,8 +19,21 @@ from lab.patroni import PatroniCluster
 EXPECTED = Path(__file__).resolve().parent / 'expected'
 
 #: Columns of tables whose values differ from run to run.
-_VARYING = {'Raft', 'Size', 'Term', 'Index', 'Time', 'Lag', 'pg_wal', 'Position', 'Later', 'Retained', 'xmin', 'TL',
-            'PostgreSQL'}
+_VARYING = {
+    'Raft',
+    'Size',
+    'Term',
+    'Index',
+    'Time',
+    'Lag',
+    'pg_wal',
+    'Position',
+    'Later',
+    'Retained',
+    'xmin',
+    'TL',
+    'PostgreSQL',
+}
 
 _PATTERNS = (
     (r'leader etcd\d', 'leader etcdN'),
@@ -41,31 +56,31 @@ class Ended(NamedTuple):
     seconds: float
 
 
-def program(*args: str, **env: str) -> Tuple[List[str], Dict[str, str]]:
+def program(*args: str, **env: str) -> tuple[list[str], dict[str, str]]:
     """Give the command line for ``patroni-etcd3-compat``, the one that is installed beside this Python.
 
     :param env: environment variables.
     :returns: the command line and the whole environment.
     """
     return [str(Path(sys.executable).parent / 'patroni-etcd3-compat'), *args], dict(
-        clean_environ(), LC_ALL='C.UTF-8', **_python_path(), **env)
+        clean_environ(), LC_ALL='C.UTF-8', **_python_path(), **env
+    )
 
 
 def run(*args: str, **env: str) -> Ended:
     """Run it to its end, see `program`."""
     argv, environ = program(*args, **env)
     started = time.monotonic()
-    done = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True, timeout=120)
+    done = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
 
-def _python_path() -> Dict[str, str]:
+def _python_path() -> dict[str, str]:
     """What the tests were told to test, if it is not the installed wheel."""
     return {name: os.environ[name] for name in ('PYTHONPATH',) if name in os.environ}
 
 
-def etcd_names(cluster: EtcdCluster) -> Dict[str, str]:
+def etcd_names(cluster: EtcdCluster) -> dict[str, str]:
     """Names for the ports and versions of a cluster: ``127.0.0.1:etcd0``, ``3.5.Z``."""
     names = {}
     for member in cluster.members:
@@ -74,17 +89,17 @@ def etcd_names(cluster: EtcdCluster) -> Dict[str, str]:
     return names
 
 
-def patroni_names(cluster: PatroniCluster) -> Dict[str, str]:
+def patroni_names(cluster: PatroniCluster) -> dict[str, str]:
     """Names for the ports of the nodes: ``127.0.0.1:node1`` for PostgreSQL, ``127.0.0.1:rest1`` for the REST API."""
     names = {}
     for node in cluster.nodes:
-        names['127.0.0.1:{0}'.format(node.port)] = '127.0.0.1:' + node.name
-        names['port {0}'.format(node.port)] = 'port ' + node.name
-        names['127.0.0.1:{0}'.format(node.rest_port)] = '127.0.0.1:' + node.name.replace('node', 'rest')
+        names[f'127.0.0.1:{node.port}'] = '127.0.0.1:' + node.name
+        names[f'port {node.port}'] = 'port ' + node.name
+        names[f'127.0.0.1:{node.rest_port}'] = '127.0.0.1:' + node.name.replace('node', 'rest')
     return names
 
 
-def _row(line: str) -> List[str]:
+def _row(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip('|').split('|')]
 
 
@@ -100,7 +115,7 @@ def normalise(text: str, names: Mapping[str, str]) -> str:
     :param names: texts to be replaced, and what by.
     """
     for old, new in names.items():
-        text = re.sub(r'(?<![0-9.]){0}(?![0-9])'.format(re.escape(old)), new, text)
+        text = re.sub(rf'(?<![0-9.]){re.escape(old)}(?![0-9])', new, text)
     lines, titles = [], None
     for line in text.splitlines():
         if line.startswith('|'):
@@ -127,11 +142,12 @@ def compare(case: str, ended: Ended, names: Mapping[str, str]) -> None:
     :param names: as for `normalise`.
     """
     assert ended.err == ''
-    found = normalise(ended.out, names) + 'exit status {0}\n'.format(ended.status)
+    found = normalise(ended.out, names) + f'exit status {ended.status}\n'
     path = EXPECTED / (case + '.txt')
     if os.environ.get('EXPECTED') == 'write':
         path.parent.mkdir(exist_ok=True)
         path.write_text(found)
     expected = path.read_text()
-    assert found == expected, '\n'.join(difflib.unified_diff(
-        expected.splitlines(), found.splitlines(), path.name, 'found', lineterm=''))
+    assert found == expected, '\n'.join(
+        difflib.unified_diff(expected.splitlines(), found.splitlines(), path.name, 'found', lineterm='')
+    )

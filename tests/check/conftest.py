@@ -1,8 +1,10 @@
 """Real etcd, Patroni and PostgreSQL for the command, and configurations of Patroni that lead to them."""
-import logging
 
+from __future__ import annotations
+
+import logging
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable
 
 import pytest
 import yaml
@@ -20,7 +22,8 @@ def newest() -> Environment:
 @pytest.fixture
 def configuration(tmp_path: Path) -> Callable[..., str]:
     """Write a configuration of Patroni: section ``etcd3`` with these options, and what else is given by name."""
-    def write(etcd3: Dict[str, Any], **sections: Any) -> str:
+
+    def write(etcd3: dict[str, Any], **sections: Any) -> str:
         path = tmp_path / 'patroni.yml'
         path.write_text(yaml.safe_dump(dict({'scope': 'lab', 'name': 'node1', 'etcd3': etcd3}, **sections)))
         return str(path)

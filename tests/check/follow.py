@@ -1,4 +1,7 @@
 """Following a plan to the letter: its commands are run as they stand; what it leaves to the site is done by the lab."""
+
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -6,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, Mapping
 
 from command import run
+
 from lab import say
-from lab.environments import clean_environ, Environment
+from lab.environments import Environment, clean_environ
 from lab.etcd import EtcdCluster, release, request
 from lab.member import EtcdMember
 from lab.node import PatroniNode
@@ -33,24 +36,39 @@ class Shell:
     """
 
     def __init__(self, plan: Mapping[str, Any], **filled_in: str) -> None:
-        self._lines = ['{0}="{1}"{2}'.format(
-            entry['name'], filled_in.get(entry['name'], entry['value']),
-            '; export ' + entry['name'] if entry['export'] else '') for entry in plan['variables']]
-        programs = [str(Path(sys.executable).parent), str(etcdctl().parent), os.environ['PATH'],
-                    str(tool('curl').parent)]
+        self._lines = [
+            '{0}="{1}"{2}'.format(
+                entry['name'],
+                filled_in.get(entry['name'], entry['value']),
+                '; export ' + entry['name'] if entry['export'] else '',
+            )
+            for entry in plan['variables']
+        ]
+        programs = [
+            str(Path(sys.executable).parent),
+            str(etcdctl().parent),
+            os.environ['PATH'],
+            str(tool('curl').parent),
+        ]
         self._environ = dict(clean_environ(), PATH=os.pathsep.join(programs), COLUMNS='200', LC_ALL='C.UTF-8')
         self._environ.update({name: os.environ[name] for name in ('PYTHONPATH',) if name in os.environ})
 
-    def run(self, command: str) -> 'subprocess.CompletedProcess[str]':
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command; its errors are in its output."""
-        return subprocess.run(['sh', '-c', '\n'.join(self._lines + [command])], env=self._environ, timeout=120,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              universal_newlines=True)
+        return subprocess.run(
+            ['sh', '-c', '\n'.join(self._lines + [command])],
+            env=self._environ,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def must(self, command: str) -> None:
         """Run a command that has to work."""
         ended = self.run(command)
-        assert ended.returncode == 0, '{0}\n{1}'.format(command, ended.stdout)
+        assert ended.returncode == 0, f'{command}\n{ended.stdout}'
 
     def passes(self, gate: Mapping[str, Any]) -> None:
         """Run the command of a gate, again and again for as long as the plan allows, until it ends with status 0."""
@@ -60,7 +78,8 @@ class Shell:
             if ended.returncode == 0:
                 return
             assert time.monotonic() < deadline, 'gate "{0}" did not pass: {1}\nstatus {2}\n{3}'.format(
-                gate['title'], gate['command'], ended.returncode, ended.stdout)
+                gate['title'], gate['command'], ended.returncode, ended.stdout
+            )
             time.sleep(1)
 
 
@@ -75,7 +94,7 @@ class Follower:
     def __init__(self, plan: Mapping[str, Any], shell: Shell, site: Site) -> None:
         self.plan, self._shell, self._site = plan, shell, site
         #: what was done, for a look at the order
-        self.done: List[str] = []
+        self.done: list[str] = []
 
     def follow(self, steps: int = sys.maxsize) -> None:
         """Do the steps; every gate of one has to pass before the next.
@@ -105,13 +124,14 @@ class Follower:
 
 def etcd_site(cluster: EtcdCluster) -> Site:
     """What the site does in a plan for etcd."""
-    def upgrade(action: Dict[str, str]) -> None:
+
+    def upgrade(action: dict[str, str]) -> None:
         cluster.upgrade([member.name for member in cluster.members].index(action['member']), action['to'])
 
     return {'upgrade': upgrade}
 
 
-def put_back_empty(cluster: EtcdCluster, shell: Shell, commands: List[str], version: str) -> None:
+def put_back_empty(cluster: EtcdCluster, shell: Shell, commands: list[str], version: str) -> None:
     """Follow the way back of a member: out of the cluster and in again, empty, as another release."""
     member: EtcdMember = cluster.members[0]
     for command in commands:
@@ -132,7 +152,7 @@ def put_back_empty(cluster: EtcdCluster, shell: Shell, commands: List[str], vers
             wait_until(lambda: shell.run(command).returncode == 0, 30, command, interval=1)
 
 
-def restore(cluster: EtcdCluster, shell: Shell, commands: List[str], version: str, backup: Path) -> None:
+def restore(cluster: EtcdCluster, shell: Shell, commands: list[str], version: str, backup: Path) -> None:
     """Follow the way back of all members: restored from the snapshot, as another release."""
     for member in cluster.members:
         member.stop()
@@ -140,10 +160,11 @@ def restore(cluster: EtcdCluster, shell: Shell, commands: List[str], version: st
     restored = 0
     for command in commands:
         for member in cluster.members:
-            start = '# {0}: '.format(member.name)
+            start = f'# {member.name}: '
             if command.startswith(start):
-                shell.must('cd "{0}"; '.format(backup) + command[len(start):].replace(
-                    'NEW_FOLDER', str(member.folder / 'data')))
+                shell.must(
+                    f'cd "{backup}"; ' + command[len(start) :].replace('NEW_FOLDER', str(member.folder / 'data'))
+                )
                 restored += 1
     assert restored == len(cluster.members)
     for member in cluster.members:
@@ -156,7 +177,8 @@ def restore(cluster: EtcdCluster, shell: Shell, commands: List[str], version: st
 
 def patroni_site(cluster: PatroniCluster, new: Environment) -> Site:
     """What the site does in a plan for Patroni: another release, and what ``systemctl restart patroni`` does."""
-    def upgrade(action: Dict[str, str]) -> None:
+
+    def upgrade(action: dict[str, str]) -> None:
         node: PatroniNode = next(node for node in cluster.nodes if node.name == action['member'])
         assert node.process is not None
         node.process.signal(signal.SIGTERM)  # to Patroni alone: what becomes of PostgreSQL is up to it
@@ -167,11 +189,11 @@ def patroni_site(cluster: PatroniCluster, new: Environment) -> Site:
     return {'upgrade': upgrade}
 
 
-def made(*args: str) -> Dict[str, Any]:
+def made(*args: str) -> dict[str, Any]:
     """A plan as the command makes it. There is nothing in the way."""
     ended = run('plan', *args, '-f', 'json')
     assert (ended.status, ended.err) == (0, ''), ended
-    plan: Dict[str, Any] = json.loads(ended.out)
+    plan: dict[str, Any] = json.loads(ended.out)
     assert plan['ready'] and plan['refusals'] == [], plan
     return plan
 

@@ -1,19 +1,28 @@
 """What is collected about real etcd members."""
+
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import pytest
 import trustme
 
+from lab.etcd import EtcdCluster, b64
+from lab.member import EtcdMember as LabMember
+from lab.member import release
+from lab.processes import free_port, wait_until
 from patroni_etcd3_compat.check.collect import collect, load_settings
 from patroni_etcd3_compat.check.facts import EtcdMember, Facts
 
-from lab.etcd import EtcdCluster, b64
-from lab.member import EtcdMember as LabMember, release
-from lab.processes import free_port, wait_until
-
-QUESTIONS = {'/version', 'maintenance/status', 'maintenance/alarm', 'cluster/member/list', 'kv/range',
-             'auth/authenticate'}
+QUESTIONS = {
+    '/version',
+    'maintenance/status',
+    'maintenance/alarm',
+    'cluster/member/list',
+    'kv/range',
+    'auth/authenticate',
+}
 
 
 def look(urls: Sequence[str], timeout: float = 5) -> Facts:
@@ -21,7 +30,7 @@ def look(urls: Sequence[str], timeout: float = 5) -> Facts:
     return collect(load_settings(None, urls, timeout=timeout))
 
 
-def by_name(facts: Facts) -> Dict[Optional[str], EtcdMember]:
+def by_name(facts: Facts) -> dict[str | None, EtcdMember]:
     """The members by name."""
     return {member.name: member for member in facts.etcd.members}
 
@@ -43,7 +52,11 @@ def test_members_of_four_releases(mixed: EtcdCluster) -> None:
         assert [member.version for member in members] == [member.version for member in mixed.members]
         assert {member.cluster_version for member in members} == {'3.2.0'}
         assert [member.prefixes for member in members] == [
-            ['/v3alpha'], ['/v3beta', '/v3alpha'], ['/v3', '/v3beta'], ['/v3', '/v3beta']]
+            ['/v3alpha'],
+            ['/v3beta', '/v3alpha'],
+            ['/v3', '/v3beta'],
+            ['/v3', '/v3beta'],
+        ]
         assert [member.configured for member in members] == [url in urls for url in mixed.urls]
         assert sum(bool(member.leader) for member in members) == 1
         assert len({member.id for member in members}) == 4
@@ -85,21 +98,28 @@ def test_authentication(authenticated: EtcdCluster, configuration: Callable[...,
     facts = look(authenticated.urls)
     assert {member.auth for member in facts.etcd.members} == {True}
     assert {member.error for member in facts.etcd.members} == {
-        'authentication is on, and there are no credentials (username, password) to log in with'}
+        'authentication is on, and there are no credentials (username, password) to log in with'
+    }
     assert not facts.etcd.credentials and facts.etcd.listed  # these releases show the list to everybody
     for password in ('wr0ng-password', SECRET):
-        facts = collect(load_settings(configuration(
-            {'hosts': authenticated.hosts, 'username': 'patroni', 'password': password})))
+        facts = collect(
+            load_settings(configuration({'hosts': authenticated.hosts, 'username': 'patroni', 'password': password}))
+        )
         old, *others = (by_name(facts)[member.name] for member in authenticated.members)
         assert old.error and 'takes no token' in old.error and old.auth is True and old.version == '3.2.26'
         for member in others:
             assert member.auth is True and member.prefixes
-            assert member.error == (None if password == SECRET else 'can not log in as patroni: etcdserver: '
-                                    'authentication failed, invalid user ID or password')
+            assert member.error == (
+                None
+                if password == SECRET
+                else 'can not log in as patroni: etcdserver: authentication failed, invalid user ID or password'
+            )
         assert facts.etcd.credentials and password not in repr(facts)
         assert facts.patroni and str(facts.patroni.error).startswith(
-            'there are no keys below /service/lab/' if password == SECRET else
-            'no etcd member gave the keys below /service/lab/')
+            'there are no keys below /service/lab/'
+            if password == SECRET
+            else 'no etcd member gave the keys below /service/lab/'
+        )
 
 
 def test_dead_and_frozen(mixed: EtcdCluster) -> None:
@@ -109,8 +129,11 @@ def test_dead_and_frozen(mixed: EtcdCluster) -> None:
     try:
         members = by_name(look(mixed.urls))
         assert members['etcd0'].error == 'can not connect: Connection refused' and members['etcd0'].protocol is None
-        wait_until(lambda: [member.name for member in look(mixed.urls).etcd.members if member.error] == ['etcd0'], 20,
-                   'the others to have a leader')
+        wait_until(
+            lambda: [member.name for member in look(mixed.urls).etcd.members if member.error] == ['etcd0'],
+            20,
+            'the others to have a leader',
+        )
         frozen = mixed.members[1:3]
         for member in frozen:
             member.freeze()
@@ -138,13 +161,17 @@ def test_guarded_release(start: Callable[..., EtcdCluster], configuration: Calla
     assert member.id is None and member.error and 'no credentials' in member.error
     assert member.leader is member.has_leader is True and (member.db_size or 0) > 0
     for rpc, body in (
-            ('role/add', {'name': 'some'}), ('user/add', {'name': 'limited', 'password': SECRET}),
-            ('user/grant', {'user': 'limited', 'role': 'some'}),
-            ('role/grant', {'name': 'some', 'perm': {'permType': 'READWRITE', 'key': b64('/service/'),
-                                                     'range_end': b64('/service0')}})):
+        ('role/add', {'name': 'some'}),
+        ('user/add', {'name': 'limited', 'password': SECRET}),
+        ('user/grant', {'user': 'limited', 'role': 'some'}),
+        (
+            'role/grant',
+            {'name': 'some', 'perm': {'permType': 'READWRITE', 'key': b64('/service/'), 'range_end': b64('/service0')}},
+        ),
+    ):
         assert cluster.call(0, 'auth/' + rpc, body, cluster.token(0))[0] == 200
     for user in ('patroni', 'limited'):
-        path = configuration({'url': cluster.urls[0].replace('//', '//{0}:{1}@'.format(user, SECRET))})
+        path = configuration({'url': cluster.urls[0].replace('//', f'//{user}:{SECRET}@')})
         facts = collect(load_settings(path))
         (member,) = facts.etcd.members
         assert (member.error, member.auth, member.leader, member.has_leader) == (None, True, True, True)
@@ -175,20 +202,36 @@ def certificates(folder: Path) -> trustme.CA:
     return authority
 
 
-def test_tls_and_split_ports(start: Callable[..., EtcdCluster], configuration: Callable[..., str],
-                             tmp_path: Path) -> None:
+def test_tls_and_split_ports(
+    start: Callable[..., EtcdCluster], configuration: Callable[..., str], tmp_path: Path
+) -> None:
     """A certificate that does not verify, the wrong scheme, and a port for gRPC alone: each is named."""
     certificates(tmp_path)
-    files = {name: str(tmp_path / name) for name in ('ca.pem', 'other.pem', 'server.pem', 'server.key', 'client.pem',
-                                                     'client.key')}
+    files = {
+        name: str(tmp_path / name)
+        for name in ('ca.pem', 'other.pem', 'server.pem', 'server.key', 'client.pem', 'client.key')
+    }
     member = start(['3.5.30']).members[0]
     for scheme in ('http', 'https'):
-        http, grpc = ('{0}://127.0.0.1:{1}'.format(scheme, free_port()) for _ in range(2))
-        member.flags = ['--listen-client-http-urls', member.real_url + ',' + http, '--listen-client-urls', grpc,
-                        '--advertise-client-urls', grpc]
+        http, grpc = (f'{scheme}://127.0.0.1:{free_port()}' for _ in range(2))
+        member.flags = [
+            '--listen-client-http-urls',
+            member.real_url + ',' + http,
+            '--listen-client-urls',
+            grpc,
+            '--advertise-client-urls',
+            grpc,
+        ]
         if scheme == 'https':
-            member.flags += ['--cert-file', files['server.pem'], '--key-file', files['server.key'],
-                             '--client-cert-auth', '--trusted-ca-file', files['ca.pem']]
+            member.flags += [
+                '--cert-file',
+                files['server.pem'],
+                '--key-file',
+                files['server.key'],
+                '--client-cert-auth',
+                '--trusted-ca-file',
+                files['ca.pem'],
+            ]
         member.restart()
         options = {'hosts': [http.partition('//')[2]], 'protocol': scheme}
         tls = {'cacert': files['ca.pem'], 'cert': files['client.pem'], 'key': files['client.key']}
@@ -199,7 +242,7 @@ def test_tls_and_split_ports(start: Callable[..., EtcdCluster], configuration: C
         assert first.name == second.name == 'etcd0' and first.tls is second.tls is (scheme == 'https')
         wrong = 'https' if scheme == 'http' else 'http'
         (found,) = look([http.replace(scheme, wrong, 1)]).etcd.members
-        assert found.error == 'the scheme is wrong, {0} is spoken there'.format(scheme)
+        assert found.error == f'the scheme is wrong, {scheme} is spoken there'
     for untrusted in ({'cacert': files['other.pem']}, {}):
         (found,) = collect(load_settings(configuration(dict(options, **untrusted)))).etcd.members
         assert found.error and found.error.startswith('TLS: certificate verify failed: ') and found.version is None
@@ -214,8 +257,12 @@ def test_learner(start: Callable[..., EtcdCluster], tmp_path: Path) -> None:
     learner.release = release('3.5')
     status, answer = cluster.call(0, 'cluster/member/add', {'peerURLs': [learner.peer_url], 'isLearner': True})
     assert status == 200, answer
-    learner.bootstrap = ['--initial-cluster', ','.join('{0.name}={0.peer_url}'.format(m) for m in (
-        cluster.members[0], learner)), '--initial-cluster-state', 'existing']
+    learner.bootstrap = [
+        '--initial-cluster',
+        ','.join(f'{m.name}={m.peer_url}' for m in (cluster.members[0], learner)),
+        '--initial-cluster-state',
+        'existing',
+    ]
     learner.start()
     try:
         wait_until(lambda: 'learner' in by_name(look(cluster.urls)), 20, 'the learner to be listed with its name')
@@ -223,8 +270,9 @@ def test_learner(start: Callable[..., EtcdCluster], tmp_path: Path) -> None:
         member = by_name(facts)['learner']
         assert (member.learner, member.leader, member.has_leader, member.error) == (True, False, True, None)
         assert member.version == learner.version and member.auth is False and not member.configured
-        assert [entry.learner for entry in facts.etcd.listed or ()] == [entry.name == 'learner' for entry in
-                                                                        facts.etcd.listed or ()]
+        assert [entry.learner for entry in facts.etcd.listed or ()] == [
+            entry.name == 'learner' for entry in facts.etcd.listed or ()
+        ]
     finally:
         learner.kill()
 
@@ -245,10 +293,14 @@ def test_alarm(start: Callable[..., EtcdCluster], version: str) -> None:
 def test_loopback_advertised_by_another_machine(mixed: EtcdCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked here it would be some other etcd that answers, so it is not asked."""
     import socket
+
     resolve: Any = socket.getaddrinfo
-    monkeypatch.setattr(socket, 'getaddrinfo', lambda host, *args, **kwargs: resolve(
-        '127.0.0.1' if host == 'etcd0.example' else host, *args, **kwargs))
-    members: List[EtcdMember] = look(['etcd0.example:' + mixed.hosts[0].partition(':')[2]]).etcd.members
+    monkeypatch.setattr(
+        socket,
+        'getaddrinfo',
+        lambda host, *args, **kwargs: resolve('127.0.0.1' if host == 'etcd0.example' else host, *args, **kwargs),
+    )
+    members: list[EtcdMember] = look(['etcd0.example:' + mixed.hosts[0].partition(':')[2]]).etcd.members
     assert members[0].error is None and members[0].name == 'etcd0'
     assert {member.url for member in members[1:]} == set(mixed.urls)
     assert {member.error for member in members[1:]} == {'a loopback address, advertised by a member on another machine'}

@@ -1,24 +1,25 @@
 """What is collected about real Patroni members and their PostgreSQL."""
+
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import subprocess
 import time
-
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 import yaml
-
-from patroni_etcd3_compat.check.collect import collect, load_settings
-from patroni_etcd3_compat.check.facts import Facts, Patroni, PatroniMember, Postgres
 
 from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster, b64
 from lab.load import WriteLoad
 from lab.patroni import PatroniCluster
 from lab.processes import wait_until
+from patroni_etcd3_compat.check.collect import collect, load_settings
+from patroni_etcd3_compat.check.facts import Facts, Patroni, PatroniMember, Postgres
 
 SECRET, MB = 'pAssw0rd-of-the-superuser', 1 << 20
 
@@ -26,10 +27,19 @@ SECRET, MB = 'pAssw0rd-of-the-superuser', 1 << 20
 @pytest.fixture(scope='module')
 def cluster(newest: Environment) -> Iterator[PatroniCluster]:
     """Three nodes on three releases of etcd."""
-    with EtcdCluster(['3.3', '3.4', '3.5']) as etcd, PatroniCluster(newest, etcd, nodes=3, settings={
-            'tags': {'clonefrom': True}, 'restapi': {'authentication': {'username': 'rest', 'password': SECRET}},
-            'postgresql': {'authentication': {'superuser': {'password': SECRET}},
-                           'parameters': {'max_slot_wal_keep_size': '1GB'}}}) as patroni:
+    with EtcdCluster(['3.3', '3.4', '3.5']) as etcd, PatroniCluster(
+        newest,
+        etcd,
+        nodes=3,
+        settings={
+            'tags': {'clonefrom': True},
+            'restapi': {'authentication': {'username': 'rest', 'password': SECRET}},
+            'postgresql': {
+                'authentication': {'superuser': {'password': SECRET}},
+                'parameters': {'max_slot_wal_keep_size': '1GB'},
+            },
+        },
+    ) as patroni:
         yield patroni
 
 
@@ -44,7 +54,7 @@ def patroni_of(facts: Facts) -> Patroni:
     return facts.patroni
 
 
-def members(facts: Facts) -> Dict[str, PatroniMember]:
+def members(facts: Facts) -> dict[str, PatroniMember]:
     """The Patroni members by name."""
     return {member.name: member for member in patroni_of(facts).members}
 
@@ -58,6 +68,7 @@ def postgres_of(member: PatroniMember) -> Postgres:
 def query(node: Any, *statements: str) -> None:
     """Run statements on a node."""
     from patroni import psycopg
+
     with contextlib.closing(psycopg.connect(node.dsn)) as connection, connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
@@ -65,8 +76,11 @@ def query(node: Any, *statements: str) -> None:
 
 def configure(cluster: PatroniCluster, **changes: str) -> None:
     """Change the dynamic configuration; the REST API, which wants a password, is not needed for that."""
-    done = cluster.patronictl('edit-config', '--force', *(
-        argument for item in changes.items() for argument in ('-s', '{0}={1}'.format(*item))))
+    done = cluster.patronictl(
+        'edit-config',
+        '--force',
+        *(argument for item in changes.items() for argument in ('-s', '{0}={1}'.format(*item))),
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -77,10 +91,17 @@ def test_whole_cluster(cluster: PatroniCluster) -> None:
         facts = look(cluster, number)
         patroni = patroni_of(facts)
         assert (patroni.scope, patroni.namespace, patroni.leader, patroni.error) == (
-            'lab', '/service', primary.name, None)
+            'lab',
+            '/service',
+            primary.name,
+            None,
+        )
         assert patroni.paused is False
         assert {name: patroni.config[name] for name in ('ttl', 'loop_wait', 'retry_timeout')} == {
-            'ttl': 20, 'loop_wait': 2, 'retry_timeout': 5}
+            'ttl': 20,
+            'loop_wait': 2,
+            'retry_timeout': 5,
+        }
         assert set(patroni.published_slots) <= {node.name for node in cluster.nodes}
         assert (facts.node.name, facts.node.section, facts.node.serves) == (node.name, 'etcd3', 'package')
         assert [member.name for member in patroni.members] == ['node1', 'node2', 'node3']
@@ -91,7 +112,7 @@ def test_whole_cluster(cluster: PatroniCluster) -> None:
             assert member.tags == {'clonefrom': True} and (member.position or 0) > 0
             assert member.lag is None if real is primary else (member.lag or 0) < MB
             assert member.api_url == real.rest_url + '/patroni'
-            assert member.postgres_address == '127.0.0.1:{0}'.format(real.port)
+            assert member.postgres_address == f'127.0.0.1:{real.port}'
             postgres = postgres_of(member)
             assert postgres.error is None and postgres.version == member.postgres_version
             assert postgres.in_recovery is (real is not primary) and (postgres.position or 0) > 0
@@ -101,8 +122,7 @@ def test_whole_cluster(cluster: PatroniCluster) -> None:
             for slot in postgres.slots:
                 assert slot.type == 'physical' and slot.active is (real is primary) and slot.wal_status == 'reserved'
                 assert slot.later_restart_lsn is None
-                assert slot.restart_lsn is None or slot.retained == max(
-                    (postgres.position or 0) - slot.restart_lsn, 0)
+                assert slot.restart_lsn is None or slot.retained == max((postgres.position or 0) - slot.restart_lsn, 0)
         assert SECRET not in repr(facts) and SECRET not in repr(load_settings(str(node.config_file)))
 
 
@@ -132,6 +152,7 @@ def test_dynamic_configuration(cluster: PatroniCluster) -> None:
     configure(cluster, pause='true', synchronous_mode='true', failsafe_mode='true', member_slots_ttl='1h')
     query(primary, "SELECT pg_create_physical_replication_slot('physical')")
     try:
+
         def synchronous() -> bool:
             return any(member.role == 'sync_standby' for member in patroni_of(look(cluster)).members)
 
@@ -170,8 +191,11 @@ def test_postgres_refuses(cluster: PatroniCluster, tmp_path: Path) -> None:
     primary = cluster.wait_primary()
     query(primary, 'CREATE ROLE reader LOGIN')
     try:
-        for account, error in ((('superuser', 'nobody'), 'role "nobody" does not exist'),
-                               ((), 'no credentials in the configuration'), (('rewind', 'reader'), None)):
+        for account, error in (
+            (('superuser', 'nobody'), 'role "nobody" does not exist'),
+            ((), 'no credentials in the configuration'),
+            (('rewind', 'reader'), None),
+        ):
             accounts = {account[0]: {'username': account[1], 'password': SECRET}} if account else {}
             config = dict(primary.config, postgresql=dict(primary.config['postgresql'], authentication=accounts))
             (tmp_path / 'patroni.yml').write_text(yaml.safe_dump(config))
@@ -188,12 +212,28 @@ def test_postgres_refuses(cluster: PatroniCluster, tmp_path: Path) -> None:
 
 def test_rubbish_in_the_dcs(cluster: PatroniCluster) -> None:
     """Keys of another shape than Patroni's own do not keep the rest from being read."""
-    rubbish = {'config': '[1', 'status': '"x"', 'sync': '17', 'leader': 'gone', 'history': '{', 'members/a': 'null',
-               'members/b': '{"conn_url": 7, "api_url": [], "tags": 3, "xlog_location": "x", "version": {}}',
-               'members/c': 'postgres://:x@[/', 'members/d': json.dumps({
-                   'conn_url': 'postgres://[::1]:1/postgres', 'api_url': 'http://127.0.0.1:1/patroni',
-                   'role': 'replica', 'state': 'running', 'version': '3.0.2', 'xlog_location': 5}),
-               'members/e/f': '{}', 'optime/leader': '9'}
+    rubbish = {
+        'config': '[1',
+        'status': '"x"',
+        'sync': '17',
+        'leader': 'gone',
+        'history': '{',
+        'members/a': 'null',
+        'members/b': '{"conn_url": 7, "api_url": [], "tags": 3, "xlog_location": "x", "version": {}}',
+        'members/c': 'postgres://:x@[/',
+        'members/d': json.dumps(
+            {
+                'conn_url': 'postgres://[::1]:1/postgres',
+                'api_url': 'http://127.0.0.1:1/patroni',
+                'role': 'replica',
+                'state': 'running',
+                'version': '3.0.2',
+                'xlog_location': 5,
+            }
+        ),
+        'members/e/f': '{}',
+        'optime/leader': '9',
+    }
     for key, value in rubbish.items():
         cluster.etcd.call(0, 'kv/put', {'key': b64('/service/rubbish/' + key), 'value': b64(value)})
     facts = look(cluster, scope='rubbish')
@@ -221,8 +261,12 @@ def test_group_of_citus_and_unknown_scope(cluster: PatroniCluster, configuration
 
 def test_node_that_is_not_in_the_dcs(cluster: PatroniCluster, configuration: Callable[..., str]) -> None:
     """The node that the configuration belongs to is looked at in any case; an API of another cluster is told so."""
-    path = configuration({'hosts': cluster.etcd.hosts}, scope='other', name='lost', restapi={
-        'listen': '0.0.0.0:8008', 'connect_address': '127.0.0.1:{0}'.format(cluster.nodes[0].rest_port)})
+    path = configuration(
+        {'hosts': cluster.etcd.hosts},
+        scope='other',
+        name='lost',
+        restapi={'listen': '0.0.0.0:8008', 'connect_address': f'127.0.0.1:{cluster.nodes[0].rest_port}'},
+    )
     (member,) = patroni_of(collect(load_settings(path))).members
     assert (member.name, member.in_dcs) == ('lost', False)
     assert member.error == 'the REST API there belongs to another cluster, lab'
@@ -230,9 +274,11 @@ def test_node_that_is_not_in_the_dcs(cluster: PatroniCluster, configuration: Cal
 
 def test_beside_the_oldest_release(cluster: PatroniCluster) -> None:
     """The command runs in the Python of Patroni 3.0 with urllib3 1.26, and says nothing on stderr."""
-    script = 'import dataclasses, json, sys\n' \
-        'from patroni_etcd3_compat.check.collect import collect, load_settings\n' \
+    script = (
+        'import dataclasses, json, sys\n'
+        'from patroni_etcd3_compat.check.collect import collect, load_settings\n'
         'print(json.dumps(dataclasses.asdict(collect(load_settings(sys.argv[1])))))'
+    )
     done = environment('3.0.2', '1.26').run(['-c', script, str(cluster.nodes[0].config_file)], stderr=subprocess.PIPE)
     assert done.stderr == ''
     facts = json.loads(done.stdout)

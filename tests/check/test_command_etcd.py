@@ -1,19 +1,21 @@
 """The whole output of the command on real etcd clusters: healthy, mixed, and with all that can be wrong."""
+
+from __future__ import annotations
+
 import json
 import re
 import signal
-
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Iterator, Sequence
 
 import pytest
 import trustme
 import yaml
-
 from command import compare, etcd_names, program, run
+
 from lab import packages
 from lab.etcd import EtcdCluster, EtcdMember
-from lab.processes import free_port, Process, wait_until
+from lab.processes import Process, free_port, wait_until
 
 #: Wide enough for all columns; a finding of etcd's age comes with time, whatever else is the case.
 WIDE = {'COLUMNS': '400'}
@@ -53,7 +55,7 @@ def let_lead(cluster: EtcdCluster, i: int) -> None:
                 cluster.call(k, 'maintenance/transfer-leadership', {'targetID': own})
         return all(state.get('leader') == own for state in states)
 
-    wait_until(leads, 20, '{0} to lead'.format(cluster.members[i].name))
+    wait_until(leads, 20, f'{cluster.members[i].name} to lead')
 
 
 def endpoints(cluster: EtcdCluster) -> str:
@@ -83,8 +85,11 @@ def test_quorum_lost(new: EtcdCluster) -> None:
     for member in new.members[1:]:
         member.kill()
     try:
-        wait_until(lambda: new.call(0, 'maintenance/status', {})[1].get('leader', '0') == '0', 20,
-                   'the last member to know of no leader')
+        wait_until(
+            lambda: new.call(0, 'maintenance/status', {})[1].get('leader', '0') == '0',
+            20,
+            'the last member to know of no leader',
+        )
         ended = run('check', '--endpoints', endpoints(new), '--timeout', '2', *NO_AGE, **WIDE)
     finally:
         restart(new.members[1:])
@@ -93,7 +98,7 @@ def test_quorum_lost(new: EtcdCluster) -> None:
 
 
 @pytest.mark.parametrize('which', [(1,), (0, 1, 2)], ids=['one', 'all'])
-def test_gateway_off(new: EtcdCluster, which: List[int]) -> None:
+def test_gateway_off(new: EtcdCluster, which: list[int]) -> None:
     """One member without a gateway is a warning, all of them are critical."""
     members = [new.members[i] for i in which]
     let_lead(new, 0)  # which is seen only where the gateway is on
@@ -103,16 +108,23 @@ def test_gateway_off(new: EtcdCluster, which: List[int]) -> None:
     finally:
         restart(members)
         new.wait_healthy()
-    compare('gateway-off-{0}'.format(len(which)), ended, etcd_names(new))
+    compare(f'gateway-off-{len(which)}', ended, etcd_names(new))
 
 
 def test_split_ports(new: EtcdCluster) -> None:
     """The HTTP port is configured, and the member list says another one, which speaks gRPC alone."""
     if '3.5.30' not in packages.etcd_binaries():
         pytest.fail('etcd 3.5.30, which can split its ports, is not at hand')
-    member, grpc = new.members[1], '127.0.0.1:{0}'.format(free_port())
-    restart([member], '--listen-client-http-urls', member.real_url, '--listen-client-urls', 'http://' + grpc,
-            '--advertise-client-urls', 'http://' + grpc)
+    member, grpc = new.members[1], f'127.0.0.1:{free_port()}'
+    restart(
+        [member],
+        '--listen-client-http-urls',
+        member.real_url,
+        '--listen-client-urls',
+        'http://' + grpc,
+        '--advertise-client-urls',
+        'http://' + grpc,
+    )
     try:
         new.wait_healthy()
         both = [run('check', '--endpoints', endpoints(new), *NO_AGE, **env) for env in (WIDE, STOCK)]
@@ -148,14 +160,16 @@ def test_auth(tmp_path: Path) -> None:
     with EtcdCluster(['3.5'], extra_flags=['--bcrypt-cost', '4']) as cluster:
         cluster.enable_auth('patroni', PASSWORD)
         for case, options in (
-                ('auth-none', {}), ('auth-wrong', {'username': 'patroni', 'password': 'open-' + PASSWORD}),
-                ('auth-right', {'username': 'patroni', 'password': PASSWORD})):
+            ('auth-none', {}),
+            ('auth-wrong', {'username': 'patroni', 'password': 'open-' + PASSWORD}),
+            ('auth-right', {'username': 'patroni', 'password': PASSWORD}),
+        ):
             config = configuration(tmp_path, hosts=cluster.hosts, **options)
             compare(case, run('check', '-c', config, *NO_AGE, **WIDE), etcd_names(cluster))
             for fmt in ('json', 'tsv', 'nagios', 'prometheus') if case == 'auth-wrong' else ('json',):
                 ended = run('check', '-c', config, '-f', fmt)
                 assert PASSWORD not in ended.out + ended.err
-        url = 'http://patroni:{0}@{1}'.format(PASSWORD, cluster.hosts[0])
+        url = f'http://patroni:{PASSWORD}@{cluster.hosts[0]}'
         ended = run('check', '--endpoints', url, '-f', 'json')
         assert PASSWORD not in ended.out + ended.err
         assert json.loads(ended.out)['etcd']['members'][0]['auth'] is True
@@ -170,7 +184,10 @@ def test_mixed() -> None:
         ages = run('check', '--endpoints', endpoints(cluster), '--only', 'etcd-end-of-life', '-f', 'tsv')
     members = json.loads(ended.out)['etcd']['members']
     assert [member['prefixes'] for member in members] == [
-        ['/v3beta', '/v3alpha'], ['/v3', '/v3beta'], ['/v3', '/v3beta']]
+        ['/v3beta', '/v3alpha'],
+        ['/v3', '/v3beta'],
+        ['/v3', '/v3beta'],
+    ]
     assert ended.status == json.loads(ended.out)['exit_status']
     assert [line.split('\t')[1] for line in ages.out.splitlines()[1:]].count('etcd-end-of-life') >= 1
 
@@ -192,19 +209,34 @@ def test_tls(tmp_path: Path) -> None:
         leaf.cert_chain_pems[0].write_to_path(str(tmp_path / (name + '.pem')))
         leaf.private_key_pem.write_to_path(str(tmp_path / (name + '.key')))
     with EtcdCluster(['3.5']) as cluster:
-        secure = '127.0.0.1:{0}'.format(free_port())
+        secure = f'127.0.0.1:{free_port()}'
         names = dict(etcd_names(cluster), **{secure: '127.0.0.1:tls0'})
-        restart(cluster.members, '--listen-client-urls', '{0},https://{1}'.format(cluster.members[0].real_url, secure),
-                '--advertise-client-urls', 'https://' + secure, '--client-cert-auth',
-                '--cert-file', str(tmp_path / 'server.pem'), '--key-file', str(tmp_path / 'server.key'),
-                '--trusted-ca-file', str(tmp_path / 'ca.pem'))
+        restart(
+            cluster.members,
+            '--listen-client-urls',
+            f'{cluster.members[0].real_url},https://{secure}',
+            '--advertise-client-urls',
+            'https://' + secure,
+            '--client-cert-auth',
+            '--cert-file',
+            str(tmp_path / 'server.pem'),
+            '--key-file',
+            str(tmp_path / 'server.key'),
+            '--trusted-ca-file',
+            str(tmp_path / 'ca.pem'),
+        )
         cluster.wait_healthy()
-        own: Dict[str, Any] = {'hosts': secure, 'protocol': 'https', 'cert': str(tmp_path / 'client.pem'),
-                               'key': str(tmp_path / 'client.key')}
-        for case, options in (('tls', dict(own, cacert=str(tmp_path / 'ca.pem'))),
-                              ('tls-authority', dict(own, cacert=str(tmp_path / 'stranger.pem'))),
-                              ('tls-no-certificate', {'hosts': secure, 'protocol': 'https',
-                                                      'cacert': str(tmp_path / 'ca.pem')}),
-                              ('tls-http', {'hosts': secure})):
+        own: dict[str, Any] = {
+            'hosts': secure,
+            'protocol': 'https',
+            'cert': str(tmp_path / 'client.pem'),
+            'key': str(tmp_path / 'client.key'),
+        }
+        for case, options in (
+            ('tls', dict(own, cacert=str(tmp_path / 'ca.pem'))),
+            ('tls-authority', dict(own, cacert=str(tmp_path / 'stranger.pem'))),
+            ('tls-no-certificate', {'hosts': secure, 'protocol': 'https', 'cacert': str(tmp_path / 'ca.pem')}),
+            ('tls-http', {'hosts': secure}),
+        ):
             config = configuration(tmp_path, **options)
             compare(case, run('check', '-c', config, *NO_AGE, **WIDE), names)

@@ -1,16 +1,17 @@
 """The whole output of the command on Patroni members of different releases: slots that move, are stuck, are lost."""
+
+from __future__ import annotations
+
 import json
 import threading
-
-from typing import Any, Dict, Iterator
+from typing import Any, Iterator
 
 import jsonschema
 import pytest
 import yaml
-
+from command import Ended, compare, etcd_names, patroni_names, run
 from prometheus_client.parser import text_string_to_metric_families
 
-from command import compare, Ended, etcd_names, patroni_names, run
 from lab import ROOT, wal
 from lab.environments import environment
 from lab.etcd import EtcdCluster
@@ -28,12 +29,15 @@ SECRETS = ('sesame-of-postgres', 'sesame-of-rest')
 @pytest.fixture(scope='module')
 def mixed() -> Iterator[PatroniCluster]:
     """A leader on 3.2.1 with replicas on 4.0.2 and 4.0.3, stock, which keep slots for all. Three etcd members."""
-    releases = [environment(release, plugin=False).for_user(unprivileged_user())
-                for release in ('3.2.1', '4.0.2', '4.0.3')]
-    settings: Dict[str, Any] = {
+    releases = [
+        environment(release, plugin=False).for_user(unprivileged_user()) for release in ('3.2.1', '4.0.2', '4.0.3')
+    ]
+    settings: dict[str, Any] = {
         'restapi': {'authentication': {'username': 'admin', 'password': SECRETS[1]}},
-        'postgresql': dict(wal.SETTINGS['postgresql'], authentication={
-            'superuser': {'username': 'postgres', 'password': SECRETS[0]}})}
+        'postgresql': dict(
+            wal.SETTINGS['postgresql'], authentication={'superuser': {'username': 'postgres', 'password': SECRETS[0]}}
+        ),
+    }
     with EtcdCluster(['3.5'] * 3) as etcd, PatroniCluster(releases, etcd, ttl=120, settings=settings) as cluster:
         wait_until(lambda: set(wal.slots(cluster.nodes[1])) >= {'node1', 'node3'}, 60, 'the slots on node2')
         yield cluster
@@ -44,7 +48,7 @@ def check(cluster: PatroniCluster, *args: str) -> Ended:
     return run('check', '-c', str(cluster.nodes[0].config_file), *args, **WIDE)
 
 
-def names(cluster: PatroniCluster) -> Dict[str, str]:
+def names(cluster: PatroniCluster) -> dict[str, str]:
     """Names for all ports."""
     return dict(etcd_names(cluster.etcd), **patroni_names(cluster))
 
@@ -58,9 +62,12 @@ def write_wal(cluster: PatroniCluster) -> None:
     wal.query(primary, 'CHECKPOINT')
     reached = wal.position(primary)
     for node in cluster.nodes[1:]:
-        wait_until(lambda: wal.position(node) >= reached, 60, '{0} to replay'.format(node.name))
-    wait_until(lambda: all((slot.restart_lsn or 0) >= reached for slot in wal.slots(cluster.nodes[2]).values()), 60,
-               'the slots on node3 to move')
+        wait_until(lambda: wal.position(node) >= reached, 60, f'{node.name} to replay')
+    wait_until(
+        lambda: all((slot.restart_lsn or 0) >= reached for slot in wal.slots(cluster.nodes[2]).values()),
+        60,
+        'the slots on node3 to move',
+    )
     for node in cluster.nodes[1:]:
         wal.query(node, 'CHECKPOINT')
 
@@ -105,7 +112,10 @@ def test_every_format(mixed: PatroniCluster) -> None:
     assert "'node2 slot node1'=" in ended['nagios'].out
     families = {family.name: family for family in text_string_to_metric_families(ended['prometheus'].out)}
     assert {sample.labels['version'] for sample in families['patroni_etcd3_patroni_info'].samples} == {
-        '3.2.1', '4.0.2', '4.0.3'}
+        '3.2.1',
+        '4.0.2',
+        '4.0.3',
+    }
     assert len(families['patroni_etcd3_slot_retained_bytes'].samples) == 6
 
 
@@ -113,8 +123,11 @@ def test_slot_lost(mixed: PatroniCluster) -> None:
     """max_slot_wal_keep_size ends it: what was stuck is lost, and has to be dropped by hand."""
     edited = mixed.patronictl('edit-config', '--force', '-p', 'max_slot_wal_keep_size=128MB')
     assert edited.returncode == 0, edited.stdout
-    wait_until(lambda: all(wal.query(node, 'SHOW max_slot_wal_keep_size') == [('128MB',)] for node in mixed.nodes), 30,
-               'the setting to arrive')
+    wait_until(
+        lambda: all(wal.query(node, 'SHOW max_slot_wal_keep_size') == [('128MB',)] for node in mixed.nodes),
+        30,
+        'the setting to arrive',
+    )
     for _ in range(8):
         write_wal(mixed)
         if all(slot.wal_status == 'lost' for slot in wal.slots(mixed.nodes[1]).values()):

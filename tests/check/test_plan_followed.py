@@ -1,9 +1,12 @@
 """Plans made for real clusters and followed to the letter: every command and every gate is run as it stands there."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
+from follow import Follower, Shell, etcd_site, made, patroni_site, restore, versions
 
-from follow import etcd_site, Follower, made, patroni_site, restore, Shell, versions
 from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
@@ -28,9 +31,9 @@ def test_etcd_one_minor_release_at_a_time(newest: Environment, tmp_path: Path) -
 
         done = [word for word in follower.done if not word.startswith('move-leader')]
         first = [name for name in ('etcd0', 'etcd1', 'etcd2') if name != leader] + [leader]
-        assert done[:5] == ['snapshot 3.4'] + ['upgrade {0} 3.4'.format(name) for name in first] + ['snapshot 3.5']
-        assert len(done) == 8 and sorted(done[5:]) == ['upgrade etcd{0} 3.5'.format(i) for i in range(3)]
-        assert follower.done[-2] == 'move-leader {0} {1}'.format(done[-1].split()[1], done[5].split()[1])
+        assert done[:5] == ['snapshot 3.4'] + [f'upgrade {name} 3.4' for name in first] + ['snapshot 3.5']
+        assert len(done) == 8 and sorted(done[5:]) == [f'upgrade etcd{i} 3.5' for i in range(3)]
+        assert follower.done[-2] == f'move-leader {done[-1].split()[1]} {done[5].split()[1]}'
 
         back = plan['steps'][-1]
         assert not back['reversible']
@@ -57,5 +60,8 @@ def test_patroni(tmp_path: Path, old: str, new: str) -> None:
         load.verify()
         assert (patroni.primary(), primary.postmaster_pid()) == (primary, postmaster)
         others = [node.name for node in patroni.nodes if node is not primary]
-        assert follower.done == ['save-config'] + ['upgrade {0} {1}'.format(name, new) for name in others] + [
-            'pause', 'upgrade {0} {1}'.format(primary.name, new), 'resume']
+        assert follower.done == ['save-config'] + [f'upgrade {name} {new}' for name in others] + [
+            'pause',
+            f'upgrade {primary.name} {new}',
+            'resume',
+        ]

@@ -1,11 +1,14 @@
 """Other ways of plans, followed to the letter: back, around what is refused, and direct. With ``make soak``."""
-import json
 
+from __future__ import annotations
+
+import json
 from pathlib import Path
 from typing import Any
 
 from command import run
-from follow import etcd_site, Follower, made, put_back_empty, Shell, versions
+from follow import Follower, Shell, etcd_site, made, put_back_empty, versions
+
 from lab.environments import Environment
 from lab.etcd import EtcdCluster
 from lab.packages import etcd_binaries, etcd_version, line_of, version_key
@@ -81,4 +84,9 @@ def test_etcd_direct(newest: Environment, tmp_path: Path) -> None:
             assert (monitor.demotions, monitor.leader_changes) == (0, 0)
         assert versions(etcd) == {('3.5', '3.5')}
         assert [word.split()[0] for word in follower.done] == [
-            'snapshot', 'upgrade', 'upgrade', 'move-leader', 'upgrade']
+            'snapshot',
+            'upgrade',
+            'upgrade',
+            'move-leader',
+            'upgrade',
+        ]

@@ -1,13 +1,14 @@
 """DCS clients on real etcd members, and a word at the end of the run about releases that were not at hand."""
+
+from __future__ import annotations
+
 import inspect
 import itertools
 import logging
 import threading
-
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Union
+from typing import Any, Callable, Iterator, Sequence
 
 import pytest
-
 from patroni.dcs import AbstractDCS, get_dcs
 
 from lab import packages
@@ -24,13 +25,22 @@ class Dcs:
     :param options: further options of the section, and of the configuration where they belong there (``ttl``).
     """
 
-    def __init__(self, hosts: Union[Sequence[str], str], name: str = 'a', scope: Optional[str] = None,
-                 section: str = 'etcd3', **options: Any) -> None:
-        self.name, self.scope = name, scope or 'scope{0}'.format(next(_scopes))
-        general = {key: options.pop(key, default) for key, default in (
-            ('ttl', 20), ('loop_wait', 2), ('retry_timeout', 5), ('namespace', 'service'))}
-        self.config: Dict[str, Any] = dict(general, name=name, scope=self.scope, **{
-            section: dict({'hosts': hosts} if hosts else {}, **options)})
+    def __init__(
+        self,
+        hosts: Sequence[str] | str,
+        name: str = 'a',
+        scope: str | None = None,
+        section: str = 'etcd3',
+        **options: Any,
+    ) -> None:
+        self.name, self.scope = name, scope or f'scope{next(_scopes)}'
+        general = {
+            key: options.pop(key, default)
+            for key, default in (('ttl', 20), ('loop_wait', 2), ('retry_timeout', 5), ('namespace', 'service'))
+        }
+        self.config: dict[str, Any] = dict(
+            general, name=name, scope=self.scope, **{section: dict({'hosts': hosts} if hosts else {}, **options)}
+        )
         self.dcs = get_dcs(self.config)
 
     @property
@@ -43,7 +53,7 @@ class Dcs:
         self.client.set_base_uri(url)
         self.dcs.get_cluster()
 
-    def leader(self) -> Optional[str]:
+    def leader(self) -> str | None:
         """Name of the leader, read as the HA loop reads it."""
         cluster = self.dcs.get_cluster()
         return cluster.leader.name if cluster.leader and cluster.leader.name else None
@@ -88,7 +98,7 @@ class Dcs:
 @pytest.fixture
 def connect() -> Iterator[Callable[..., Dcs]]:
     """Make :class:`Dcs` objects that end with the test."""
-    made: List[Dcs] = []
+    made: list[Dcs] = []
 
     def make(*args: Any, **kwargs: Any) -> Dcs:
         dcs = Dcs(*args, **kwargs)
@@ -110,5 +120,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Two different releases are the least that a test of mixed clusters needs."""
     at_hand = packages.etcd_binaries()
     if len({version.rsplit('.', 1)[0] for version in at_hand}) < 2:
-        pytest.exit('fewer than two etcd releases at hand ({0}): mixed clusters can not be tested'.format(
-            ', '.join(sorted(at_hand)) or 'none'), returncode=1)
+        pytest.exit(
+            'fewer than two etcd releases at hand ({0}): mixed clusters can not be tested'.format(
+                ', '.join(sorted(at_hand)) or 'none'
+            ),
+            returncode=1,
+        )

@@ -1,11 +1,12 @@
 """Authentication: tokens that are wanted, expire, are revoked, or can't be given; and none of it in a log."""
+
+from __future__ import annotations
+
 import logging
 import re
-
-from typing import Any, Callable, Dict, List, Literal, Tuple
+from typing import Any, Callable, Literal
 
 import pytest
-
 from patroni.dcs import etcd3
 
 from lab import packages
@@ -13,10 +14,11 @@ from lab.processes import wait_until
 
 USER, PASSWORD = 'root', 'se3ret-pAssw0rd'
 CLUSTERS = [['3.4.23'], ['3.5.16'], ['3.5.30'], ['3.3', '3.4', '3.4']]
-CLUSTERS = [versions for versions in CLUSTERS
-            if all(v in packages.etcd_binaries() or v.count('.') == 1 for v in versions)]
-WHEN: Tuple[Literal['setup'], Literal['call']] = ('setup', 'call')
-CREDENTIALS: Dict[str, Any] = {'username': USER, 'password': PASSWORD}
+CLUSTERS = [
+    versions for versions in CLUSTERS if all(v in packages.etcd_binaries() or v.count('.') == 1 for v in versions)
+]
+WHEN: tuple[Literal['setup'], Literal['call']] = ('setup', 'call')
+CREDENTIALS: dict[str, Any] = {'username': USER, 'password': PASSWORD}
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +26,7 @@ def _nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> Any:
     """Neither the password nor anything that looks like one of etcd's tokens, at DEBUG level neither."""
     caplog.set_level(logging.DEBUG)
     yield
-    text = '\n'.join(str(r.getMessage()) + str(r.exc_text or '') for when in WHEN
-                     for r in caplog.get_records(when))
+    text = '\n'.join(str(r.getMessage()) + str(r.exc_text or '') for when in WHEN for r in caplog.get_records(when))
     assert PASSWORD not in text and 'other-pAssw0rd' not in text
     assert not re.search(r'[A-Za-z]{16}\.\d+', text)  # a simple token
 
@@ -36,8 +37,9 @@ def login_again(dcs: Any) -> None:
 
 
 @pytest.mark.parametrize('versions', CLUSTERS, ids='+'.join)
-def test_everything_works_with_a_token(start: Callable[..., Any], connect: Callable[..., Any],
-                                       versions: List[str]) -> None:
+def test_everything_works_with_a_token(
+    start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
+) -> None:
     """Start, HA loops and watch, through each member; the releases that want it for member list and keepalive, too."""
     cluster = start(versions, auth=(USER, PASSWORD))
     dcs = connect(cluster.hosts, **CREDENTIALS)
@@ -52,8 +54,9 @@ def test_everything_works_with_a_token(start: Callable[..., Any], connect: Calla
 
 
 @pytest.mark.parametrize('versions', CLUSTERS, ids='+'.join)
-def test_token_that_is_no_longer_good(start: Callable[..., Any], connect: Callable[..., Any],
-                                      versions: List[str]) -> None:
+def test_token_that_is_no_longer_good(
+    start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
+) -> None:
     """Expired, or gone with the member that knew it: every call gets a new one by itself."""
     cluster = start(versions, auth=(USER, PASSWORD))
     dcs = connect(cluster.hosts, **CREDENTIALS)
@@ -71,8 +74,9 @@ def test_token_that_is_no_longer_good(start: Callable[..., Any], connect: Callab
 
 
 @pytest.mark.parametrize('versions', CLUSTERS, ids='+'.join)
-def test_auth_comes_and_goes_under_a_running_client(start: Callable[..., Any], connect: Callable[..., Any],
-                                                    versions: List[str]) -> None:
+def test_auth_comes_and_goes_under_a_running_client(
+    start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
+) -> None:
     """Enabled, disabled and enabled again: no loop fails but for the moment of the change."""
     cluster = start(versions)
     dcs = connect(cluster.hosts, **CREDENTIALS)
@@ -86,7 +90,7 @@ def test_auth_comes_and_goes_under_a_running_client(start: Callable[..., Any], c
 
 
 @pytest.mark.parametrize('versions', CLUSTERS[:1] + CLUSTERS[-2:], ids='+'.join)
-def test_password_changes(start: Callable[..., Any], connect: Callable[..., Any], versions: List[str]) -> None:
+def test_password_changes(start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]) -> None:
     """The old token is gone with it; a reload of the configuration brings the new one in."""
     cluster = start(versions, auth=(USER, PASSWORD))
     dcs = connect(cluster.hosts, **CREDENTIALS)
@@ -100,8 +104,9 @@ def test_password_changes(start: Callable[..., Any], connect: Callable[..., Any]
 
 
 @pytest.mark.parametrize('versions', CLUSTERS, ids='+'.join)
-def test_wrong_password_at_the_start(start: Callable[..., Any], connect: Callable[..., Any],
-                                     caplog: pytest.LogCaptureFixture, versions: List[str]) -> None:
+def test_wrong_password_at_the_start(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, versions: list[str]
+) -> None:
     """One clear line and exit status 1."""
     cluster = start(versions, auth=(USER, PASSWORD))
     with pytest.raises(SystemExit) as e:
@@ -113,8 +118,7 @@ def test_wrong_password_at_the_start(start: Callable[..., Any], connect: Callabl
 
 
 @pytest.mark.parametrize('versions', [['3.4.23'], ['3.5.30']], ids='+'.join)
-def test_no_password_at_all(start: Callable[..., Any], connect: Callable[..., Any],
-                            versions: List[str]) -> None:
+def test_no_password_at_all(start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]) -> None:
     """What etcd says arrives as the class that Patroni knows."""
     cluster = start(versions)
     dcs = connect(cluster.hosts)
@@ -123,18 +127,22 @@ def test_no_password_at_all(start: Callable[..., Any], connect: Callable[..., An
         dcs.client.put('/service/x', 'y')
 
 
-def test_members_that_take_no_token_are_avoided(start: Callable[..., Any], connect: Callable[..., Any],
-                                                caplog: pytest.LogCaptureFixture) -> None:
+def test_members_that_take_no_token_are_avoided(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """In a cluster with members before 3.3 the others serve, with one warning for each that does not."""
     cluster = start(['3.2', '3.2', '3.4'], auth=(USER, PASSWORD))
     for number in range(6):
-        dcs = connect(cluster.hosts, name='n%d' % number, **CREDENTIALS)
+        dcs = connect(cluster.hosts, name=f'n{number}', **CREDENTIALS)
         for _ in range(3):
             assert dcs.touch(number=number) or dcs.touch(number=number)
         assert dcs.client._base_uri == cluster.members[2].url
         assert dcs.client.machines_cache[0] == cluster.members[2].url
-        warnings = [r.getMessage() for r in caplog.records
-                    if r.levelno == logging.WARNING and 'takes no token' in r.getMessage()]
+        warnings = [
+            r.getMessage()
+            for r in caplog.records
+            if r.levelno == logging.WARNING and 'takes no token' in r.getMessage()
+        ]
         assert len(warnings) == len(set(warnings)) and len(warnings) <= 2
         dcs.stop()
         caplog.clear()

@@ -1,6 +1,8 @@
 """Members that advertise URLs nobody can use: the configured hosts serve (Patroni #1582, #1283)."""
-import socket
 
+from __future__ import annotations
+
+import socket
 from contextlib import ExitStack
 from typing import Any, Callable, Iterator
 
@@ -16,17 +18,18 @@ KINDS = ('black hole', '0.0.0.0', '::', 'name', 'refused')
 def dead() -> Iterator[Callable[[str], str]]:
     """Make URLs that lead nowhere."""
     with ExitStack() as ends:
+
         def make(kind: str) -> str:
             if kind != 'black hole':
                 host = {'name': 'etcd.invalid', '::': '[::]', 'refused': '127.0.0.1'}.get(kind, kind)
-                return 'http://{0}:{1}'.format(host, free_port())
+                return f'http://{host}:{free_port()}'
             # connections are neither taken nor refused
             listener = ends.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))
             for _ in range(8):
                 client = ends.enter_context(socket.socket())
                 client.setblocking(False)
                 client.connect_ex(listener.getsockname())
-            return 'http://127.0.0.1:{0}'.format(listener.getsockname()[1])
+            return f'http://127.0.0.1:{listener.getsockname()[1]}'
 
         yield make
 
@@ -40,8 +43,9 @@ def advertise(cluster: Any, number: int, url: str) -> None:
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_at_the_start(start: Callable[..., Any], connect: Callable[..., Any], dead: Callable[[str], str],
-                      kind: str) -> None:
+def test_at_the_start(
+    start: Callable[..., Any], connect: Callable[..., Any], dead: Callable[[str], str], kind: str
+) -> None:
     """One member, which advertises nothing else."""
     cluster = start(['3.5'])
     advertise(cluster, 0, dead(kind))
@@ -53,8 +57,9 @@ def test_at_the_start(start: Callable[..., Any], connect: Callable[..., Any], de
     assert dcs.client.machines_cache[0] == cluster.urls[0]
 
 
-def test_under_a_running_leader(start: Callable[..., Any], connect: Callable[..., Any],
-                                dead: Callable[[str], str]) -> None:
+def test_under_a_running_leader(
+    start: Callable[..., Any], connect: Callable[..., Any], dead: Callable[[str], str]
+) -> None:
     """The members come to advertise one kind after the other; no loop of the leader fails."""
     cluster = start(['3.5'] * 3)
     dcs = connect(cluster.hosts)
@@ -71,11 +76,11 @@ def test_under_a_running_leader(start: Callable[..., Any], connect: Callable[...
 def test_url_that_comes_to_work(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
     """It takes the place of the configured host once it answers, and serves when that host goes away."""
     cluster = start(['3.5'])
-    member, later = cluster.members[0], 'http://127.0.0.1:{0}'.format(free_port())
+    member, later = cluster.members[0], f'http://127.0.0.1:{free_port()}'
     advertise(cluster, 0, later)
     dcs = connect(cluster.hosts)
     assert dcs.acquire() and dcs.loop()
-    member.flags = ['--listen-client-urls', '{0},{1}'.format(member.real_url, later), '--advertise-client-urls', later]
+    member.flags = ['--listen-client-urls', f'{member.real_url},{later}', '--advertise-client-urls', later]
     member.restart()
     cluster.wait_healthy(30)
 

@@ -1,15 +1,16 @@
 """Ways to reach the members other than plain hosts, and advertised URLs that lead nowhere."""
+
+from __future__ import annotations
+
 import logging
 import re
 import socket
 import threading
-
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 import pytest
 import trustme
-
 from patroni.dcs import etcd as patroni_etcd
 from pytest_httpserver import HTTPServer
 
@@ -20,17 +21,21 @@ from lab.processes import free_port, wait_until
 MIXED = ['3.3', '3.4', '3.5']
 
 
-def advertise(member: Any, *urls: str, flags: Tuple[str, ...] = ()) -> None:
+def advertise(member: Any, *urls: str, flags: tuple[str, ...] = ()) -> None:
     """Restart a member that listens on more URLs than the one it has, and advertises only those."""
-    member.flags = ['--listen-client-urls', ','.join((member.real_url,) + urls), '--advertise-client-urls',
-                    ','.join(urls), *flags]
+    member.flags = [
+        '--listen-client-urls',
+        ','.join((member.real_url,) + urls),
+        '--advertise-client-urls',
+        ','.join(urls),
+        *flags,
+    ]
     member.restart()
 
 
-def warnings(caplog: pytest.LogCaptureFixture) -> List[str]:
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The warnings of this package."""
-    return [r.getMessage() for r in caplog.records
-            if 'etcd3_compat' in r.name and r.levelno >= logging.WARNING]
+    return [r.getMessage() for r in caplog.records if 'etcd3_compat' in r.name and r.levelno >= logging.WARNING]
 
 
 def use_all(dcs: Any, loops: int = 2) -> None:
@@ -42,8 +47,9 @@ def use_all(dcs: Any, loops: int = 2) -> None:
 
 
 @pytest.mark.parametrize('split', [(0, 1, 2), (2,)], ids=['all', 'one'])
-def test_grpc_port_split_off(start: Callable[..., Any], connect: Callable[..., Any],
-                             caplog: pytest.LogCaptureFixture, split: Tuple[int, ...]) -> None:
+def test_grpc_port_split_off(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, split: tuple[int, ...]
+) -> None:
     """With the HTTP ports listed and no ``use_proxies``; one warning for each URL that speaks gRPC alone."""
     if '3.5.30' not in packages.etcd_binaries():
         pytest.fail('etcd 3.5.30, which can split its ports, is not at hand')
@@ -51,14 +57,20 @@ def test_grpc_port_split_off(start: Callable[..., Any], connect: Callable[..., A
     bad = []
     for number in split:
         member = cluster.members[number]
-        bad.append('http://127.0.0.1:{0}'.format(free_port()))
-        member.flags = ['--listen-client-http-urls', member.real_url, '--listen-client-urls', bad[-1],
-                        '--advertise-client-urls', bad[-1]]
+        bad.append(f'http://127.0.0.1:{free_port()}')
+        member.flags = [
+            '--listen-client-http-urls',
+            member.real_url,
+            '--listen-client-urls',
+            bad[-1],
+            '--advertise-client-urls',
+            bad[-1],
+        ]
         member.restart()
     cluster.wait_healthy(30)
     for number in range(5):  # the order of the members is random
         caplog.clear()
-        dcs = connect(cluster.hosts, name='n%d' % number, scope='s%d' % number)
+        dcs = connect(cluster.hosts, name=f'n{number}', scope=f's{number}')
         assert dcs.acquire() and dcs.loop()
         wait_until(lambda: sorted(dcs.client.machines_cache) == sorted(cluster.urls), 5, 'the bad URLs to be left')
         use_all(dcs)
@@ -72,15 +84,22 @@ def test_grpc_port_split_off(start: Callable[..., Any], connect: Callable[..., A
             assert 'cannot be used: no HTTP/1.1 there (a port for gRPC alone?)' in text
 
 
-def test_ports_split_under_a_running_client(start: Callable[..., Any], connect: Callable[..., Any],
-                                            caplog: pytest.LogCaptureFixture) -> None:
+def test_ports_split_under_a_running_client(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """The next member list brings the new URL; it is found out beside the HA loop and left."""
     cluster = start(['3.5.30'] * 3)
     dcs = connect(cluster.hosts)
     assert dcs.acquire() and dcs.loop()
-    member, bad = cluster.members[1], 'http://127.0.0.1:{0}'.format(free_port())
-    member.flags = ['--listen-client-http-urls', member.real_url, '--listen-client-urls', bad,
-                    '--advertise-client-urls', bad]
+    member, bad = cluster.members[1], f'http://127.0.0.1:{free_port()}'
+    member.flags = [
+        '--listen-client-http-urls',
+        member.real_url,
+        '--listen-client-urls',
+        bad,
+        '--advertise-client-urls',
+        bad,
+    ]
     member.restart()
     cluster.wait_healthy(30)
     wait_until(dcs.loop, 10, 'the client to go on')
@@ -92,8 +111,9 @@ def test_ports_split_under_a_running_client(start: Callable[..., Any], connect: 
     assert len(warnings(caplog)) == 1
 
 
-def test_wrong_scheme_advertised(start: Callable[..., Any], connect: Callable[..., Any],
-                                 caplog: pytest.LogCaptureFixture) -> None:
+def test_wrong_scheme_advertised(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """https advertised where http is spoken."""
     cluster = start(MIXED)
     member = cluster.members[1]
@@ -107,13 +127,19 @@ def test_wrong_scheme_advertised(start: Callable[..., Any], connect: Callable[..
     assert wrong in text and ('no TLS there' in text or 'a port without TLS?' in text)
 
 
-def test_loopback_advertised_by_another_machine(start: Callable[..., Any], connect: Callable[..., Any],
-                                                caplog: pytest.LogCaptureFixture,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_advertised_by_another_machine(
+    start: Callable[..., Any],
+    connect: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Members that were configured with loopback URLs, reached by name: the names are kept."""
     resolve = patroni_etcd.DnsCachingResolver._do_resolve
-    monkeypatch.setattr(patroni_etcd.DnsCachingResolver, '_do_resolve', staticmethod(
-        lambda host, port: resolve('127.0.0.1' if host.endswith('.example') else host, port)))
+    monkeypatch.setattr(
+        patroni_etcd.DnsCachingResolver,
+        '_do_resolve',
+        staticmethod(lambda host, port: resolve('127.0.0.1' if host.endswith('.example') else host, port)),
+    )
     cluster = start(MIXED)
     names = ['etcd{0}.example:{1}'.format(i, host.split(':')[1]) for i, host in enumerate(cluster.hosts)]
     dcs = connect(names)
@@ -123,8 +149,9 @@ def test_loopback_advertised_by_another_machine(start: Callable[..., Any], conne
     assert len(found) == 3 and all('a loopback address, learned from http://etcd' in text for text in found)
 
 
-def test_member_that_is_down_is_not_judged(start: Callable[..., Any], connect: Callable[..., Any],
-                                           caplog: pytest.LogCaptureFixture) -> None:
+def test_member_that_is_down_is_not_judged(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """Not configured, advertised and dead at the start: it stays in the list and serves once it is up."""
     cluster = start(['3.4', '3.4', '3.5'])
     cluster.members[2].kill()
@@ -136,12 +163,13 @@ def test_member_that_is_down_is_not_judged(start: Callable[..., Any], connect: C
 
 
 @pytest.mark.parametrize('option', ['use_proxies', 'proxy', 'url', 'host', 'srv', 'hosts'])
-def test_ways_to_name_the_members(start: Callable[..., Any], connect: Callable[..., Any],
-                                  monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+def test_ways_to_name_the_members(
+    start: Callable[..., Any], connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
     """All that Patroni knows, in a mixed cluster."""
     cluster = start(MIXED)
     hosts: Any = None
-    options: Dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if option == 'use_proxies':
         hosts, options = cluster.hosts, {'use_proxies': True}
     elif option in ('proxy', 'url'):
@@ -152,8 +180,11 @@ def test_ways_to_name_the_members(start: Callable[..., Any], connect: Callable[.
         hosts = ','.join(cluster.hosts)
     else:
         records = [('127.0.0.1', int(host.split(':')[1])) for host in cluster.hosts]
-        monkeypatch.setattr(patroni_etcd.AbstractEtcdClientWithFailover, 'get_srv_record', staticmethod(
-            lambda name: records if name == '_etcd-client._tcp.example.org' else []))
+        monkeypatch.setattr(
+            patroni_etcd.AbstractEtcdClientWithFailover,
+            'get_srv_record',
+            staticmethod(lambda name: records if name == '_etcd-client._tcp.example.org' else []),
+        )
         options = {'srv': 'example.org'}
     dcs = connect(hosts, **options)
     assert dcs.acquire()
@@ -178,15 +209,15 @@ def test_ipv6(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
     cluster = start(MIXED)
     urls = []
     for member in cluster.members:
-        urls.append('http://[::1]:{0}'.format(free_port()))
+        urls.append(f'http://[::1]:{free_port()}')
         advertise(member, urls[-1])
-    dcs = connect([url[len('http://'):] for url in urls])
+    dcs = connect([url[len('http://') :] for url in urls])
     assert dcs.acquire()
     assert sorted(dcs.client.machines_cache) == sorted(urls)
     use_all(dcs)
 
 
-def certificates(folder: Path, client_name: Optional[str] = 'client') -> Tuple[Tuple[str, ...], Dict[str, str]]:
+def certificates(folder: Path, client_name: str | None = 'client') -> tuple[tuple[str, ...], dict[str, str]]:
     """Make an authority with a certificate for servers and one for a client.
 
     :returns: flags for etcd, which wants a certificate of its clients, and options of the section.
@@ -197,21 +228,32 @@ def certificates(folder: Path, client_name: Optional[str] = 'client') -> Tuple[T
         leaf = authority.issue_cert('127.0.0.1', 'localhost', common_name=common_name)
         leaf.cert_chain_pems[0].write_to_path(str(folder / (name + '.pem')))
         leaf.private_key_pem.write_to_path(str(folder / (name + '.key')))
-    flags = ('--cert-file', str(folder / 'server.pem'), '--key-file', str(folder / 'server.key'),
-             '--client-cert-auth', '--trusted-ca-file', str(folder / 'ca.pem'))
-    return flags, {'protocol': 'https', 'cacert': str(folder / 'ca.pem'), 'cert': str(folder / 'client.pem'),
-                   'key': str(folder / 'client.key')}
+    flags = (
+        '--cert-file',
+        str(folder / 'server.pem'),
+        '--key-file',
+        str(folder / 'server.key'),
+        '--client-cert-auth',
+        '--trusted-ca-file',
+        str(folder / 'ca.pem'),
+    )
+    return flags, {
+        'protocol': 'https',
+        'cacert': str(folder / 'ca.pem'),
+        'cert': str(folder / 'client.pem'),
+        'key': str(folder / 'client.key'),
+    }
 
 
-def over_tls(start: Callable[..., Any], connect: Callable[..., Any], folder: Path) -> Tuple[Any, List[str], Any]:
+def over_tls(start: Callable[..., Any], connect: Callable[..., Any], folder: Path) -> tuple[Any, list[str], Any]:
     """Start a mixed cluster over TLS, with a client that has the certificate it wants; the URLs stand between them."""
     flags, options = certificates(folder)
     cluster = start(MIXED)
     urls = []
     for member in cluster.members:
-        urls.append('https://127.0.0.1:{0}'.format(free_port()))
+        urls.append(f'https://127.0.0.1:{free_port()}')
         advertise(member, urls[-1], flags=flags)
-    dcs = connect([url[len('https://'):] for url in urls], **options)
+    dcs = connect([url[len('https://') :] for url in urls], **options)
     return cluster, urls, dcs
 
 
@@ -225,8 +267,9 @@ def test_tls_with_client_certificates(start: Callable[..., Any], connect: Callab
     assert dcs.update_leader() and dcs.loop()
 
 
-def test_member_with_a_certificate_for_another_name(start: Callable[..., Any], connect: Callable[..., Any],
-                                                    tmp_path: Path) -> None:
+def test_member_with_a_certificate_for_another_name(
+    start: Callable[..., Any], connect: Callable[..., Any], tmp_path: Path
+) -> None:
     """The member in use comes back with it; the others serve, under either line of urllib3."""
     cluster, urls, dcs = over_tls(start, connect, tmp_path)
     assert dcs.acquire() and dcs.loop()
@@ -245,8 +288,9 @@ def test_member_with_a_certificate_for_another_name(start: Callable[..., Any], c
 
 
 @pytest.mark.parametrize('status, body', [(200, '<html>'), (200, '{"status": "ok"}'), (404, '404 page not found')])
-def test_somebody_else_at_the_advertised_url(start: Callable[..., Any], connect: Callable[..., Any],
-                                             httpserver: HTTPServer, status: int, body: str) -> None:
+def test_somebody_else_at_the_advertised_url(
+    start: Callable[..., Any], connect: Callable[..., Any], httpserver: HTTPServer, status: int, body: str
+) -> None:
     """An HTTP server that is no etcd member: the configured host serves, from the start on."""
     httpserver.expect_request(re.compile('.*')).respond_with_data(body, status)
     cluster = start(['3.5'])
@@ -262,17 +306,22 @@ def test_somebody_else_at_the_advertised_url(start: Callable[..., Any], connect:
 
 
 @pytest.mark.parametrize('version', ['3.4', '3.5', '3.6'])
-def test_common_name_is_refused_by_the_gateway(start: Callable[..., Any], connect: Callable[..., Any], tmp_path: Path,
-                                               caplog: pytest.LogCaptureFixture, version: str) -> None:
+def test_common_name_is_refused_by_the_gateway(
+    start: Callable[..., Any],
+    connect: Callable[..., Any],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    version: str,
+) -> None:
     """Authentication is on, and the client has a certificate with a CommonName (Patroni #3071): etcd's text, whole."""
     cluster = start([version], auth=('root', 'secret'))
     flags, options = certificates(tmp_path)
-    url = 'https://127.0.0.1:{0}'.format(free_port())
+    url = f'https://127.0.0.1:{free_port()}'
     advertise(cluster.members[0], url, flags=flags)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr('time.sleep', raise_interrupt)  # Patroni waits for etcd for ever
         with pytest.raises(InterruptedError):
-            connect([url[len('https://'):]], username='root', password='secret', **options)
+            connect([url[len('https://') :]], username='root', password='secret', **options)
     assert 'CommonNameRefused' in caplog.text
     assert 'CommonName of client sending a request against gateway' in caplog.text
     assert 'Use a certificate without a CommonName' in caplog.text and 'secret' not in caplog.text
@@ -280,13 +329,14 @@ def test_common_name_is_refused_by_the_gateway(start: Callable[..., Any], connec
     member = cluster.members[0]
     member.flags = ['--listen-client-urls', ','.join((member.real_url, url)), '--advertise-client-urls', url, *flags]
     member.restart()
-    dcs = connect([url[len('https://'):]], username='root', password='secret', **options)
+    dcs = connect([url[len('https://') :]], username='root', password='secret', **options)
     assert dcs.acquire() and dcs.loop()
 
 
 @pytest.mark.parametrize('version', ['3.4', '3.5', '3.6'])
-def test_host_that_etcd_does_not_permit(start: Callable[..., Any], connect: Callable[..., Any],
-                                        caplog: pytest.LogCaptureFixture, version: str) -> None:
+def test_host_that_etcd_does_not_permit(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, version: str
+) -> None:
     """``--host-whitelist`` (etcd #16667): etcd's text, whole, and what to do."""
     cluster = start([version])
     member = cluster.members[0]

@@ -1,10 +1,12 @@
 """What the lab puts between clients and real members: a relay that stalls, and a load balancer."""
+
+from __future__ import annotations
+
 import contextlib
 import http.client
 import json
 import socket
 import time
-
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from lab.balancer import Balancer, Choice
 from lab.etcd import b64, request
 from lab.processes import wait_until
-from lab.relay import PASS, Relay, RESET, slow, STALL, stall_within_answer
+from lab.relay import PASS, RESET, STALL, Relay, slow, stall_within_answer
 
 
 @contextlib.contextmanager
@@ -144,5 +146,8 @@ def test_streams_through_the_balancer(start: Callable[..., Any]) -> None:
 def watchers(url: str) -> int:
     """How many watches a member has."""
     metrics = str(request(url, 'GET', '/metrics')[1])
-    return next(int(float(line.split()[1])) for line in metrics.splitlines()
-                if line.startswith('etcd_debugging_mvcc_watcher_total '))
+    return next(
+        int(float(line.split()[1]))
+        for line in metrics.splitlines()
+        if line.startswith('etcd_debugging_mvcc_watcher_total ')
+    )

@@ -1,7 +1,9 @@
 """Members whose JSON gateway is off, and members that are too old."""
-import threading
 
-from typing import Any, Callable, List
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable
 
 import pytest
 
@@ -19,7 +21,7 @@ def test_others_serve(start: Callable[..., Any], connect: Callable[..., Any]) ->
     cluster = start(['3.4', '3.4', '3.5'])
     turn(cluster.members[1], on=False)
     for number in range(3):
-        dcs = connect(cluster.hosts, name='n%d' % number)
+        dcs = connect(cluster.hosts, name=f'n{number}')
         assert dcs.touch(number=number)
         dcs.use(cluster.members[1].url)
         dcs.touch(number=-1)  # written without a retry, as to any member that can't be reached
@@ -28,17 +30,19 @@ def test_others_serve(start: Callable[..., Any], connect: Callable[..., Any]) ->
 
 
 @pytest.mark.parametrize('version', ['3.4', '3.5'])
-def test_none_is_left(start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture,
-                      version: str) -> None:
+def test_none_is_left(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, version: str
+) -> None:
     """The log says which members and what to set; once the gateway is on, the waiting client goes on by itself."""
     cluster = start([version])
     turn(cluster.members[0], on=False)
-    made: List[Any] = []
+    made: list[Any] = []
     thread = threading.Thread(target=lambda: made.append(connect(cluster.hosts)), daemon=True)
     thread.start()
-    text = 'No etcd member can be used. etcd member {0} (version {1}): the gRPC gateway is off. Set '\
-        '"enable-grpc-gateway: true" in the configuration file of etcd or start it with --enable-grpc-gateway'.format(
-            cluster.members[0].url, cluster.members[0].version)
+    text = (
+        f'No etcd member can be used. etcd member {cluster.members[0].url} (version {cluster.members[0].version}): the gRPC gateway is off. Set '
+        '"enable-grpc-gateway: true" in the configuration file of etcd or start it with --enable-grpc-gateway'
+    )
     wait_until(lambda: any(text in r.getMessage() for r in caplog.records), 15, 'the error')
     assert 'AttributeError' not in caplog.text
     turn(cluster.members[0], on=True)
@@ -46,8 +50,9 @@ def test_none_is_left(start: Callable[..., Any], connect: Callable[..., Any], ca
     assert made and made[0].touch()
 
 
-def test_gateway_goes_off_under_a_running_client(start: Callable[..., Any], connect: Callable[..., Any],
-                                                 caplog: pytest.LogCaptureFixture) -> None:
+def test_gateway_goes_off_under_a_running_client(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """The failing call names the member and the remedy."""
     cluster = start(['3.4'])
     dcs = connect(cluster.hosts)

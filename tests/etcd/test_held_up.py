@@ -1,6 +1,8 @@
 """A leader that was held up past its ttl, with a healthy etcd: it leads again as soon as Patroni asks for it."""
-import time
 
+from __future__ import annotations
+
+import time
 from typing import Any, Callable
 
 TIMES = {'ttl': 5, 'loop_wait': 1, 'retry_timeout': 2}

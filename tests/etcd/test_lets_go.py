@@ -3,6 +3,9 @@
 All of it happens at the same time, once, and each test looks at one of the leaders: a process of its own (``A``) behind
 relays of its own. Its rival (``B``) reaches the same members all the time.
 """
+
+from __future__ import annotations
+
 import ctypes
 import functools
 import itertools
@@ -12,15 +15,14 @@ import signal
 import sys
 import threading
 import time
-
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, NamedTuple, Tuple
 
 import pytest
 
 from bench import at_once
-from bench.silent_leader import NamedCluster, SilentLeader, WAYS
+from bench.silent_leader import WAYS, NamedCluster, SilentLeader
 from lab.environments import Environment
 
 MEMBERS = (1, 2, 3, 5)
@@ -38,9 +40,9 @@ Cell = Tuple[str, int]
 class Outcome(NamedTuple):
     """What became of one leader key."""
 
-    why: str                # how A came to let go, empty if it did not
-    let_go: float           # monotonic clock
-    taken: Optional[float]  # when B's successful attempt to take the key began, None if there was none
+    why: str  # how A came to let go, empty if it did not
+    let_go: float  # monotonic clock
+    taken: float | None  # when B's successful attempt to take the key began, None if there was none
 
 
 def _scope(cell: Cell) -> str:
@@ -50,6 +52,7 @@ def _scope(cell: Cell) -> str:
 def _contend(scope: str, url: str, told: Any) -> None:
     """Take the leader key as soon as nobody has it."""
     from patroni.dcs import get_dcs
+
     dcs = get_dcs(dict(TIMES, name='b', scope=scope, namespace='service', etcd3={'proxy': url}))
     waiting = False
     while True:
@@ -64,7 +67,7 @@ def _contend(scope: str, url: str, told: Any) -> None:
         dcs.watch(None, 0.2)  # ends when the leader key changes
 
 
-def rivals(urls: Dict[str, str], told: Any) -> None:
+def rivals(urls: dict[str, str], told: Any) -> None:
     """Be B for all leaders: the main function of a process.
 
     :param urls: by scope the member to use.
@@ -76,9 +79,9 @@ def rivals(urls: Dict[str, str], told: Any) -> None:
     threading.Event().wait()
 
 
-def _told(told: Any, number: int, seconds: float) -> Dict[str, Optional[float]]:
+def _told(told: Any, number: int, seconds: float) -> dict[str, float | None]:
     """Collect what the rivals tell, from as many of them or as long as that."""
-    found: Dict[str, Optional[float]] = {}
+    found: dict[str, float | None] = {}
     deadline = time.monotonic() + seconds
     while len(found) < number:
         try:
@@ -90,7 +93,7 @@ def _told(told: Any, number: int, seconds: float) -> Dict[str, Optional[float]]:
 
 
 @pytest.fixture(scope='module')
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[Cell, Outcome]]:
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Cell, Outcome]]:
     """Let all leaders lose etcd, with everything else as it was; nothing of it is left afterwards."""
     folder: Path = tmp_path_factory.mktemp('lets-go')
     here = Environment(Path(sys.prefix), '')
@@ -99,9 +102,14 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[Cell, Ou
         for cluster in clusters.values():
             ends.callback(cluster.stop)
         at_once({members: cluster.start for members, cluster in clusters.items()})
-        leaders = {_scope(cell): ends.enter_context(SilentLeader(
-            here, clusters[str(cell[1])], WAYS[cell[0]], folder / _scope(cell), scope=_scope(cell), **TIMES))
-            for cell in CELLS}
+        leaders = {
+            _scope(cell): ends.enter_context(
+                SilentLeader(
+                    here, clusters[str(cell[1])], WAYS[cell[0]], folder / _scope(cell), scope=_scope(cell), **TIMES
+                )
+            )
+            for cell in CELLS
+        }
         at_once({scope: leader.good for scope, leader in leaders.items()})
 
         context = multiprocessing.get_context('spawn')
@@ -117,16 +125,19 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dict[Cell, Ou
         at_once({scope: functools.partial(leader.lose_etcd, LIMIT) for scope, leader in leaders.items()})
         ended = at_once({scope: leader.outcome for scope, leader in leaders.items()})
         taken = _told(told, len(CELLS), LIMIT)
-    yield {cell: Outcome(ended[_scope(cell)]['why'], ended[_scope(cell)]['time'], taken.get(_scope(cell)))
-           for cell in CELLS}
+    yield {
+        cell: Outcome(ended[_scope(cell)]['why'], ended[_scope(cell)]['time'], taken.get(_scope(cell)))
+        for cell in CELLS
+    }
 
 
 @pytest.mark.parametrize('members', MEMBERS)
 @pytest.mark.parametrize('way', SILENT)
-def test_lets_go(outcomes: Dict[Cell, Outcome], way: str, members: int) -> None:
+def test_lets_go(outcomes: dict[Cell, Outcome], way: str, members: int) -> None:
     """A's loop has ended, with an error or a no, when B's successful attempt to take the key begins."""
     outcome = outcomes[way, members]
     assert outcome.taken is not None, 'B never got the key'
     assert outcome.why, 'A goes on to lead'
-    assert outcome.let_go < outcome.taken, 'two leaders for {0:.1f} s, until A let go: {1}'.format(
-        outcome.let_go - outcome.taken, outcome.why)
+    assert outcome.let_go < outcome.taken, (
+        f'two leaders for {outcome.let_go - outcome.taken:.1f} s, until A let go: {outcome.why}'
+    )

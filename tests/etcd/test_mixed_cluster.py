@@ -1,9 +1,11 @@
 """The DCS class on etcd clusters whose members run different versions."""
+
+from __future__ import annotations
+
 import logging
 import threading
 import time
-
-from typing import Any, Callable, List
+from typing import Any, Callable
 
 import pytest
 
@@ -14,19 +16,20 @@ AT_HAND = list(packages.etcd_binaries())
 MIXED = [['3.2', '3.2', '3.4'], ['3.2', '3.4', '3.4'], ['3.3', '3.3', '3.4'], ['3.3', '3.3', '3.5']]
 
 
-def ours(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> List[str]:
+def ours(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[str]:
     """What this package logged from *level* on."""
     return [r.getMessage() for r in caplog.records if 'etcd3_compat' in r.name and r.levelno >= level]
 
 
 @pytest.mark.parametrize('versions', MIXED, ids='+'.join)
-def test_every_client_starts_and_writes(start: Callable[..., Any], connect: Callable[..., Any],
-                                        versions: List[str]) -> None:
+def test_every_client_starts_and_writes(
+    start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
+) -> None:
     """30 of 30, with all members listed and with one alone. Stock 4.1.5 crashes 5 and 22 times on the first two."""
     cluster = start(versions)
     for number in range(30):
-        every = connect(cluster.hosts, name='n%d' % number)
-        alone = connect([cluster.hosts[number % 3]], name='m%d' % number, scope=every.scope)
+        every = connect(cluster.hosts, name=f'n{number}')
+        alone = connect([cluster.hosts[number % 3]], name=f'm{number}', scope=every.scope)
         for dcs in (every, alone):
             assert dcs.touch(number=number)
             wait_until(lambda: dcs.name in [member.name for member in dcs.dcs.get_cluster().members], 5, 'its key')
@@ -34,8 +37,9 @@ def test_every_client_starts_and_writes(start: Callable[..., Any], connect: Call
 
 
 @pytest.mark.parametrize('versions', MIXED[:1] + MIXED[2:], ids='+'.join)
-def test_client_goes_on_at_any_other_member(start: Callable[..., Any], connect: Callable[..., Any],
-                                            versions: List[str]) -> None:
+def test_client_goes_on_at_any_other_member(
+    start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
+) -> None:
     """The member in use is killed, the newest first: the HA loops go on at an older one, and back."""
     cluster = start(versions)
     dcs = connect(cluster.hosts)
@@ -66,15 +70,16 @@ def test_refused_connection_costs_no_call(start: Callable[..., Any], connect: Ca
         assert dcs.loop()
         member.facade.close()
         before = len(cluster.requests())
-        assert dcs.dcs.set_history_value('[{0}]'.format(number))
+        assert dcs.dcs.set_history_value(f'[{number}]')
         assert len([r for r in cluster.requests()[before:] if r.path.endswith('/kv/put') and r.status != 404]) == 1
         member.facade.open(member.real_url, member.real_version)
         assert dcs.loop()
 
 
 @pytest.mark.parametrize('versions', MIXED[:1] + MIXED[3:], ids='+'.join)
-def test_member_changes_under_a_running_client(start: Callable[..., Any], connect: Callable[..., Any],
-                                               versions: List[str]) -> None:
+def test_member_changes_under_a_running_client(
+    start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
+) -> None:
     """Upgraded in place and replaced, the member in use every time: each loop holds the leader key."""
     cluster = start(versions)
     dcs = connect(cluster.hosts)
@@ -100,8 +105,9 @@ def test_member_changes_under_a_running_client(start: Callable[..., Any], connec
         assert dcs.client._base_uri == cluster.members[number].url
 
 
-def test_whole_cluster_wiped_and_back_older(start: Callable[..., Any], connect: Callable[..., Any],
-                                            caplog: pytest.LogCaptureFixture) -> None:
+def test_whole_cluster_wiped_and_back_older(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """3.4 comes back empty as 3.3 on the same ports: good again at the next HA loop. Stock 4.1.5 never is."""
     cluster = start(['3.4', '3.4', '3.4'])
     dcs = connect(cluster.hosts)
@@ -117,8 +123,9 @@ def test_whole_cluster_wiped_and_back_older(start: Callable[..., Any], connect: 
     assert len([line for line in changes if used in line]) == 1  # the others changed, too, if they were used
 
 
-def test_explicit_prefix_in_a_mixed_cluster(start: Callable[..., Any], connect: Callable[..., Any],
-                                            caplog: pytest.LogCaptureFixture) -> None:
+def test_explicit_prefix_in_a_mixed_cluster(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """/v3alpha on 3.3 + 3.4 works, and the warning names the 3.4 member, which does not serve it."""
     cluster = start(['3.3', '3.3', '3.4'], facade=True)
     dcs = connect(cluster.hosts, version_prefix='/v3alpha')
@@ -130,13 +137,16 @@ def test_explicit_prefix_in_a_mixed_cluster(start: Callable[..., Any], connect: 
     wait_until(lambda: ours(caplog, logging.WARNING), 5, 'the member to have been asked for its version')
     assert ours(caplog, logging.WARNING) == [
         'etcd member {0} (version {1}) does not serve version_prefix /v3alpha of the configuration, using {2}'.format(
-            new.url, new.version, '/v3')]
+            new.url, new.version, '/v3'
+        )
+    ]
     assert {r.path for r in cluster.requests() if r.path.endswith('/kv/put')} == {'/v3alpha/kv/put', '/v3/kv/put'}
 
 
 @pytest.mark.parametrize('versions', [['3.2'], ['3.3'], ['3.4'], ['3.5']], ids='+'.join)
-def test_lease_not_found_is_seen_once(start: Callable[..., Any], connect: Callable[..., Any],
-                                      versions: List[str]) -> None:
+def test_lease_not_found_is_seen_once(
+    start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
+) -> None:
     """An answer of etcd with status 404 is handed on as the class that it is, and never sent again."""
     from patroni.dcs.etcd3 import LeaseNotFound
 
@@ -149,8 +159,9 @@ def test_lease_not_found_is_seen_once(start: Callable[..., Any], connect: Callab
 
 
 @pytest.mark.parametrize('versions', [['3.2', '3.2', '3.4'], ['3.3', '3.4', '3.5']], ids='+'.join)
-def test_leader_stays_when_its_lease_changes(start: Callable[..., Any], connect: Callable[..., Any],
-                                             versions: List[str]) -> None:
+def test_leader_stays_when_its_lease_changes(
+    start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
+) -> None:
     """ttl edited, lease lost: the leader keeps the key through each member, and no nested transaction is sent."""
     cluster = start(versions, facade=True)
     dcs = connect(cluster.hosts)
@@ -209,7 +220,7 @@ def test_steady_state_costs_nothing_extra(start: Callable[..., Any], connect: Ca
     assert dcs.acquire()
     assert dcs.loop()
 
-    def asked() -> List[str]:
+    def asked() -> list[str]:
         return sorted(r.member for r in cluster.requests() if r.path == '/version')
 
     wait_until(lambda: asked() == sorted({r.member for r in cluster.requests()}), 5, 'the questions for the version')

@@ -1,8 +1,10 @@
 """Members that hang, refuse, reset or answer rubbish cost no more than Patroni's own time-outs, and no loop fails."""
+
+from __future__ import annotations
+
 import threading
 import time
-
-from typing import Any, Callable, List
+from typing import Any, Callable
 
 import etcd
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from lab.facade import Fault
 from lab.processes import free_port
 
-FAULTS: List[Any] = [
+FAULTS: list[Any] = [
     Fault(path='/v3', times=1000, status=502, headers={'Content-Type': 'text/html'}, body=b'<html>Bad Gateway</html>'),
     Fault(path='/v3', times=1000, status=200, headers={'Content-Type': 'application/json'}, body=b'{"header":'),
     Fault(path='/v3', times=1000, status=200, headers={}, body=b'404'),
@@ -20,7 +22,7 @@ FAULTS: List[Any] = [
 
 
 @pytest.mark.parametrize('versions', [['3.2', '3.2', '3.4'], ['3.3', '3.4', '3.5']], ids='+'.join)
-def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], versions: List[str]) -> None:
+def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]) -> None:
     """SIGSTOP of the member in use: one of Patroni's time-outs per member, none of our own on top of it."""
     cluster = start(versions)
     dcs = connect(cluster.hosts)
@@ -56,8 +58,9 @@ def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], v
 
 
 @pytest.mark.parametrize('fault', FAULTS, ids=['html', 'cut', 'number', 'reset', 'half'])
-def test_rubbish(start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture,
-                 fault: Fault) -> None:
+def test_rubbish(
+    start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, fault: Fault
+) -> None:
     """The next member serves; what is logged is an error of urllib3 or one that names the member."""
     cluster = start(['3.4', '3.4', '3.5'], facade=True)
     dcs = connect(cluster.hosts)
@@ -74,16 +77,16 @@ def test_rubbish(start: Callable[..., Any], connect: Callable[..., Any], caplog:
         for text in ('AttributeError', 'KeyError', 'TypeError', 'IndexError', 'BUG'):
             assert text not in caplog.text
         if fault.status and fault.status < 500 or fault.body:
-            assert 'UnexpectedAnswer(etcd member {0} (version {1}) answered /v3/'.format(
-                member.url, member.version) in caplog.text
+            assert f'UnexpectedAnswer(etcd member {member.url} (version {member.version}) answered /v3/' in caplog.text
         member.facade.faults.clear()
 
 
-def test_no_member_list(start: Callable[..., Any], connect: Callable[..., Any],
-                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_member_list(
+    start: Callable[..., Any], connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While no member can be reached a call looks for the member list once and fails, in every thread."""
     cluster = start(['3.5'])
-    dcs = connect(cluster.hosts + ['127.0.0.1:{0}'.format(free_port()) for _ in range(2)])
+    dcs = connect(cluster.hosts + [f'127.0.0.1:{free_port()}' for _ in range(2)])
     assert dcs.acquire()
     client, looks, failures = dcs.client, [], []
     load = client._load_machines_cache

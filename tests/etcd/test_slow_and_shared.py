@@ -1,15 +1,17 @@
 """Members that are slow, that come back, and that take turns behind one URL: not less alive than stock Patroni."""
+
+from __future__ import annotations
+
 import logging
 import time
-
 from contextlib import ExitStack
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Iterator
 
 import pytest
 
 from lab.balancer import Balancer, Choice
 from lab.processes import wait_until
-from lab.relay import PASS, Relay, RESET, slow, STALL
+from lab.relay import PASS, RESET, STALL, Relay, slow
 
 TIMES = {'ttl': 20, 'loop_wait': 2, 'retry_timeout': 3}
 
@@ -33,14 +35,15 @@ class Relayed:
 
 
 @pytest.fixture
-def relayed(start: Callable[..., Any]) -> Iterator[Callable[[List[str]], Relayed]]:
+def relayed(start: Callable[..., Any]) -> Iterator[Callable[[list[str]], Relayed]]:
     """Make such clusters."""
     with ExitStack() as ends:
         yield lambda versions: Relayed(start(versions), ends)
 
 
-def test_slow_members_after_they_were_too_slow(relayed: Callable[[List[str]], Relayed],
-                                               connect: Callable[..., Any]) -> None:
+def test_slow_members_after_they_were_too_slow(
+    relayed: Callable[[list[str]], Relayed], connect: Callable[..., Any]
+) -> None:
     """Each answer takes more than half of what a member is given; after a silence all loops are good again."""
     etcd = relayed(['3.5'] * 3)
     dcs = connect(etcd.hosts, **TIMES)
@@ -56,7 +59,7 @@ def test_slow_members_after_they_were_too_slow(relayed: Callable[[List[str]], Re
         assert dcs.loop()
 
 
-def test_start_on_slow_members(relayed: Callable[[List[str]], Relayed], connect: Callable[..., Any]) -> None:
+def test_start_on_slow_members(relayed: Callable[[list[str]], Relayed], connect: Callable[..., Any]) -> None:
     """Nothing is asked that has to be waited for but what is needed."""
     etcd = relayed(['3.4', '3.4', '3.5'])
     etcd.become(slow(0.6))
@@ -64,15 +67,16 @@ def test_start_on_slow_members(relayed: Callable[[List[str]], Relayed], connect:
     assert dcs.leader() is None
 
 
-def test_patronictl_does_not_wait_for_a_silent_member(relayed: Callable[[List[str]], Relayed],
-                                                      connect: Callable[..., Any]) -> None:
+def test_patronictl_does_not_wait_for_a_silent_member(
+    relayed: Callable[[list[str]], Relayed], connect: Callable[..., Any]
+) -> None:
     """It is advertised, but not configured, and known to be silent before anything is asked of it."""
     etcd = relayed(['3.5'] * 3)
     silent = next(number for number in range(3) if not etcd.cluster.leads(number))
     etcd.relays[silent].mode = STALL
     hosts = [host for number, host in enumerate(etcd.hosts) if number != silent]
     for number in range(4):  # the order of the members is random
-        dcs = connect(hosts, patronictl=True, scope='ctl{0}'.format(number), **TIMES)
+        dcs = connect(hosts, patronictl=True, scope=f'ctl{number}', **TIMES)
         assert dcs.client._base_uri != etcd.relays[silent].url
         assert dcs.leader() is None and not etcd.cluster.members[silent].url == dcs.client._base_uri
 
@@ -96,17 +100,27 @@ def test_url_that_hung_up_once(start: Callable[..., Any], connect: Callable[...,
             assert dcs.loop()
 
 
-BEHIND: List[Dict[str, Any]] = [
-    {'versions': ['3.2', '3.4', '3.4'], 'facade': True}, {'versions': ['3.2', '3.4'], 'facade': True},
-    {'versions': ['3.3', '3.4']}, {'versions': ['3.3', '3.4', '3.4']}, {'versions': ['3.4', '3.6', '3.6']}]
+BEHIND: list[dict[str, Any]] = [
+    {'versions': ['3.2', '3.4', '3.4'], 'facade': True},
+    {'versions': ['3.2', '3.4'], 'facade': True},
+    {'versions': ['3.3', '3.4']},
+    {'versions': ['3.3', '3.4', '3.4']},
+    {'versions': ['3.4', '3.6', '3.6']},
+]
 
 
 @pytest.mark.parametrize('behind', BEHIND, ids=lambda behind: '+'.join(behind['versions']))
-@pytest.mark.parametrize('option, choice', [
-    ('proxy', Choice.ROUND_ROBIN), ('use_proxies', Choice.RANDOM)], ids=['in turn', 'random'])
-def test_members_take_turns_behind_one_url(start: Callable[..., Any], connect: Callable[..., Any], option: str,
-                                           caplog: pytest.LogCaptureFixture, behind: Dict[str, Any],
-                                           choice: Choice) -> None:
+@pytest.mark.parametrize(
+    'option, choice', [('proxy', Choice.ROUND_ROBIN), ('use_proxies', Choice.RANDOM)], ids=['in turn', 'random']
+)
+def test_members_take_turns_behind_one_url(
+    start: Callable[..., Any],
+    connect: Callable[..., Any],
+    option: str,
+    caplog: pytest.LogCaptureFixture,
+    behind: dict[str, Any],
+    choice: Choice,
+) -> None:
     """All loops are good, no gateway is called off, and the log is quiet about it."""
     cluster = start(**behind)
     with Balancer(cluster.urls, choice) as balancer:

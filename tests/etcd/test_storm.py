@@ -2,18 +2,20 @@
 
 ``STORM_SEED=number`` replays a run.
 """
+
+from __future__ import annotations
+
 import itertools
 import json
 import os
 import random
-
 from typing import Any, Callable
 
 from lab import say
 from lab.etcd import b64, request
-from lab.judge import Entry, judge, LEADER_KEY
+from lab.judge import LEADER_KEY, Entry, judge
 from lab.member import live_together
-from lab.storm import lines_for, plan, Storm
+from lab.storm import Storm, lines_for, plan
 
 SECONDS = 60
 
@@ -23,8 +25,8 @@ def test_storm() -> None:
     it leads when another does, nothing acknowledged is lost, no nested transaction is sent, and every client is good
     again within one ttl after the last fault.
     """
-    seed = int(os.environ.get('STORM_SEED') or random.SystemRandom().randrange(10 ** 6))
-    say('storm seed {0}'.format(seed))
+    seed = int(os.environ.get('STORM_SEED') or random.SystemRandom().randrange(10**6))
+    say(f'storm seed {seed}')
     with Storm(seed) as storm:
         figures = storm.run(SECONDS)
     say('storm seed {0}, etcd {1}, {2} faults: {3}'.format(seed, '/'.join(storm.lines), len(storm.moves), figures))
@@ -56,12 +58,21 @@ def test_the_judge_sees_what_is_broken(start: Callable[..., Any]) -> None:
     own = {'key': b64('/storm/a'), 'value': b64('a-1')}
     for rpc, body in (('txn', nested), ('put', own), ('put', own)):
         assert request(cluster.urls[0], 'POST', '/v3/kv/' + rpc, json.dumps(body).encode())[0] == 200
-    journals = {'a': [Entry(started=1, ended=2, told=2, held=True, lease='7', written=['a-1', 999], good=True)],
-                'b': [Entry(started=3, ended=4, told=4, held=True, lease='8', unexpected='KeyError')]}
+    journals = {
+        'a': [Entry(started=1, ended=2, told=2, held=True, lease='7', written=['a-1', 999], good=True)],
+        'b': [Entry(started=3, ended=4, told=4, held=True, lease='8', unexpected='KeyError')],
+    }
     figures = judge(journals, cluster, 10, 5, 30, {'a': '', 'b': "ERROR: failed: TypeError('x')"})
-    for words in ("had the holders ['a', 'b']", 'a took itself for the leader with lease 7',
-                  'b became the leader 3.0 s',
-                  'a held on to the leader key 26.0 s after b', 'acknowledged write a-1 of revision 999 is lost',
-                  'a: no good loop', 'nested transaction to etcd0', 'was sent 2 times', 'b: unexpected KeyError',
-                  "b logged: ERROR: failed: TypeError('x')"):
+    for words in (
+        "had the holders ['a', 'b']",
+        'a took itself for the leader with lease 7',
+        'b became the leader 3.0 s',
+        'a held on to the leader key 26.0 s after b',
+        'acknowledged write a-1 of revision 999 is lost',
+        'a: no good loop',
+        'nested transaction to etcd0',
+        'was sent 2 times',
+        'b: unexpected KeyError',
+        "b logged: ERROR: failed: TypeError('x')",
+    ):
         assert len([problem for problem in figures.problems if words in problem]) == 1, (words, figures.problems)

@@ -1,8 +1,10 @@
 """Real releases of Patroni side by side; what WAL took up is printed at the end and kept in the lab's cache."""
+
+from __future__ import annotations
+
 import contextlib
 import json
-
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Sequence
+from typing import Any, Callable, ContextManager, Iterator, Sequence
 
 import pytest
 
@@ -13,15 +15,17 @@ from lab.mixed import MixedCluster
 
 FILE = CACHE / 'mixed.json'
 
-_session: Dict[str, Dict[str, Any]] = {}
+_session: dict[str, dict[str, Any]] = {}
 
 
 def _note(what: str, cluster: MixedCluster, releases: Sequence[str]) -> None:
     release_of = {node.name: release for node, release in zip(cluster.nodes, releases)}
     names = list(dict.fromkeys(name for sizes in cluster.rounds for name in sizes))
     if names:
-        _session[what] = {'{0} {1}'.format(release_of.get(name, ''), name).strip():
-                          [sizes.get(name) for sizes in cluster.rounds] for name in names}
+        _session[what] = {
+            '{0} {1}'.format(release_of.get(name, ''), name).strip(): [sizes.get(name) for sizes in cluster.rounds]
+            for name in names
+        }
 
 
 @contextlib.contextmanager
@@ -45,8 +49,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for what, nodes in _session.items():
         terminalreporter.write_line(what)
         for name, sizes in nodes.items():
-            cells: List[str] = ['-' if size is None else str(size) for size in sizes]
-            terminalreporter.write_line('  {0:<24} {1}'.format(name, ' '.join('{0:>4}'.format(cell) for cell in cells)))
+            cells: list[str] = ['-' if size is None else str(size) for size in sizes]
+            terminalreporter.write_line('  {0:<24} {1}'.format(name, ' '.join(f'{cell:>4}' for cell in cells)))
     with locked():
         known = json.loads(FILE.read_text()) if FILE.exists() else {}
         known.update(_session)

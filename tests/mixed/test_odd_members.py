@@ -1,6 +1,8 @@
 """Members that are not plain replicas: their slots on a replica on Patroni 4.0.2 with this package."""
-import re
 
+from __future__ import annotations
+
+import re
 from typing import Any, Callable
 
 from lab import wal
@@ -22,8 +24,11 @@ def test_cascading_replicas(mixed: Callable[..., Any]) -> None:
             assert abs(last[below_ours.name] - last[below_control.name]) <= wal.ROUND, cluster.rounds
         for stopped, name in ((below_ours, 'below_ours'), (below_control, 'below_control')):
             stopped.stop()
-            wait_until(lambda: 'xlog_location' not in (wal.read_key(cluster.etcd, 'members/' + stopped.name) or {}),
-                       60, 'the member to be known as stopped')
+            wait_until(
+                lambda: 'xlog_location' not in (wal.read_key(cluster.etcd, 'members/' + stopped.name) or {}),
+                60,
+                'the member to be known as stopped',
+            )
             cluster.round(follow=[ours], held=[name])
             held = wal.slots(ours)[name].restart_lsn
             assert held
@@ -54,8 +59,11 @@ def test_members_that_share_a_slot(mixed: Callable[..., Any]) -> None:
         first = cluster.join('3.2.1', 'node-9')
         cluster.round(follow=[ours, control])
         second = cluster.join('3.2.1', 'node.9')
-        wait_until(lambda: wal.read_key(cluster.etcd, 'members/' + second.name).get('xlog_location'), 60,
-                   'the second to tell how far it is')
+        wait_until(
+            lambda: wal.read_key(cluster.etcd, 'members/' + second.name).get('xlog_location'),
+            60,
+            'the second to tell how far it is',
+        )
         for _ in range(3):
             cluster.round(follow=[ours], held=['node_9'], without=[second])
         assert wal.position(second) < wal.position(first)
@@ -74,7 +82,7 @@ def test_standby_cluster(mixed: Callable[..., Any]) -> None:
         for _ in range(5):
             last = cluster.round(follow=[ours, control])
             assert abs(last[ours.name] - last[control.name]) <= wal.ROUND, cluster.rounds
-        assert ours.log_text().count('INFO: Leader {0} runs Patroni 3.2.1'.format(leader.name)) == 1
+        assert ours.log_text().count(f'INFO: Leader {leader.name} runs Patroni 3.2.1') == 1
         assert set(wal.read_key(cluster.etcd, 'status', cluster.scope)) == {'optime'}
 
 
@@ -107,8 +115,9 @@ def test_lost_slot(mixed: Callable[..., Any]) -> None:
         before = wal.slots(control)
         for _ in range(2):
             cluster.round(follow=[ours], held=[away.name])
-        assert {name: slot.restart_lsn for name, slot in wal.slots(control).items()} \
-            == {name: slot.restart_lsn for name, slot in before.items()}
+        assert {name: slot.restart_lsn for name, slot in wal.slots(control).items()} == {
+            name: slot.restart_lsn for name, slot in before.items()
+        }
         assert ours.log_text().count(lost) == 1 and 'TypeError' not in ours.log_text()
 
         statement = re.findall('is lost: .*(SELECT .*)', ours.log_text())

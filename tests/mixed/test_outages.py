@@ -1,4 +1,7 @@
 """Releases of Patroni side by side while etcd is down, and what the log says of versions that do not go together."""
+
+from __future__ import annotations
+
 from typing import Any, Callable
 
 from lab import wal
@@ -10,8 +13,12 @@ WARNS = 'WARNING: Patroni members of different versions: '
 
 def test_etcd_outage_with_failsafe_mode(mixed: Callable[..., Any]) -> None:
     """The primary stays; the slots go on at the latest when etcd is back and the failsafe mode over."""
-    with mixed('etcd down for five rounds, failsafe_mode', ['3.2.1', '4.0.2+package', '4.0.3'], ttl=20,
-               settings={'bootstrap': {'dcs': {'failsafe_mode': True}}}) as cluster, Monitor(cluster) as monitor:
+    with mixed(
+        'etcd down for five rounds, failsafe_mode',
+        ['3.2.1', '4.0.2+package', '4.0.3'],
+        ttl=20,
+        settings={'bootstrap': {'dcs': {'failsafe_mode': True}}},
+    ) as cluster, Monitor(cluster) as monitor:
         leader, ours, control = cluster.nodes
         cluster.round(follow=[ours, control])
         status = wal.read_key(cluster.etcd, 'status')
@@ -29,14 +36,20 @@ def test_etcd_outage_with_failsafe_mode(mixed: Callable[..., Any]) -> None:
         assert monitor.demotions == monitor.leader_changes == 0
         after = wal.read_key(cluster.etcd, 'status')
         assert set(status) == set(after) == {'optime'}, (status, after)
-        assert WARNS + 'node1 (3.2.1) beside node2 (4.0.2), node3 (4.0.3): failsafe_mode wants all members at one ' \
+        assert (
+            WARNS + 'node1 (3.2.1) beside node2 (4.0.2), node3 (4.0.3): failsafe_mode wants all members at one '
             'version' in ours.log_text()
+        )
 
 
 def test_etcd_frozen(mixed: Callable[..., Any]) -> None:
     """An etcd that hangs for as long as a round takes holds the slots up for a while, nothing else."""
-    with mixed('etcd frozen for a round', ['3.2.1', '4.0.2+package', '4.0.3'], ttl=20,
-               settings={'bootstrap': {'dcs': {'failsafe_mode': True}}}) as cluster, Monitor(cluster) as monitor:
+    with mixed(
+        'etcd frozen for a round',
+        ['3.2.1', '4.0.2+package', '4.0.3'],
+        ttl=20,
+        settings={'bootstrap': {'dcs': {'failsafe_mode': True}}},
+    ) as cluster, Monitor(cluster) as monitor:
         _, ours, control = cluster.nodes
         cluster.round(follow=[ours, control])
         cluster.etcd.members[0].freeze()
@@ -55,8 +68,11 @@ def test_warning_under_the_newest_release(mixed: Callable[..., Any]) -> None:
 
     WAL on the replica, 4.1.5 with this package, does grow then. It ends with the slot, and the log says so.
     """
-    with mixed('permanent slot, leader 3.1.2', ['3.1.2', '4.1.5+package'],
-               settings={'bootstrap': {'dcs': {'slots': {'archive': {'type': 'physical'}}}}}) as cluster:
+    with mixed(
+        'permanent slot, leader 3.1.2',
+        ['3.1.2', '4.1.5+package'],
+        settings={'bootstrap': {'dcs': {'slots': {'archive': {'type': 'physical'}}}}},
+    ) as cluster:
         leader, replica = cluster.nodes
         wait_until(lambda: 'archive' in wal.slots(leader) and 'archive' in wal.slots(replica), 60, 'the slot')
         for _ in range(4):

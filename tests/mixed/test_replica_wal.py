@@ -2,7 +2,10 @@
 
 The short version, one cluster for all of it, in this order; the other files have the rest (``make soak-mixed``).
 """
-from typing import Any, Callable, Iterator, List
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -25,12 +28,12 @@ def cluster(mixed: Callable[..., Any]) -> Iterator[MixedCluster]:
 
 
 @pytest.fixture(scope='module')
-def statuses(cluster: MixedCluster) -> List[Any]:
+def statuses(cluster: MixedCluster) -> list[Any]:
     """What was in ``/status`` at times, filled by the tests."""
     return [wal.read_key(cluster.etcd, 'status')]
 
 
-def test_wal_stays_bounded(cluster: MixedCluster, statuses: List[Any]) -> None:
+def test_wal_stays_bounded(cluster: MixedCluster, statuses: list[Any]) -> None:
     """Stock grows with each round; with this package it is within a round of 4.0.3, and all slots move."""
     stock, ours, control = cluster.nodes[1:]
     before = wal.slots(stock)
@@ -45,12 +48,15 @@ def test_wal_stays_bounded(cluster: MixedCluster, statuses: List[Any]) -> None:
         assert abs(sizes[ours.name] - sizes[control.name]) <= wal.ROUND, cluster.rounds
 
 
-def test_slot_of_a_stopped_member_holds(cluster: MixedCluster, statuses: List[Any]) -> None:
+def test_slot_of_a_stopped_member_holds(cluster: MixedCluster, statuses: list[Any]) -> None:
     """The slot of a member that is down stays where it is, the others go on; when it is back, so does its slot."""
     stopped, ours, control = cluster.nodes[1:]
     stopped.stop()
-    wait_until(lambda: 'xlog_location' not in (wal.read_key(cluster.etcd, 'members/' + stopped.name) or {}), 60,
-               'the member to be known as stopped')
+    wait_until(
+        lambda: 'xlog_location' not in (wal.read_key(cluster.etcd, 'members/' + stopped.name) or {}),
+        60,
+        'the member to be known as stopped',
+    )
     cluster.round(follow=[ours], held=[stopped.name])
     held = wal.slots(ours)[stopped.name].restart_lsn
     assert held
@@ -67,7 +73,7 @@ def test_slot_of_a_stopped_member_holds(cluster: MixedCluster, statuses: List[An
     assert abs(last[ours.name] - last[control.name]) <= wal.ROUND, last
 
 
-def test_status_is_what_the_leader_writes(cluster: MixedCluster, statuses: List[Any]) -> None:
+def test_status_is_what_the_leader_writes(cluster: MixedCluster, statuses: list[Any]) -> None:
     """Nothing of what the package supplies reaches ``/status``: a 3.2.1 leader writes how far it is, and no slots."""
     statuses.append(wal.read_key(cluster.etcd, 'status'))
     assert all(set(status) == {'optime'} for status in statuses), statuses

@@ -1,9 +1,11 @@
 """Patroni 3.2.1, 4.0.2 with this package and 4.0.3 side by side, while the leader changes."""
+
+from __future__ import annotations
+
 import os
 import signal
-
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable
 
 import pytest
 
@@ -38,7 +40,7 @@ def test_fifteen_rounds(mixed: Callable[..., Any]) -> None:
 def test_every_affected_release(mixed: Callable[..., Any], release: str) -> None:
     """4.0.0, 4.0.1 and 4.0.2 with this package do as 4.0.3 does, under the oldest leaders and the last of 3.x."""
     releases = [release, '4.0.0+package', '4.0.1+package', '4.0.2+package', '4.0.3']
-    with mixed('4.0.0, 4.0.1, 4.0.2 under {0}'.format(release), releases) as cluster:
+    with mixed(f'4.0.0, 4.0.1, 4.0.2 under {release}', releases) as cluster:
         replicas = cluster.nodes[1:]
         for _ in range(4):
             cluster.round(follow=replicas)
@@ -48,8 +50,11 @@ def test_every_affected_release(mixed: Callable[..., Any], release: str) -> None
 
 def test_switched_off(mixed: Callable[..., Any]) -> None:
     """``member_slots: off`` is stock again, by configuration, after a reload, and from the environment."""
-    with mixed('member_slots: off', ['3.2.1', '4.0.2+package', '4.0.2+package', '4.0.3'],
-               settings={'etcd3': {'member_slots': False}}) as cluster:
+    with mixed(
+        'member_slots: off',
+        ['3.2.1', '4.0.2+package', '4.0.2+package', '4.0.3'],
+        settings={'etcd3': {'member_slots': False}},
+    ) as cluster:
         _, by_config, by_environment, control = cluster.nodes
         before = wal.slots(by_config)
         cluster.round(follow=[control])
@@ -100,7 +105,7 @@ def test_switchover_and_back(mixed: Callable[..., Any]) -> None:
 
         cluster.switchover(ours)
         cluster.wait_log(ours, STOPS.format(ours.name, '4.0.2'))
-        published: List[Any] = []
+        published: list[Any] = []
         for _ in range(2):
             cluster.round(follow=[control])
             wait_until(lambda: is_published(cluster, ours, published), 30, '/status to be that of the slots')
@@ -110,7 +115,7 @@ def test_switchover_and_back(mixed: Callable[..., Any]) -> None:
             within_a_round(cluster, ours, control)
 
 
-def is_published(cluster: MixedCluster, leader: PatroniNode, seen: List[Any]) -> bool:
+def is_published(cluster: MixedCluster, leader: PatroniNode, seen: list[Any]) -> bool:
     """Whether ``/status`` has the positions of the leader's slots, and of nothing else beside its own.
 
     :param seen: each content of ``/status`` that was looked at is put here.
@@ -143,8 +148,11 @@ def test_failover_with_a_member_behind(mixed: Callable[..., Any]) -> None:
     with mixed('failover with a member behind', ['3.2.1', '4.0.2+package', '3.2.1'], ttl=20) as cluster:
         primary, ours, behind = cluster.nodes
         cluster.round(follow=[ours])
-        receiver = next(pid for pid in descendants(behind.postmaster_pid() or 0)
-                        if b'walreceiver' in Path('/proc/{0}/cmdline'.format(pid)).read_bytes())
+        receiver = next(
+            pid
+            for pid in descendants(behind.postmaster_pid() or 0)
+            if b'walreceiver' in Path(f'/proc/{pid}/cmdline').read_bytes()
+        )
         os.kill(receiver, signal.SIGSTOP)
         try:
             for _ in range(4):

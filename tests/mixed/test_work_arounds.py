@@ -1,4 +1,7 @@
 """What operators can do without this package, with stock Patroni 4.0.2: see docs/mixed-versions.md."""
+
+from __future__ import annotations
+
 from typing import Any, Callable
 
 from lab import wal
@@ -32,18 +35,20 @@ def test_work_arounds(mixed: Callable[..., Any]) -> None:
         # the first aid: slots that are stuck are dropped by hand, and Patroni makes them anew further on
         before = wal.slots(stock)
         for name in before:
-            wal.query(stock, "SELECT pg_drop_replication_slot('{0}')".format(name))
+            wal.query(stock, f"SELECT pg_drop_replication_slot('{name}')")
         wait_until(lambda: wal.slots(stock).keys() == before.keys(), 30, 'the slots to be made anew')
-        assert all((wal.slots(stock)[name].restart_lsn or 0) > (slot.restart_lsn or 0)
-                   for name, slot in before.items())
+        assert all((wal.slots(stock)[name].restart_lsn or 0) > (slot.restart_lsn or 0) for name, slot in before.items())
         full = cluster.rounds[-1][stock.name]
         assert cluster.round()[stock.name] < full  # it goes with the next checkpoint, first on the leader, then here
         grows()
 
         # the members are declared as permanent slots, whose positions a leader from 3.2.0 on publishes
         cluster.edit_config(slots={node.name: {'type': 'physical'} for node in cluster.nodes})
-        wait_until(lambda: wal.slot_name(leader.name) in (wal.read_key(cluster.etcd, 'status').get('slots') or {}), 30,
-                   'the leader to publish positions')
+        wait_until(
+            lambda: wal.slot_name(leader.name) in (wal.read_key(cluster.etcd, 'status').get('slots') or {}),
+            30,
+            'the leader to publish positions',
+        )
         bounded()
         cluster.edit_config(slots=None)
         wait_until(lambda: 'slots' not in wal.read_key(cluster.etcd, 'status'), 30, 'the leader to publish no more')
@@ -59,8 +64,9 @@ def test_ways_out(mixed: Callable[..., Any]) -> None:
 
     This package put beside 4.0.2 on one, 4.0.3 on another one, and at last 4.1.5 on the leader.
     """
-    with mixed('ways out: package on node2, 4.0.3 on node3, leader on 4.1.5', ['3.2.1', '4.0.2', '4.0.2', '4.0.2']) \
-            as cluster:
+    with mixed(
+        'ways out: package on node2, 4.0.3 on node3, leader on 4.1.5', ['3.2.1', '4.0.2', '4.0.2', '4.0.2']
+    ) as cluster:
         leader, with_package, later, stock = cluster.nodes
         for _ in range(5):
             full = cluster.round()

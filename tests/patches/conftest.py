@@ -1,10 +1,12 @@
 """The releases that a run looks at: the oldest, or with ``--all-releases`` every one that there is a patch for."""
+
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
-
 from pathlib import Path
-from typing import Any, Iterator, List
+from typing import Any, Iterator
 
 import pytest
 
@@ -16,7 +18,7 @@ from lab.processes import remove_folder, scratch_folder
 #: With ``--all-releases`` only.
 COSTLY = ('test_debian_packages.py', 'test_builds.py')
 
-_notes: List[str] = []
+_notes: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,13 +33,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize('release', RELEASES if every else RELEASES[:1], scope='session')
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes long, unless all is asked for."""
     if not config.getoption('--all-releases', False):
         dropped = [item for item in items if item.path.name in COSTLY]
         items[:] = [item for item in items if item not in dropped]
-        _notes.append('only Patroni {0}, and without {1}: make test-patches runs all'.format(
-            RELEASES[0], ', '.join(COSTLY)))
+        _notes.append(
+            'only Patroni {0}, and without {1}: make test-patches runs all'.format(RELEASES[0], ', '.join(COSTLY))
+        )
         config.hook.pytest_deselected(items=dropped)
 
 

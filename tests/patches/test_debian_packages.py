@@ -1,12 +1,12 @@
-"""Debian's binary packages of Patroni, unpacked, patched, packed again, and run on a mixed etcd cluster; and quilt.
-"""
+"""Debian's binary packages of Patroni, unpacked, patched, packed again, and run on a mixed etcd cluster; and quilt."""
+
+from __future__ import annotations
+
 import os
 import re
 import shutil
 import subprocess
-
 from pathlib import Path
-from typing import Dict
 
 import pytest
 
@@ -15,7 +15,7 @@ from lab.apt import Apt, mirror, os_release
 from lab.environments import Environment, within_reach
 from lab.etcd import EtcdCluster
 from lab.node import unprivileged_user
-from lab.patching import apply, committed, RELEASES, unpack, version
+from lab.patching import RELEASES, apply, committed, unpack, version
 from lab.patroni import PatroniCluster
 from lab.tools import tool
 
@@ -24,10 +24,10 @@ PACKAGES = 'usr/lib/python3/dist-packages'
 
 def run(*argv: str) -> str:
     """Run a program that has to succeed."""
-    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def state(tree: Path) -> Dict[str, bytes]:
+def state(tree: Path) -> dict[str, bytes]:
     """All files below a folder with their content."""
     return {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob('*') if path.is_file()}
 
@@ -41,7 +41,8 @@ def make_python(suite: str, files: Path, program: Path) -> None:
     loader, *arguments = distribution.command
     # Patroni starts another Python like itself (sys.executable), which follows from the name it is called by
     text = '#!/bin/sh\nexec env {0} {1} --argv0 {2} {3} "$@"\n'.format(
-        ' '.join('{0}={1}'.format(*item) for item in variables.items()), loader, program, ' '.join(arguments))
+        ' '.join('{0}={1}'.format(*item) for item in variables.items()), loader, program, ' '.join(arguments)
+    )
     program.write_text(text.replace(str(distribution.root), str(within_reach(distribution.root, unprivileged_user()))))
     program.chmod(0o755)
 
@@ -69,18 +70,19 @@ def test_patched_package(suite: str, minor: int, folder: Path) -> None:
     make_python(suite, patched / PACKAGES, programs / 'python')
     env = Environment(folder, '')
     ret = env.run(['-c', 'import patroni.dcs.etcd3 as m, sys; print(m.__file__, m.ETCD3.__module__, sys.version_info)'])
-    assert ret.stdout.startswith('{0}/patroni/dcs/etcd3.py patroni.etcd3_compat.dcs '
-                                 'sys.version_info(major=3, minor={1},'.format(patched / PACKAGES, minor)), ret.stdout
+    assert ret.stdout.startswith(
+        f'{patched / PACKAGES}/patroni/dcs/etcd3.py patroni.etcd3_compat.dcs sys.version_info(major=3, minor={minor},'
+    ), ret.stdout
     with EtcdCluster(['3.2', '3.2', '3.4']) as etcd, PatroniCluster(env, etcd, nodes=1) as cluster:
         node = cluster.wait_primary()
-        assert 'patroni-etcd3-compat {0} serves section etcd3\n'.format(version()) in node.log_text()
+        assert f'patroni-etcd3-compat {version()} serves section etcd3\n' in node.log_text()
         etcd.upgrade(0, '3.4')
         assert 'Leader' in cluster.patronictl('list').stdout
         assert node.failed_loops() == 0
 
 
 @pytest.fixture(scope='module')
-def quilt(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, str]:
+def quilt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment variables with which quilt is found, the machine's own or that of its distribution."""
     path = os.pathsep.join(['/usr/bin', '/bin', str(tool('patch').parent)])
     if shutil.which('quilt'):
@@ -93,13 +95,20 @@ def quilt(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, str]:
     return {'PATH': os.pathsep.join([str(usr / 'bin'), path]), 'QUILT_DIR': str(usr / 'share' / 'quilt')}
 
 
-def test_quilt(release: str, quilt: Dict[str, str], tmp_path: Path) -> None:
+def test_quilt(release: str, quilt: dict[str, str], tmp_path: Path) -> None:
     """Takes ``series`` and the patch as they are, pushes and pops."""
     tree = unpack(release, tmp_path, patched=False)
     before = state(tree / 'patroni')
     environ = dict(quilt, QUILT_PATCHES=str(committed(release).parent), QUILTRC='/dev/null')
-    output = subprocess.run(['quilt', 'push', '-a', '--fuzz=0'], cwd=str(tree), env=environ, check=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True).stdout
+    output = subprocess.run(
+        ['quilt', 'push', '-a', '--fuzz=0'],
+        cwd=str(tree),
+        env=environ,
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ).stdout
     assert 'Now at patch etcd3-compat.patch' in output and 'offset' not in output
     assert len(state(tree / 'patroni')) > len(before)
     subprocess.run(['quilt', 'pop', '-a'], cwd=str(tree), env=environ, check=True, stdout=subprocess.DEVNULL)

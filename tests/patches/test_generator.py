@@ -1,26 +1,28 @@
 """The patches in the repository: what the generator makes of the sources as they are, and fit for every tool."""
+
+from __future__ import annotations
+
 import ast
 import io
 import os
 import re
 import subprocess
-
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import pytest
 
 from lab import patching
-from lab.patching import apply, committed, EDITS, modules, NAME, PATCHES, RELEASES, SUB_PACKAGE, unpack
+from lab.patching import EDITS, NAME, PATCHES, RELEASES, SUB_PACKAGE, apply, committed, modules, unpack
 from lab.processes import LabError
 from lab.tools import tool
 
-SMALLEST = "from .exceptions import ConfigParseError\nlogger = logging.getLogger(__name__)\n"
+SMALLEST = 'from .exceptions import ConfigParseError\nlogger = logging.getLogger(__name__)\n'
 
 every_release = pytest.mark.parametrize('version', RELEASES)
 
 
-def state(tree: Path) -> Dict[str, bytes]:
+def state(tree: Path) -> dict[str, bytes]:
     """All files below a folder with their content."""
     return {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob('*') if path.is_file()}
 
@@ -28,9 +30,15 @@ def state(tree: Path) -> Dict[str, bytes]:
 def run(cwd: Path, command: str, stdin: str = '') -> None:
     """Run a line of shell, which has to succeed."""
     path = os.pathsep.join([os.environ['PATH'], str(tool('patch').parent)])
-    done = subprocess.run(['bash', '-c', 'set -eo pipefail; ' + command], cwd=str(cwd), input=stdin,
-                          env=dict(os.environ, PATH=path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          universal_newlines=True)
+    done = subprocess.run(
+        ['bash', '-c', 'set -eo pipefail; ' + command],
+        cwd=str(cwd),
+        input=stdin,
+        env=dict(os.environ, PATH=path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -78,8 +86,7 @@ def test_no_module_may_know_its_package(monkeypatch: pytest.MonkeyPatch, tmp_pat
     (package / 'dcs.py').write_text('def f():\n    from . import __version__, one\n')
     (package / 'one.py').write_text('from .two import x\n')
     (package / 'two.py').write_text('x = 1\n')
-    assert set(modules()) == {SUB_PACKAGE + '/{0}.py'.format(name)
-                              for name in ('__init__', 'dcs', 'options', 'one', 'two')}
+    assert set(modules()) == {SUB_PACKAGE + f'/{name}.py' for name in ('__init__', 'dcs', 'options', 'one', 'two')}
     (package / 'two.py').write_text('import patroni_etcd3_compat\n')
     with pytest.raises(LabError, match='two.py'):
         modules()
@@ -93,7 +100,7 @@ def test_an_anchor_that_is_not_there_once(monkeypatch: pytest.MonkeyPatch, text:
     class Archive:
         """Holds the same text for each name."""
 
-        def __enter__(self) -> 'Archive':
+        def __enter__(self) -> Archive:
             return self
 
         def __exit__(self, *args: Any) -> None:
@@ -104,8 +111,7 @@ def test_an_anchor_that_is_not_there_once(monkeypatch: pytest.MonkeyPatch, text:
             return io.BytesIO(text.encode())
 
     monkeypatch.setattr('tarfile.open', lambda name: Archive())
-    with pytest.raises(LabError, match=r'patroni/dcs/etcd3.py of Patroni 3.0.2: .*logger.* is found {0} times'.format(
-            found)):
+    with pytest.raises(LabError, match=rf'patroni/dcs/etcd3.py of Patroni 3.0.2: .*logger.* is found {found} times'):
         patching.edited('3.0.2')
 
 
@@ -115,7 +121,7 @@ def test_header(version: str) -> None:
     header, body = committed(version).read_text().split('\n---\n', 1)
     fields = [line.partition(':')[0] for line in header.splitlines() if not line.startswith(' ')]
     assert fields == ['Description', 'Author', 'Origin', 'Bug', 'Forwarded', 'Last-Update']
-    assert 'For Patroni {0}.'.format(version) in header
+    assert f'For Patroni {version}.' in header
     assert re.search(r'^Last-Update: \d{4}-\d\d-\d\d$', header, re.M)
     assert not re.search(r'^ *$', header, re.M)  # an empty line would end it
     targets = re.findall(r'^\+\+\+ (\S+)(.*)$', body, re.M)
@@ -134,14 +140,13 @@ def test_applies_and_comes_off(version: str, tmp_path: Path) -> None:
     assert state(tree) == before
     apply(patch, tree)
     after = state(tree)
-    assert {path for path in after if after[path] != before.get(path)} == \
-        set(modules()) | {edit.path for edit in EDITS}
+    assert {path for path in after if after[path] != before.get(path)} == set(modules()) | {edit.path for edit in EDITS}
     apply(patch, tree, '-R')
     assert state(tree) == before and not (tree / SUB_PACKAGE).exists()
 
-    run(tree, 'git apply --check -p1 {0} && git apply -p1 {0}'.format(patch))
+    run(tree, f'git apply --check -p1 {patch} && git apply -p1 {patch}')
     assert state(tree) == after
-    run(tree, 'git apply -R -p1 {0}'.format(patch))
+    run(tree, f'git apply -R -p1 {patch}')
     assert state(tree) == before
 
 
@@ -157,8 +162,12 @@ def test_command_lines_of_the_readme(version: str, tmp_path: Path) -> None:
     assert state(tree) == after
     (line,) = re.findall(r'^    RUN (cd .*)$', readme, re.M)
     apply(committed(version), tree, '-R')
-    run(tmp_path, 'export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={0}; {1}'.format(
-        tree, line.replace('/tmp/etcd3-compat.patch', str(committed(version)))))
+    run(
+        tmp_path,
+        'export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={0}; {1}'.format(
+            tree, line.replace('/tmp/etcd3-compat.patch', str(committed(version)))
+        ),
+    )
     assert state(tree) == after
 
 

@@ -1,20 +1,22 @@
 """Patroni's own tests of the release, on the tree as it is and on the patched one."""
+
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Dict
 
 from lab import ROOT
-from lab.environments import clean_environ, Environment
+from lab.environments import Environment, clean_environ
 from lab.patching import unpack
 from lab.upstream import FILES, outcomes, run
 
 TESTS = FILES + ('test_validator.py',)
 
 
-def results(release: str, env: Environment, tree: Path, tmp_path: Path) -> Dict[str, str]:
+def results(release: str, env: Environment, tree: Path, tmp_path: Path) -> dict[str, str]:
     """Outcomes of the tests on a tree; the environment gives what else it takes."""
     environ = dict(clean_environ(), PYTHONPATH=str(tree))
     where = env.run(['-c', 'import patroni.dcs.etcd3 as m; print(m.__file__)'], env=environ, cwd='/').stdout
-    assert where == '{0}/patroni/dcs/etcd3.py\n'.format(tree)
+    assert where == f'{tree}/patroni/dcs/etcd3.py\n'
     report = tmp_path / (tree.parent.name + '.xml')
     run(release, stock=True, python=env.python, environ=environ, files=TESTS, report=report)
     return outcomes(report)
@@ -35,8 +37,9 @@ def test_same_result_with_the_patch(release: str, patched: Environment, tmp_path
 
 def test_with_the_classes_of_the_patch(release: str, patched: Environment, tmp_path: Path) -> None:
     """The tests of the etcd classes once more, run on those of ``patroni.etcd3_compat``."""
-    environ = dict(clean_environ(), PYTHONPATH=str(ROOT / 'tests' / 'patches' / 'alias'),
-                   PYTEST_ADDOPTS='-p patched_alias')
+    environ = dict(
+        clean_environ(), PYTHONPATH=str(ROOT / 'tests' / 'patches' / 'alias'), PYTEST_ADDOPTS='-p patched_alias'
+    )
     report = tmp_path / 'report.xml'
     assert run(release, python=patched.python, environ=environ, report=report) == 0
     assert 'passed' in outcomes(report).values()

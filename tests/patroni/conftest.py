@@ -1,4 +1,7 @@
 """Patroni and PostgreSQL as processes of their own, with the installed wheel."""
+
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Iterator
 

@@ -1,22 +1,24 @@
 """patronictl with --dcs-url, on a real etcd."""
-import subprocess
 
+from __future__ import annotations
+
+import subprocess
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
-from lab.environments import clean_environ, Environment, environment
+from lab.environments import Environment, clean_environ, environment
 from lab.etcd import EtcdCluster
 
 #: Becomes the leader of a cluster.
-LEAD = '''
+LEAD = """
 from patroni.dcs import get_dcs
 dcs = get_dcs({'etcd3': {'host': %r}, 'scope': 's', 'name': 'a', 'namespace': 'service', 'ttl': 300, 'loop_wait': 10,
                'retry_timeout': 10})
 print(dcs.touch_member({'state': 'running', 'conn_url': 'postgres://127.0.0.1:5432/postgres'}),
       bool(dcs.attempt_to_acquire_leader()))
-'''
+"""
 
 
 @pytest.fixture(scope='module')
@@ -33,17 +35,19 @@ def patroni(request: pytest.FixtureRequest) -> Environment:
     return environment(*request.param.split('+'))
 
 
-def patronictl(env: Environment, config: Path, url: str, **environ: str) -> 'subprocess.CompletedProcess[str]':
+def patronictl(env: Environment, config: Path, url: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run ``patronictl --dcs-url list``."""
-    return env.run([str(env.patronictl), '-c', str(config), '--dcs-url', url, 'list', '--format', 'tsv'],
-                   env=dict(clean_environ(), **environ))
+    return env.run(
+        [str(env.patronictl), '-c', str(config), '--dcs-url', url, 'list', '--format', 'tsv'],
+        env=dict(clean_environ(), **environ),
+    )
 
 
 @pytest.mark.parametrize('section', ['etcd3', 'etcd3_compat'])
 def test_section_by_name(patroni: Environment, etcd: EtcdCluster, tmp_path: Path, section: str) -> None:
     """``etcd3_compat://`` finds the cluster; that of the configuration file is not asked."""
     config = tmp_path / 'patroni.yml'
-    config.write_text('scope: s\nnamespace: service\n{0}:\n  hosts: 127.0.0.1:1\n'.format(section))
+    config.write_text(f'scope: s\nnamespace: service\n{section}:\n  hosts: 127.0.0.1:1\n')
     ret = patronictl(patroni, config, 'etcd3_compat://' + etcd.hosts[0])
     assert ret.returncode == 0 and '\tLeader\t' in ret.stdout, ret.stdout
     assert '127.0.0.1:1/' not in ret.stdout

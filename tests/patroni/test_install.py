@@ -1,9 +1,10 @@
 """Installed with pip beside a distribution's Patroni, and removed again."""
+
+from __future__ import annotations
+
 import subprocess
 import sys
-
 from pathlib import Path
-from typing import Dict, List
 
 import pytest
 
@@ -12,28 +13,43 @@ from lab.debian import DebianPatroni
 from lab.environments import Environment
 from lab.etcd import EtcdCluster
 
-USE_IT = '''
+USE_IT = """
 import logging; logging.basicConfig(level=logging.INFO)
 from patroni.dcs import get_dcs
 from patroni.version import __version__
 dcs = get_dcs({%r: {"hosts": %r}, "scope": %r, "name": "a", "namespace": "service", "ttl": 30, "loop_wait": 10,
                "retry_timeout": 10})
 print(__version__, type(dcs).__module__, dcs.touch_member({"state": "running"}), bool(dcs.attempt_to_acquire_leader()))
-'''
+"""
 
 
 def pip_install(target: Path, wheel: Path) -> None:
     """Put the wheel where pip of a distribution puts it."""
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--upgrade', '--target',
-                    str(target), str(wheel)], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            'install',
+            '--quiet',
+            '--no-deps',
+            '--upgrade',
+            '--target',
+            str(target),
+            str(wheel),
+        ],
+        check=True,
+    )
 
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this project."""
     folder = tmp_path_factory.mktemp('wheel')
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--wheel-dir', str(folder),
-                    str(ROOT)], check=True)
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--wheel-dir', str(folder), str(ROOT)],
+        check=True,
+    )
     return next(folder.glob('*.whl'))
 
 
@@ -45,18 +61,21 @@ def test_debians_patroni_is_served(wheel: Path, tmp_path: Path) -> None:
         for section in ('etcd3', 'etcd3_compat'):
             ret = debian.run('-c', USE_IT % (section, etcd.hosts, section))
             assert ret.stdout == '3.0.2 patroni_etcd3_compat.dcs True True\n', ret.stderr
-            assert 'serves section {0}\n'.format(section) in ret.stderr
+            assert f'serves section {section}\n' in ret.stderr
         for section in ('etcd3', 'etcd3_compat'):
             config = tmp_path / (section + '.yml')
-            config.write_text('scope: {0}\nnamespace: service\n{0}:\n  hosts: {1}\n'.format(section, etcd.hosts[-1]))
+            config.write_text(f'scope: {section}\nnamespace: service\n{section}:\n  hosts: {etcd.hosts[-1]}\n')
             ret = debian.run(str(debian.root / 'usr/bin/patronictl'), '-c', str(config), 'list')
             assert 'Leader' in ret.stdout, ret.stderr
-    ret = debian.run('-c', 'import patroni.dcs.etcd3 as m; print([n for n in vars(m) if n.lower() == "etcd3"])',
-                     PATRONI_ETCD3_COMPAT='off')
+    ret = debian.run(
+        '-c',
+        'import patroni.dcs.etcd3 as m; print([n for n in vars(m) if n.lower() == "etcd3"])',
+        PATRONI_ETCD3_COMPAT='off',
+    )
     assert ret.stdout == "['Etcd3']\n", ret.stderr
 
 
-def files(environment: Path) -> List[str]:
+def files(environment: Path) -> list[str]:
     """All files of an environment but for what Python compiles."""
     return sorted(str(path) for path in environment.rglob('*') if path.is_file() and '__pycache__' not in path.parts)
 
@@ -81,16 +100,25 @@ def validate(newest: Environment, config: Path) -> str:
 
 
 @pytest.mark.parametrize('section', ['etcd3', 'etcd3_compat'])
-@pytest.mark.parametrize('options, complaint', [
-    ({}, None), ({'version_prefix': '/v3beta'}, None),
-    ({'version_prefix': 'v3'}, "version_prefix is 'v3', allowed are: auto, /v3, /v3beta, /v3alpha")])
-def test_validate_config(newest: Environment, folder: Path, section: str, options: Dict[str, str],
-                         complaint: 'str | None') -> None:
+@pytest.mark.parametrize(
+    'options, complaint',
+    [
+        ({}, None),
+        ({'version_prefix': '/v3beta'}, None),
+        ({'version_prefix': 'v3'}, "version_prefix is 'v3', allowed are: auto, /v3, /v3beta, /v3alpha"),
+    ],
+)
+def test_validate_config(
+    newest: Environment, folder: Path, section: str, options: dict[str, str], complaint: str | None
+) -> None:
     """The section by name is known, ``version_prefix`` is checked; all else is as with stock Patroni."""
     with EtcdCluster(['3.4']) as etcd:
         config = folder / 'patroni.yml'
-        config.write_text('scope: s\nname: n\n{0}:\n  hosts: {1}\n{2}'.format(
-            section, etcd.hosts[0], ''.join('  {0}: {1}\n'.format(*option) for option in options.items())))
+        config.write_text(
+            'scope: s\nname: n\n{0}:\n  hosts: {1}\n{2}'.format(
+                section, etcd.hosts[0], ''.join('  {0}: {1}\n'.format(*option) for option in options.items())
+            )
+        )
         mine = [line for line in validate(newest, config).splitlines() if line.startswith('etcd3')]
         if complaint is None:
             assert not mine

@@ -1,8 +1,10 @@
 """The newest Patroni with PostgreSQL on a mixed etcd cluster."""
+
+from __future__ import annotations
+
 import re
 import socket
 import time
-
 from contextlib import ExitStack
 
 from lab.environments import Environment
@@ -47,8 +49,9 @@ def test_members_come_to_advertise_dead_urls(newest: Environment) -> None:
             client.connect_ex(full.getsockname())
         patroni.wait_primary()
         patroni.wait_replicas()
-        dead = ['127.0.0.1:{0}'.format(full.getsockname()[1])] + [
-            '{0}:{1}'.format(host, free_port()) for host in ('etcd.invalid', '0.0.0.0', '[::]', '127.0.0.1')]
+        dead = [f'127.0.0.1:{full.getsockname()[1]}'] + [
+            f'{host}:{free_port()}' for host in ('etcd.invalid', '0.0.0.0', '[::]', '127.0.0.1')
+        ]
         with Monitor(patroni) as monitor, WriteLoad(patroni) as load:
             for number, host in enumerate(dead):
                 member = etcd.members[number % 3]
@@ -76,8 +79,11 @@ def test_reload_applies_the_prefix(newest: Environment) -> None:
         reload('/v3alpha')
         wait_until(lambda: etcd.requests()[-1].path.startswith('/v3alpha/'), 20, 'the changed prefix')
         reload('/v3gamma')
-        wait_until(lambda: "version_prefix is '/v3gamma', allowed are: auto, /v3, /v3beta, /v3alpha" in node.log_text(),
-                   20, 'the error')
+        wait_until(
+            lambda: "version_prefix is '/v3gamma', allowed are: auto, /v3, /v3beta, /v3alpha" in node.log_text(),
+            20,
+            'the error',
+        )
         time.sleep(3)
         assert etcd.requests()[-1].path.startswith('/v3alpha/')
         assert node.failed_loops() == 0

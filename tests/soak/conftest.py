@@ -2,18 +2,20 @@
 
 What was seen is printed at the end of the run and kept in ``soak.json`` of the lab's cache, by test.
 """
+
+from __future__ import annotations
+
 import contextlib
 import json
 import time
-
-from typing import Any, Callable, ContextManager, Dict, Iterator, List, Sequence
+from typing import Any, Callable, ContextManager, Iterator, Sequence
 
 import pytest
 
 from lab import CACHE, say
 from lab.apt import locked
 from lab.environments import Environment, environment
-from lab.etcd import b64, EtcdCluster
+from lab.etcd import EtcdCluster, b64
 from lab.load import WriteLoad
 from lab.node import unprivileged_user
 from lab.patroni import Monitor, PatroniCluster
@@ -23,7 +25,7 @@ SETTLE = 5
 
 FILE = CACHE / 'soak.json'
 
-_session: Dict[str, Dict[str, Any]] = {}
+_session: dict[str, dict[str, Any]] = {}
 
 
 class Soak:
@@ -50,17 +52,22 @@ class Soak:
 
     def leader_lease(self) -> str:
         """Give the lease that the leader key has in etcd now, '' if the key is not there."""
-        key = '/service/{0}/leader'.format(self.patroni.scope)
+        key = f'/service/{self.patroni.scope}/leader'
         found = self.etcd.call(0, 'kv/range', {'key': b64(key)})[1].get('kvs')
         return str(found[0]['lease']) if found else ''
 
-    def figures(self) -> Dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """What was seen so far; times in seconds."""
         monitor = self.monitor
-        return {'longest_gap': round(self.load.longest_gap, 2), 'demotions': monitor.demotions,
-                'failed_loops': self.failed_loops, 'leader_changes': monitor.leader_changes,
-                'without_primary': round(monitor.seconds_without_primary, 1),
-                'without_leader_key': round(monitor.seconds_without_leader_key, 1), 'rows': self.load.acknowledged}
+        return {
+            'longest_gap': round(self.load.longest_gap, 2),
+            'demotions': monitor.demotions,
+            'failed_loops': self.failed_loops,
+            'leader_changes': monitor.leader_changes,
+            'without_primary': round(monitor.seconds_without_primary, 1),
+            'without_leader_key': round(monitor.seconds_without_leader_key, 1),
+            'rows': self.load.acknowledged,
+        }
 
     def nothing_noticed(self, without_leader_key: float = 0) -> None:
         """Check what is promised: the primary stays, no HA loop fails, writes go on, the leader key is there.
@@ -93,7 +100,7 @@ def soak(newest: Environment, request: pytest.FixtureRequest) -> Callable[..., C
                 finally:
                     load.stop()
                     _session[request.node.nodeid] = dict(run.figures(), what=what)
-                    say('{0}: {1}'.format(what, run.figures()))
+                    say(f'{what}: {run.figures()}')
             load.verify()
 
     return start
@@ -104,9 +111,22 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not _session:
         return
     terminalreporter.section('what Patroni and its clients noticed')
-    rows: List[List[str]] = [['gap s', 'demoted', 'failed loops', 'no primary s', 'no leader key s', 'rows', '']]
-    rows += [[str(entry[name]) for name in ('longest_gap', 'demotions', 'failed_loops', 'without_primary',
-                                            'without_leader_key', 'rows', 'what')] for entry in _session.values()]
+    rows: list[list[str]] = [['gap s', 'demoted', 'failed loops', 'no primary s', 'no leader key s', 'rows', '']]
+    rows += [
+        [
+            str(entry[name])
+            for name in (
+                'longest_gap',
+                'demotions',
+                'failed_loops',
+                'without_primary',
+                'without_leader_key',
+                'rows',
+                'what',
+            )
+        ]
+        for entry in _session.values()
+    ]
     for row in rows:
         terminalreporter.write_line('{0:>6} {1:>8} {2:>13} {3:>13} {4:>16} {5:>6}  {6}'.format(*row))
     with locked():  # several parts may run side by side

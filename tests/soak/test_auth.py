@@ -1,8 +1,9 @@
 """Authentication and split ports under a real Patroni, release by release."""
+
+from __future__ import annotations
+
 import re
 import time
-
-from typing import List
 
 import pytest
 
@@ -17,12 +18,13 @@ from lab.processes import free_port, wait_until
 USER, PASSWORD, OTHER = 'root', 'se3ret-pAssw0rd', 'other-pAssw0rd'
 RELEASES = ['3.0.4', '4.0.7', '4.1.5']
 CLUSTERS = [['3.4.23'] * 3, ['3.5.16'] * 3, ['3.5.30'] * 3, ['3.3', '3.4', '3.4']]
-CLUSTERS = [versions for versions in CLUSTERS
-            if all(v in packages.etcd_binaries() or v.count('.') == 1 for v in versions)]
+CLUSTERS = [
+    versions for versions in CLUSTERS if all(v in packages.etcd_binaries() or v.count('.') == 1 for v in versions)
+]
 DEBUG = {'log': {'level': 'DEBUG'}}
 
 
-def secrets_in(patroni: PatroniCluster) -> List[str]:
+def secrets_in(patroni: PatroniCluster) -> list[str]:
     """What must not be in a log: passwords, and what looks like a token of etcd's."""
     text = ''.join(node.log_text() for node in patroni.nodes)
     return [word for word in (PASSWORD, OTHER) if word in text] + re.findall(r'\b[A-Za-z]{16}\.\d+\b', text)
@@ -30,11 +32,12 @@ def secrets_in(patroni: PatroniCluster) -> List[str]:
 
 @pytest.mark.parametrize('versions', CLUSTERS, ids='+'.join)
 @pytest.mark.parametrize('release', RELEASES)
-def test_auth_changes_under_a_running_primary(release: str, versions: List[str]) -> None:
+def test_auth_changes_under_a_running_primary(release: str, versions: list[str]) -> None:
     """Tokens gone with their members, auth off and on, another password: the primary stays, no secret is logged."""
     env = environment(release).for_user(unprivileged_user())
-    with EtcdCluster(versions, auth=(USER, PASSWORD)) as etcd, \
-            PatroniCluster(env, etcd, nodes=1, settings=DEBUG) as patroni:
+    with EtcdCluster(versions, auth=(USER, PASSWORD)) as etcd, PatroniCluster(
+        env, etcd, nodes=1, settings=DEBUG
+    ) as patroni:
         node = patroni.wait_primary()
         with Monitor(patroni) as monitor, WriteLoad(patroni) as load:
             for member in etcd.members:
@@ -59,7 +62,7 @@ def test_auth_changes_under_a_running_primary(release: str, versions: List[str])
 
 @pytest.mark.parametrize('versions', CLUSTERS, ids='+'.join)
 @pytest.mark.parametrize('release', RELEASES)
-def test_wrong_password_at_the_start(release: str, versions: List[str]) -> None:
+def test_wrong_password_at_the_start(release: str, versions: list[str]) -> None:
     """One clear line and exit status 1."""
     env = environment(release).for_user(unprivileged_user())
     with EtcdCluster(versions, auth=(USER, PASSWORD)) as etcd:
@@ -82,9 +85,15 @@ def test_split_ports(release: str) -> None:
     env = environment(release).for_user(unprivileged_user())
     with EtcdCluster(['3.5.30'] * 3) as etcd:
         for member in etcd.members:
-            grpc = 'http://127.0.0.1:{0}'.format(free_port())
-            member.flags = ['--listen-client-http-urls', member.real_url, '--listen-client-urls', grpc,
-                            '--advertise-client-urls', grpc]
+            grpc = f'http://127.0.0.1:{free_port()}'
+            member.flags = [
+                '--listen-client-http-urls',
+                member.real_url,
+                '--listen-client-urls',
+                grpc,
+                '--advertise-client-urls',
+                grpc,
+            ]
             member.restart()
         etcd.wait_healthy(30)
         with PatroniCluster(env, etcd) as patroni:

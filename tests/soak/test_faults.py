@@ -1,7 +1,9 @@
 """Members of a mixed etcd cluster that die, hang and come back."""
-import time
 
-from typing import Any, Callable, List
+from __future__ import annotations
+
+import time
+from typing import Any, Callable
 
 import pytest
 
@@ -12,7 +14,7 @@ TTL = 20
 
 @pytest.mark.parametrize('versions', MIXED, ids='+'.join)
 @pytest.mark.parametrize('fault', ['restart', 'kill -9', 'SIGSTOP'])
-def test_each_member_in_turn(soak: Callable[..., Any], fault: str, versions: List[str]) -> None:
+def test_each_member_in_turn(soak: Callable[..., Any], fault: str, versions: list[str]) -> None:
     """Nobody notices."""
     with soak('{0}, each member in turn: {1}'.format('+'.join(versions), fault), versions, ttl=TTL) as run:
         for member in run.etcd.members:
@@ -33,7 +35,7 @@ def test_each_member_in_turn(soak: Callable[..., Any], fault: str, versions: Lis
 
 @pytest.mark.parametrize('versions', MIXED, ids='+'.join)
 @pytest.mark.parametrize('seconds', [2, 15])
-def test_quorum_lost_for_a_moment(soak: Callable[..., Any], versions: List[str], seconds: float) -> None:
+def test_quorum_lost_for_a_moment(soak: Callable[..., Any], versions: list[str], seconds: float) -> None:
     """Patroni may demote, as stock does, but it comes back by itself within one ttl of the quorum's return."""
     what = '{0}, two members killed for {1} s'.format('+'.join(versions), seconds)
     with soak(what, versions, ttl=TTL) as run:

@@ -1,6 +1,8 @@
 """etcd that goes back to an older release, one member or all."""
-import shutil
 
+from __future__ import annotations
+
+import shutil
 from pathlib import Path
 from typing import Any, Callable
 
@@ -18,7 +20,7 @@ TTL = 20
 @pytest.mark.parametrize('old, new', [('3.2', '3.4'), ('3.3', '3.4'), ('3.3', '3.5')])
 def test_one_member(soak: Callable[..., Any], old: str, new: str) -> None:
     """Each member in turn upgraded and then back, empty, as what it was: nobody notices."""
-    with soak('one member {0} -> {1} and back, wiped, each in turn'.format(old, new), [old] * 3) as run:
+    with soak(f'one member {old} -> {new} and back, wiped, each in turn', [old] * 3) as run:
         for i in range(3):
             run.etcd.upgrade(i, new)
             run.settle()
@@ -28,8 +30,13 @@ def test_one_member(soak: Callable[..., Any], old: str, new: str) -> None:
 
 
 # With the same release before and after, stock Patroni shows what can be had.
-ALL = [('stock', '3.4', '3.4'), ('compat', '3.4', '3.4'), ('compat', '3.4', '3.3'), ('compat', '3.4', '3.2'),
-       ('compat', '3.5', '3.3')]
+ALL = [
+    ('stock', '3.4', '3.4'),
+    ('compat', '3.4', '3.4'),
+    ('compat', '3.4', '3.3'),
+    ('compat', '3.4', '3.2'),
+    ('compat', '3.5', '3.3'),
+]
 
 
 def recovers(run: Any) -> None:
@@ -47,8 +54,7 @@ def recovers(run: Any) -> None:
 def test_all_members_wiped(soak: Callable[..., Any], which: str, new: str, old: str) -> None:
     """The whole cluster comes back empty and older, without a restart of Patroni. Stock 4.1.5: only if not older."""
     env = STOCK if which == 'stock' else {}
-    with soak('{0}: all members {1} -> wiped, {2}'.format(which, new, old), [new] * 3, facade=True, ttl=TTL,
-              env=env) as run:
+    with soak(f'{which}: all members {new} -> wiped, {old}', [new] * 3, facade=True, ttl=TTL, env=env) as run:
         run.etcd.wipe([old] * 3)
         recovers(run)
 
@@ -71,25 +77,45 @@ def restore(etcd: EtcdCluster, line: str, put_back: Callable[[EtcdMember, Path],
     etcd.wait_healthy()
 
 
-@pytest.mark.parametrize('which, old, new', [('stock', '3.4', '3.4'), ('compat', '3.4', '3.4'),
-                                             ('compat', '3.3', '3.4'), ('compat', '3.3', '3.5')])
+@pytest.mark.parametrize(
+    'which, old, new',
+    [('stock', '3.4', '3.4'), ('compat', '3.4', '3.4'), ('compat', '3.3', '3.4'), ('compat', '3.3', '3.5')],
+)
 def test_all_members_from_a_snapshot(soak: Callable[..., Any], tmp_path: Path, which: str, old: str, new: str) -> None:
     """Upgraded, and then all members restored from a snapshot of the older release, without a restart of Patroni."""
     control, snapshot = etcdctl(), tmp_path / 'snapshot'
     env = STOCK if which == 'stock' else {}
-    with soak('{0}: all members {1} -> {2} -> {1} from a snapshot'.format(which, old, new), [old] * 3, ttl=TTL,
-              env=env) as run:
+    with soak(f'{which}: all members {old} -> {new} -> {old} from a snapshot', [old] * 3, ttl=TTL, env=env) as run:
         members = run.etcd.members
-        peers = ','.join('{0.name}={0.peer_url}'.format(member) for member in members)
+        peers = ','.join(f'{member.name}={member.peer_url}' for member in members)
 
         def put_back(member: EtcdMember, data: Path) -> None:
-            run_program([str(control), 'snapshot', 'restore', str(snapshot), '--name', member.name,
-                         '--initial-cluster', peers, '--initial-cluster-token', 'restored',
-                         '--initial-advertise-peer-urls', member.peer_url, '--data-dir', str(data)], tmp_path,
-                        ETCDCTL_API='3')
+            run_program(
+                [
+                    str(control),
+                    'snapshot',
+                    'restore',
+                    str(snapshot),
+                    '--name',
+                    member.name,
+                    '--initial-cluster',
+                    peers,
+                    '--initial-cluster-token',
+                    'restored',
+                    '--initial-advertise-peer-urls',
+                    member.peer_url,
+                    '--data-dir',
+                    str(data),
+                ],
+                tmp_path,
+                ETCDCTL_API='3',
+            )
 
-        run_program([str(control), '--endpoints', members[0].real_url, 'snapshot', 'save', str(snapshot)], tmp_path,
-                    ETCDCTL_API='3')
+        run_program(
+            [str(control), '--endpoints', members[0].real_url, 'snapshot', 'save', str(snapshot)],
+            tmp_path,
+            ETCDCTL_API='3',
+        )
         for i in range(3):
             run.etcd.upgrade(i, new)
         run.settle()
@@ -103,8 +129,7 @@ def test_all_members_from_a_copy(soak: Callable[..., Any], old: str, new: str) -
 
     Patroni takes such members for stale ones, with the stock class too. Restarted, it starts.
     """
-    with soak('all members {0} -> {1} -> {0} from a copy, Patroni restarted'.format(old, new), [old] * 3,
-              ttl=TTL) as run:
+    with soak(f'all members {old} -> {new} -> {old} from a copy, Patroni restarted', [old] * 3, ttl=TTL) as run:
         for member in run.etcd.members:
             member.kill()
         for member in run.etcd.members:

@@ -1,5 +1,8 @@
 """The same with Patroni's own class, for comparison: nothing is promised here but that the figures can tell."""
-from typing import Any, Callable, Dict, List, Tuple
+
+from __future__ import annotations
+
+from typing import Any, Callable
 
 import pytest
 
@@ -38,12 +41,13 @@ def lose_quorum(run: Any, seconds: float) -> None:
 
 
 #: what is done, to which members, and whether the primary is known to be lost by it
-ACTS: Dict[str, Tuple[List[str], Callable[[Any], None], bool]] = {
+ACTS: dict[str, tuple[list[str], Callable[[Any], None], bool]] = {
     'upgrade 3.2 -> 3.4 in place': (['3.2'] * 3, lambda run: upgrade(run, '3.4'), True),
     'upgrade 3.3 -> 3.5 in place': (['3.3'] * 3, lambda run: upgrade(run, '3.5'), False),
     'one member 3.2 -> 3.4 and back': (['3.2'] * 3, lambda run: one_and_back(run, '3.4', '3.2'), False),
     'all members 3.4 -> wiped, 3.3': (['3.4'] * 3, lambda run: run.etcd.wipe(['3.3'] * 3), True),
-    '3.4, two members killed for 15 s': (['3.4'] * 3, lambda run: lose_quorum(run, 15), True)}
+    '3.4, two members killed for 15 s': (['3.4'] * 3, lambda run: lose_quorum(run, 15), True),
+}
 
 
 @pytest.mark.parametrize('what', ACTS)

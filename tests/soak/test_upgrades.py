@@ -1,7 +1,9 @@
 """Rolling upgrades of etcd, in every order of its members. Stock 4.1.5 demotes in 3.2 -> 3.4, 5 runs of 5."""
-import itertools
 
-from typing import Any, Callable, List, Sequence, Tuple
+from __future__ import annotations
+
+import itertools
+from typing import Any, Callable, Sequence
 
 import pytest
 
@@ -10,7 +12,7 @@ from lab.packages import etcd_binaries, line_of
 _AT_HAND = {line_of(version) for version in etcd_binaries()}
 
 #: the release lines that all members go through; later ones, where they are at hand, one step each (`LEAST_BESIDE`)
-PATHS: List[Tuple[str, ...]] = [('3.2', '3.4', '3.5'), ('3.3', '3.4', '3.5'), ('3.3', '3.5')]
+PATHS: list[tuple[str, ...]] = [('3.2', '3.4', '3.5'), ('3.3', '3.4', '3.5'), ('3.3', '3.5')]
 PATHS += [path for path in (('3.5', '3.6'), ('3.6', '3.7')) if _AT_HAND.issuperset(path)]
 
 ORDERS = list(itertools.permutations(range(3)))
@@ -34,7 +36,7 @@ def test_rolling_upgrade(soak: Callable[..., Any], how: str, path: Sequence[str]
 @pytest.mark.parametrize('line', ['3.2', '3.3'])
 def test_leader_stays_when_its_lease_changes(soak: Callable[..., Any], line: str) -> None:
     """ttl edited and the leader's lease revoked at each step of an upgrade: the leader stays."""
-    with soak('upgrade {0} -> 3.4, ttl edited and lease revoked at each step'.format(line), [line] * 3) as run:
+    with soak(f'upgrade {line} -> 3.4, ttl edited and lease revoked at each step', [line] * 3) as run:
         for step, ttl in zip((None, 0, 1, 2), (25, 30, 35, 40)):
             if step is not None:
                 run.etcd.upgrade(step, '3.4')
@@ -54,7 +56,7 @@ def test_leader_stays_when_its_lease_changes(soak: Callable[..., Any], line: str
 @pytest.mark.parametrize('path', PATHS[:2], ids=':'.join)
 def test_patroni_starts_at_each_step(soak: Callable[..., Any], path: Sequence[str], role: str) -> None:
     """Patroni restarted in each state of an upgrade: it starts, and joins what is there."""
-    with soak('upgrade {0} -> {1}, {2} restarted at each step'.format(path[0], path[1], role), [path[0]] * 3) as run:
+    with soak(f'upgrade {path[0]} -> {path[1]}, {role} restarted at each step', [path[0]] * 3) as run:
         for step in (None, 0, 1, 2):
             if step is not None:
                 run.etcd.upgrade(step, path[1])

@@ -1,8 +1,21 @@
 """Builders of facts: a healthy cluster, and what is different in a test."""
-from typing import Any, Dict, List, Optional
 
-from patroni_etcd3_compat.check.facts import (Etcd, EtcdMember, Facts, Finding, ListedMember, Node, Patroni,
-                                              PatroniMember, Postgres, Slot)
+from __future__ import annotations
+
+from typing import Any
+
+from patroni_etcd3_compat.check.facts import (
+    Etcd,
+    EtcdMember,
+    Facts,
+    Finding,
+    ListedMember,
+    Node,
+    Patroni,
+    PatroniMember,
+    Postgres,
+    Slot,
+)
 from patroni_etcd3_compat.check.judge import judge
 from patroni_etcd3_compat.versions import gateway_of, parse_version
 
@@ -11,13 +24,13 @@ TAKEN = '2026-07-01T12:00:00+00:00'
 MB = 1024 * 1024
 
 
-def etcd_member(number: int = 1, version: Optional[str] = '3.5.16', cluster: Optional[str] = '3.5.0',
-                **different: Any) -> EtcdMember:
+def etcd_member(
+    number: int = 1, version: str | None = '3.5.16', cluster: str | None = '3.5.0', **different: Any
+) -> EtcdMember:
     """A member that answers; ``version=None``: one that does not."""
     parsed = parse_version(version)
     gateway = gateway_of(parsed) if parsed else None
-    ret = EtcdMember('http://10.0.0.{0}:2379'.format(number), True, True, 'infra{0}'.format(number),
-                     'a{0}'.format(number))
+    ret = EtcdMember(f'http://10.0.0.{number}:2379', True, True, f'infra{number}', f'a{number}')
     if version:
         ret.version, ret.cluster_version, ret.gateway, ret.protocol, ret.auth = version, cluster, True, 'http', False
         ret.prefixes = [gateway.prefix, *gateway.also] if gateway else []
@@ -34,7 +47,7 @@ def etcd_facts(*members: EtcdMember, listed: bool = True, **different: Any) -> E
     """A cluster of these; the member list names all that are advertised."""
     ret = Etcd([member.url for member in members if member.configured], members=list(members))
     if listed:
-        entries: Dict[str, ListedMember] = {}
+        entries: dict[str, ListedMember] = {}
         for member in members:
             if member.advertised and member.id:
                 entry = entries.setdefault(member.id, ListedMember(member.id, member.name or '', [], []))
@@ -51,25 +64,39 @@ def of_versions(*versions: str, cluster: str = '', **different: Any) -> Etcd:
     """A cluster of members of these releases; the version of the cluster follows from them."""
     oldest = min(version for version in map(parse_version, versions) if version)
     cluster = cluster or '{0}.{1}.0'.format(*oldest)
-    return etcd_facts(*(etcd_member(number, version, cluster, **different)
-                        for number, version in enumerate(versions, 1)))
+    return etcd_facts(
+        *(etcd_member(number, version, cluster, **different) for number, version in enumerate(versions, 1))
+    )
 
 
-def patroni_member(name: str, version: Optional[str] = '4.1.5', **different: Any) -> PatroniMember:
+def patroni_member(name: str, version: str | None = '4.1.5', **different: Any) -> PatroniMember:
     """A member that runs."""
-    ret = PatroniMember(name, role='replica', state='streaming', version=version, postgres_version='15.6', timeline=1,
-                        position=1000 * MB, api_url='http://{0}:8008/patroni'.format(name),
-                        postgres_address='{0}:5432'.format(name))
+    ret = PatroniMember(
+        name,
+        role='replica',
+        state='streaming',
+        version=version,
+        postgres_version='15.6',
+        timeline=1,
+        position=1000 * MB,
+        api_url=f'http://{name}:8008/patroni',
+        postgres_address=f'{name}:5432',
+    )
     for key, value in different.items():
         assert hasattr(ret, key)
         setattr(ret, key, value)
     return ret
 
 
-def patroni_facts(*members: PatroniMember, leader: Optional[str] = None, **config: Any) -> Patroni:
+def patroni_facts(*members: PatroniMember, leader: str | None = None, **config: Any) -> Patroni:
     """A cluster of these, the first one leads."""
-    ret = Patroni('batman', leader=leader or (members[0].name if members else None), paused=False,
-                  config=dict({'ttl': 30, 'loop_wait': 10}, **config), members=list(members))
+    ret = Patroni(
+        'batman',
+        leader=leader or (members[0].name if members else None),
+        paused=False,
+        config=dict({'ttl': 30, 'loop_wait': 10}, **config),
+        members=list(members),
+    )
     if members:
         ret.members[0].role, ret.members[0].state = 'leader', members[0].state and 'running'
     return ret
@@ -84,18 +111,24 @@ def with_slots(*slots: Slot, **different: Any) -> Postgres:
     return ret
 
 
-def facts(etcd: Optional[Etcd] = None, patroni: Optional[Patroni] = None, serves: Optional[str] = 'stock',
-          slots_interval: Optional[float] = None, taken: str = TAKEN) -> Facts:
+def facts(
+    etcd: Etcd | None = None,
+    patroni: Patroni | None = None,
+    serves: str | None = 'stock',
+    slots_interval: float | None = None,
+    taken: str = TAKEN,
+) -> Facts:
     """Everything, healthy where nothing is given."""
     if etcd is None:
         etcd = of_versions('3.5.30', '3.5.30', '3.5.30')
     if patroni is None:
         patroni = patroni_facts(patroni_member('node1'), patroni_member('node2'))
-    return Facts(taken, 0.1, etcd, patroni, Node('node1', 'etcd3', serves, None, '4.1.5', '2.8.0', '3.11.2'),
-                 slots_interval)
+    return Facts(
+        taken, 0.1, etcd, patroni, Node('node1', 'etcd3', serves, None, '4.1.5', '2.8.0', '3.11.2'), slots_interval
+    )
 
 
-def found(some: Facts, *ids: str) -> List[Finding]:
+def found(some: Facts, *ids: str) -> list[Finding]:
     """The findings, those with these identifiers if any are given."""
     return [finding for finding in judge(some) if not ids or finding.id in ids]
 

@@ -1,16 +1,17 @@
 """The command line: options, exit status, where the output goes; what is collected is made up here."""
+
+from __future__ import annotations
+
 import json
 import os
 import re
 import subprocess
 import sys
-
 from pathlib import Path
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Tuple
 
 import click
 import pytest
-
 from render_samples import facts, findings
 
 from patroni_etcd3_compat import __version__
@@ -22,9 +23,9 @@ README = Path(__file__).resolve().parent.parent.parent / 'README.md'
 
 
 @pytest.fixture(autouse=True)
-def calls(monkeypatch: pytest.MonkeyPatch) -> List[Tuple[Any, ...]]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What the settings were asked for; nothing is collected, and nothing of this machine plays a part."""
-    made: List[Tuple[Any, ...]] = []
+    made: list[tuple[Any, ...]] = []
     monkeypatch.setattr(cli, 'load_settings', lambda *args: made.append(args))
     monkeypatch.setattr(cli, 'collect', lambda settings: facts())
     monkeypatch.setattr(cli, 'judge', lambda facts: findings())
@@ -40,7 +41,8 @@ Run = Callable[..., Tuple[int, str, str]]
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the command: exit status, output, errors."""
-    def do(*args: str) -> Tuple[int, str, str]:
+
+    def do(*args: str) -> tuple[int, str, str]:
         status = cli.run(args)
         return (status, *capsys.readouterr())
 
@@ -60,33 +62,38 @@ def test_exit_status(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_and_ignore(run: Run) -> None:
     """Leave out of every format what they leave out."""
     for fmt in ('pretty', 'json', 'yaml', 'tsv', 'nagios', 'prometheus'):
-        whole, one, rest = (run('check', '-f', fmt, *args)[1] for args in (
-            (), ('--only', 'slot-lost'), ('--ignore', 'slot-lost')))
+        whole, one, rest = (
+            run('check', '-f', fmt, *args)[1] for args in ((), ('--only', 'slot-lost'), ('--ignore', 'slot-lost'))
+        )
         assert 'slot-lost' in whole and 'etcd-gateway-off' in whole
         assert 'slot-lost' in one and 'etcd-gateway-off' not in one
         assert 'slot-lost' not in rest and 'etcd-gateway-off' in rest
 
 
-@pytest.mark.parametrize('args, text', [
-    (['check', '--no-such'], "patroni-etcd3-compat check: No such option"),
-    (['nonsense'], 'patroni-etcd3-compat: No such command'),
-    (['check', 'a', 'b'], 'patroni-etcd3-compat check: Got unexpected extra argument (b)'),
-    (['check', '-f', 'xml'], 'patroni-etcd3-compat check: Invalid value for'),
-    (['check', '--timeout', '0'], '0 is not above 0'),
-    (['check', '--watch', 'nan'], 'nan is not above 0'),
-    (['check', '--slots-interval', '-1'], '-1 is not above 0'),
-    (['check', '--slots-interval', '86401'], '86401 is more than 86400, a day'),
-    (['check', '--watch', '1e300'], '1e+300 is more than 86400, a day'),
-    (['plan', '--etcd-to', '3.5', '--timeout', 'inf'], 'inf is more than 86400, a day'),
-    (['check', '--timeout', 'soon'], 'is not a valid float'),
-    (['check', '--only', 'slot-lost,slot-found'], 'there is no slot-found; there are: '),
-    (['check', '--ignore', 'slot-found'], 'there is no slot-found; there are: '),
-    (['check', '-o', '/no/such/folder/file'], 'can not write /no/such/folder/file: No such file or directory'),
-    (['plan', '--etcd-to', 'new'], "'new' is no version of etcd"),
-    (['plan', '--patroni-to', '4.1.5', '--direct'], '--direct is about etcd'),
-    (['plan'], 'one of --etcd-to and --patroni-to is needed'),
-    (['plan', '--etcd-to', '3.5', '--patroni-to', '4.1.5'], 'one of --etcd-to and --patroni-to is needed')])
-def test_used_wrongly(run: Run, args: List[str], text: str) -> None:
+@pytest.mark.parametrize(
+    'args, text',
+    [
+        (['check', '--no-such'], 'patroni-etcd3-compat check: No such option'),
+        (['nonsense'], 'patroni-etcd3-compat: No such command'),
+        (['check', 'a', 'b'], 'patroni-etcd3-compat check: Got unexpected extra argument (b)'),
+        (['check', '-f', 'xml'], 'patroni-etcd3-compat check: Invalid value for'),
+        (['check', '--timeout', '0'], '0 is not above 0'),
+        (['check', '--watch', 'nan'], 'nan is not above 0'),
+        (['check', '--slots-interval', '-1'], '-1 is not above 0'),
+        (['check', '--slots-interval', '86401'], '86401 is more than 86400, a day'),
+        (['check', '--watch', '1e300'], '1e+300 is more than 86400, a day'),
+        (['plan', '--etcd-to', '3.5', '--timeout', 'inf'], 'inf is more than 86400, a day'),
+        (['check', '--timeout', 'soon'], 'is not a valid float'),
+        (['check', '--only', 'slot-lost,slot-found'], 'there is no slot-found; there are: '),
+        (['check', '--ignore', 'slot-found'], 'there is no slot-found; there are: '),
+        (['check', '-o', '/no/such/folder/file'], 'can not write /no/such/folder/file: No such file or directory'),
+        (['plan', '--etcd-to', 'new'], "'new' is no version of etcd"),
+        (['plan', '--patroni-to', '4.1.5', '--direct'], '--direct is about etcd'),
+        (['plan'], 'one of --etcd-to and --patroni-to is needed'),
+        (['plan', '--etcd-to', '3.5', '--patroni-to', '4.1.5'], 'one of --etcd-to and --patroni-to is needed'),
+    ],
+)
+def test_used_wrongly(run: Run, args: list[str], text: str) -> None:
     """One clear line, and 3: 1 and 2 are about the cluster."""
     status, out, err = run(*args)
     assert (status, out) == (3, '')
@@ -97,6 +104,7 @@ def test_used_wrongly(run: Run, args: List[str], text: str) -> None:
 
 def test_broken_configuration(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line with the cause; Nagios gets it where it looks for it."""
+
     def load_settings(*args: Any) -> None:
         raise ConfigError('patroni.yml: no section etcd3\nadd one')
 
@@ -105,8 +113,7 @@ def test_broken_configuration(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     assert run('check') == (3, '', line)
     assert run('plan', '--etcd-to', '3.5') == (3, '', line)
     assert run('check', '--watch', '1') == (3, '', line)
-    assert run('check', '-f', 'nagios') == (
-        3, 'PATRONI-ETCD3 UNKNOWN - patroni.yml: no section etcd3 add one\n', '')
+    assert run('check', '-f', 'nagios') == (3, 'PATRONI-ETCD3 UNKNOWN - patroni.yml: no section etcd3 add one\n', '')
 
 
 def test_defect(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,10 +130,16 @@ def test_defect(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert secret not in err
 
 
-@pytest.mark.parametrize('args, status', [
-    (['--etcd-to', '3.4'], 1), (['--etcd-to', '3.5', '--direct'], 1), (['--patroni-to', '4.1.5'], 1),
-    (['--etcd-to', '3.0'], 2)])
-def test_plan(run: Run, tmp_path: Path, args: List[str], status: int) -> None:
+@pytest.mark.parametrize(
+    'args, status',
+    [
+        (['--etcd-to', '3.4'], 1),
+        (['--etcd-to', '3.5', '--direct'], 1),
+        (['--patroni-to', '4.1.5'], 1),
+        (['--etcd-to', '3.0'], 2),
+    ],
+)
+def test_plan(run: Run, tmp_path: Path, args: list[str], status: int) -> None:
     """1: the lost slot comes first. 2: it is forbidden. Markdown or JSON, on standard output or in a file."""
     ended = run('plan', '-c', 'patroni.yml', *args)
     assert (ended[0], ended[2]) == (status, '') and ended[1].startswith('# Upgrade of ')
@@ -149,15 +162,21 @@ def test_plan_is_ready(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (status, json.loads(out)['ready']) == (0, True)
 
 
-def test_settings(run: Run, calls: List[Tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings(run: Run, calls: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What the options say reaches the settings; the configuration file is found as patronictl finds it."""
-    def asked(*args: str) -> Tuple[Any, ...]:
+
+    def asked(*args: str) -> tuple[Any, ...]:
         run('check', *args)
         return calls[-1]
 
     assert asked() == (None, (), None, 5, None)
     assert asked('-c', 'a.yml', '--timeout', '1.5', '--slots-interval', '20', 'batman') == (
-        'a.yml', (), 'batman', 1.5, 20)
+        'a.yml',
+        (),
+        'batman',
+        1.5,
+        20,
+    )
     own = tmp_path / 'patronictl.yaml'
     own.write_text('')
     monkeypatch.setattr(cli, 'CONFIG_FILE', str(own))
@@ -171,6 +190,7 @@ def test_settings(run: Run, calls: List[Tuple[Any, ...]], monkeypatch: pytest.Mo
 
 def test_width(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """120 columns in a pipe and in a file, or what COLUMNS says."""
+
     def widest(text: str) -> int:
         return max(map(len, text.splitlines()))
 
@@ -215,6 +235,7 @@ def test_output_file(run: Run, tmp_path: Path) -> None:
 
 def test_failed_output_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The old file stays when the new one can not be finished."""
+
     def fsync(handle: int) -> None:
         raise OSError(28, 'No space left on device')
 
@@ -237,9 +258,9 @@ def test_device_is_not_replaced(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('option', [['--watch', '0.01'], ['-W']])
-def test_watch(run: Run, monkeypatch: pytest.MonkeyPatch, option: List[str]) -> None:
+def test_watch(run: Run, monkeypatch: pytest.MonkeyPatch, option: list[str]) -> None:
     """Again and again until it is interrupted, which is no error."""
-    pauses: List[float] = []
+    pauses: list[float] = []
 
     def sleep(seconds: float) -> None:
         pauses.append(seconds)
@@ -256,7 +277,7 @@ def test_watch(run: Run, monkeypatch: pytest.MonkeyPatch, option: List[str]) -> 
 @pytest.mark.parametrize('term, times', [('xterm', 1), ('dumb', 0)])
 def test_watch_clears_the_screen(run: Run, monkeypatch: pytest.MonkeyPatch, term: str, times: int) -> None:
     """Where there is one that can be cleared."""
-    cleared: List[bool] = []
+    cleared: list[bool] = []
 
     def sleep(seconds: float) -> None:
         raise KeyboardInterrupt
@@ -271,7 +292,7 @@ def test_watch_clears_the_screen(run: Run, monkeypatch: pytest.MonkeyPatch, term
 @pytest.mark.parametrize('error', [ConfigError('patroni.yml is gone'), click.ClickException('patroni.yml is gone')])
 def test_watch_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """After a round that failed, which is told on standard error; the exit status is that of the last round."""
-    pauses: List[float] = []
+    pauses: list[float] = []
 
     def load_settings(*args: Any) -> None:
         if pauses and len(pauses) != last:
@@ -293,6 +314,7 @@ def test_watch_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch, error: Excepti
 
 def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ends quietly while it looks, too."""
+
     def collect(settings: Any) -> None:
         raise KeyboardInterrupt
 
@@ -304,16 +326,21 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_closed_pipe() -> None:
     """A reader that has seen enough changes nothing about the exit status and gets no traceback."""
     code = 'import sys; from patroni_etcd3_compat.check import output; output.to_stdout("x" * 1000000); sys.exit(2)'
-    ended = subprocess.run(['sh', '-c', '{ "$0" -c "$1"; echo $? >&2; } | head -c 1', sys.executable, code],
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    ended = subprocess.run(
+        ['sh', '-c', '{ "$0" -c "$1"; echo $? >&2; } | head -c 1', sys.executable, code], capture_output=True, text=True
+    )
     assert (ended.stdout, ended.stderr) == ('x', '2\n')
 
 
 def test_encoding_that_lacks_letters() -> None:
     """What the terminal's encoding does not have is written as an escape sequence."""
     code = r'from patroni_etcd3_compat.check import output; output.to_stdout("M\u00fcnchen \ud800\u4e2d\n")'
-    ended = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, check=True,
-                           env=dict(os.environ, PYTHONIOENCODING='latin-1'))
+    ended = subprocess.run(
+        [sys.executable, '-c', code],
+        stdout=subprocess.PIPE,
+        check=True,
+        env=dict(os.environ, PYTHONIOENCODING='latin-1'),
+    )
     assert ended.stdout == b'M\xfcnchen \\ud800\\u4e2d\n'
 
 
@@ -326,7 +353,7 @@ def test_list(run: Run) -> None:
 
 def test_version(run: Run) -> None:
     """The release of the package."""
-    assert run('--version') == (0, 'patroni-etcd3-compat {0}\n'.format(__version__), '')
+    assert run('--version') == (0, f'patroni-etcd3-compat {__version__}\n', '')
 
 
 def test_help_without_arguments(run: Run) -> None:
@@ -340,5 +367,5 @@ def test_help_without_arguments(run: Run) -> None:
 def test_readme_shows_the_manual(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     """The README has what --help says, word by word."""
     monkeypatch.setenv('COLUMNS', '120')
-    shown = README.read_text().partition('$ patroni-etcd3-compat {0} --help\n'.format(command))[2].partition('```')[0]
+    shown = README.read_text().partition(f'$ patroni-etcd3-compat {command} --help\n')[2].partition('```')[0]
     assert run(command, '--help') == (0, shown, '')

@@ -1,47 +1,61 @@
 """The Patroni cluster as its keys and its REST APIs tell it."""
+
+from __future__ import annotations
+
 import json
 import ssl
-
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
 import pytest
 import trustme
-
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from patroni_etcd3_compat.check.collect import Settings
 from patroni_etcd3_compat.check.collect.etcd import Keys
-from patroni_etcd3_compat.check.collect.patroni import add_lags, add_status, Cluster, position, RestApi
+from patroni_etcd3_compat.check.collect.patroni import Cluster, RestApi, add_lags, add_status, position
 from patroni_etcd3_compat.check.facts import Patroni, PatroniMember
 
 
-def cluster(settings: Optional[Settings] = None, **keys: Any) -> Patroni:
+def cluster(settings: Settings | None = None, **keys: Any) -> Patroni:
     """What is made of these keys; ``__`` in a name stands for a slash."""
-    values = {name.replace('__', '/'): value if isinstance(value, str) else json.dumps(value)
-              for name, value in keys.items()}
+    values = {
+        name.replace('__', '/'): value if isinstance(value, str) else json.dumps(value) for name, value in keys.items()
+    }
     return Cluster(settings or Settings([], scope='lab'), Keys(values, 1, True)).facts
 
 
-def roles(facts: Patroni) -> Dict[str, Optional[str]]:
+def roles(facts: Patroni) -> dict[str, str | None]:
     """The roles by name."""
     return {member.name: member.role for member in facts.members}
 
 
 def test_roles() -> None:
     """As ``patronictl list`` has them; without a leader key a member that calls itself one is one."""
-    members: Dict[str, Any] = {'members__a': {'role': 'master'}, 'members__b': {'role': 'replica'}, 'members__c': {}}
+    members: dict[str, Any] = {'members__a': {'role': 'master'}, 'members__b': {'role': 'replica'}, 'members__c': {}}
     assert roles(cluster(leader='a', **members)) == {'a': 'leader', 'b': 'replica', 'c': 'replica'}
     assert roles(cluster(leader='b', **members)) == {'a': 'replica', 'b': 'leader', 'c': 'replica'}
     assert roles(cluster(**members)) == {'a': 'leader', 'b': 'replica', 'c': 'replica'}
     assert roles(cluster(**dict(members, members__a={'role': 'primary'}))) == {
-        'a': 'leader', 'b': 'replica', 'c': 'replica'}
+        'a': 'leader',
+        'b': 'replica',
+        'c': 'replica',
+    }
     sync = {'leader': 'a', 'sync_standby': 'b, c'}
-    for mode, role in ((True, 'sync_standby'), ('on', 'sync_standby'), ('quorum', 'quorum_standby'), (False, 'replica'),
-                       (None, 'replica')):
+    for mode, role in (
+        (True, 'sync_standby'),
+        ('on', 'sync_standby'),
+        ('quorum', 'quorum_standby'),
+        (False, 'replica'),
+        (None, 'replica'),
+    ):
         assert roles(cluster(leader='a', sync=sync, config={'synchronous_mode': mode}, **members)) == {
-            'a': 'leader', 'b': role, 'c': role}
+            'a': 'leader',
+            'b': role,
+            'c': role,
+        }
     for standby in ({'host': 'h'}, {'restore_command': 'x'}):
         assert roles(cluster(leader='a', config={'standby_cluster': standby}, **members))['a'] == 'standby_leader'
     assert roles(cluster(leader='a', config={'standby_cluster': {'host': ''}}, **members))['a'] == 'leader'
@@ -49,19 +63,34 @@ def test_roles() -> None:
 
 def test_dynamic_configuration_without_secrets() -> None:
     """What matters of it; commands may hold credentials."""
-    facts = cluster(config={
-        'ttl': 30, 'loop_wait': 10, 'slots': {'s': {'type': 'physical'}}, 'pause': 'on', 'unknown': 1,
-        'standby_cluster': {'host': 'h', 'port': 1, 'restore_command': 'get --password=pAssw0rd %f'},
-        'postgresql': {'use_slots': False, 'parameters': {'primary_conninfo': 'password=pAssw0rd'}}})
-    assert facts.config == {'ttl': 30, 'loop_wait': 10, 'slots': {'s': {'type': 'physical'}},
-                            'postgresql': {'use_slots': False}, 'standby_cluster': {'host': 'h', 'port': 1}}
+    facts = cluster(
+        config={
+            'ttl': 30,
+            'loop_wait': 10,
+            'slots': {'s': {'type': 'physical'}},
+            'pause': 'on',
+            'unknown': 1,
+            'standby_cluster': {'host': 'h', 'port': 1, 'restore_command': 'get --password=pAssw0rd %f'},
+            'postgresql': {'use_slots': False, 'parameters': {'primary_conninfo': 'password=pAssw0rd'}},
+        }
+    )
+    assert facts.config == {
+        'ttl': 30,
+        'loop_wait': 10,
+        'slots': {'s': {'type': 'physical'}},
+        'postgresql': {'use_slots': False},
+        'standby_cluster': {'host': 'h', 'port': 1},
+    }
     assert facts.paused is True and cluster(config={'ttl': 1}).paused is False and cluster(leader='x').paused is None
 
 
 def test_positions() -> None:
     """Lag against the position that the leader has published, in both forms of the key."""
-    members: Dict[str, Any] = {'members__a': {'xlog_location': 90}, 'members__b': {'xlog_location': 70},
-                               'members__c': {'timeline': 3}}
+    members: dict[str, Any] = {
+        'members__a': {'xlog_location': 90},
+        'members__b': {'xlog_location': 70},
+        'members__c': {'timeline': 3},
+    }
     for status in ({'status': {'optime': 100, 'slots': {'b': 60, 'x': 'y'}}}, {'optime__leader': '100'}):
         facts = cluster(leader='a', **dict(members, **status))
         assert [(member.position, member.lag) for member in facts.members] == [(90, None), (70, 30), (None, None)]
@@ -75,12 +104,30 @@ def test_positions() -> None:
 def test_status_completes_a_member() -> None:
     """What the API says is newer; up to 3.x a primary is a master; versions of PostgreSQL before and after 10."""
     member = cluster(leader='a', members__a={'state': 'starting', 'version': '3.0.2'}).members[0]
-    add_status(member, {'state': 'running', 'role': 'master', 'server_version': 150006, 'timeline': 4,
-                        'patroni': {'version': '4.1.5'}, 'xlog': {'location': 77}, 'tags': {'nofailover': True}})
+    add_status(
+        member,
+        {
+            'state': 'running',
+            'role': 'master',
+            'server_version': 150006,
+            'timeline': 4,
+            'patroni': {'version': '4.1.5'},
+            'xlog': {'location': 77},
+            'tags': {'nofailover': True},
+        },
+    )
     assert member == PatroniMember('a', True, 'leader', 'running', '4.1.5', '15.6', 4, 77, tags={'nofailover': True})
     replica = cluster(leader='a', members__b={'replication_state': 'streaming', 'state': 'running'}).members[0]
-    add_status(replica, {'state': 'running', 'role': 'replica', 'server_version': 90624, 'patroni': {},
-                         'xlog': {'received_location': 5, 'replayed_location': 9}})
+    add_status(
+        replica,
+        {
+            'state': 'running',
+            'role': 'replica',
+            'server_version': 90624,
+            'patroni': {},
+            'xlog': {'received_location': 5, 'replayed_location': 9},
+        },
+    )
     assert (replica.state, replica.postgres_version, replica.position) == ('running', '9.6.24', 9)
     absent = PatroniMember('c', in_dcs=False)
     add_status(absent, {'role': 'master', 'patroni': {}})
@@ -92,20 +139,30 @@ def test_status_completes_a_member() -> None:
 
 def test_citus_without_a_group() -> None:
     """Says which groups there are; with keys of its own, or a group, it is a cluster as any other."""
-    keys: Dict[str, Any] = {'10__members__c': {}, '0__leader': 'a', '0__members__a': {}, '1__members__b': {}}
+    keys: dict[str, Any] = {'10__members__c': {}, '0__leader': 'a', '0__members__a': {}, '1__members__b': {}}
     assert cluster(**keys).error == 'a Citus cluster with groups 0, 1, 10: set citus.group in the configuration'
-    assert cluster(None, **{'0__config': {}}).error == \
-        'a Citus cluster with group 0: set citus.group in the configuration'
+    assert (
+        cluster(None, **{'0__config': {}}).error == 'a Citus cluster with group 0: set citus.group in the configuration'
+    )
     assert cluster(members__d={}, **keys).error is None
     assert cluster(Settings([], scope='lab', group=1), **keys).error is None
     assert cluster(None, x__y='', **{'\u0661__y': ''}).error is None
 
 
-@pytest.mark.parametrize('url, shown', [
-    ('https://u:pAssw0rd@a:8008/patroni', 'https://a:8008/patroni'), ('http://u:p/w@rd@a', 'http://a'),
-    ('u:pAssw0rd@a:8008', 'a:8008'), ('http://u://pAssw0rd@a', 'http://a'), ('http://a:8008/', 'http://a:8008/'),
-    ('u@', None), ('', None), (7, None)])
-def test_api_url_without_password(url: Any, shown: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'url, shown',
+    [
+        ('https://u:pAssw0rd@a:8008/patroni', 'https://a:8008/patroni'),
+        ('http://u:p/w@rd@a', 'http://a'),
+        ('u:pAssw0rd@a:8008', 'a:8008'),
+        ('http://u://pAssw0rd@a', 'http://a'),
+        ('http://a:8008/', 'http://a:8008/'),
+        ('u@', None),
+        ('', None),
+        (7, None),
+    ],
+)
+def test_api_url_without_password(url: Any, shown: str | None) -> None:
     """It is taken out as soon as it is read."""
     assert cluster(members__a={'api_url': url}).members[0].api_url == shown
 
@@ -114,8 +171,14 @@ def test_rest_api(httpserver: HTTPServer) -> None:
     """``GET /patroni`` whatever the path of the URL; what is no such answer is an error; redirects are not followed."""
     api = RestApi(Settings([], scope='lab', timeout=1))
     mine = {'patroni': {'scope': 'lab', 'version': '4.1.5'}, 'state': 'running'}
-    answers = [(200, json.dumps(mine)), (503, json.dumps(mine)), (200, '{"patroni": {"scope": "x"}}'), (200, '<html>'),
-               (200, '[]'), (200, '{"state": "running"}')]
+    answers = [
+        (200, json.dumps(mine)),
+        (503, json.dumps(mine)),
+        (200, '{"patroni": {"scope": "x"}}'),
+        (200, '<html>'),
+        (200, '[]'),
+        (200, '{"state": "running"}'),
+    ]
     said = []
     for status, body in answers:
         httpserver.expect_ordered_request('/patroni', method='GET').respond_with_data(body, status)
@@ -144,11 +207,13 @@ def test_rest_api_with_tls(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> 
     authority.cert_pem.write_to_path(str(tmp_path / 'ca.pem'))
     with HTTPServer('localhost', ssl_context=context) as server:
         server.expect_request('/patroni').respond_with_json({'patroni': {'scope': 'lab'}})
-        for rest, error in (({'restapi': {'cafile': str(tmp_path / 'ca.pem')}}, None),
-                            ({'ctl': {'cacert': str(tmp_path / 'ca.pem')}}, None),
-                            ({'ctl': {'insecure': True}}, None),
-                            ({}, 'TLS: certificate verify failed: '),
-                            ({'ctl': {'cacert': '/nowhere.pem'}}, 'TLS: ')):
+        for rest, error in (
+            ({'restapi': {'cafile': str(tmp_path / 'ca.pem')}}, None),
+            ({'ctl': {'cacert': str(tmp_path / 'ca.pem')}}, None),
+            ({'ctl': {'insecure': True}}, None),
+            ({}, 'TLS: certificate verify failed: '),
+            ({'ctl': {'cacert': '/nowhere.pem'}}, 'TLS: '),
+        ):
             status = RestApi(Settings([], scope='lab', rest=rest)).status(server.url_for('/'))
             assert status.get('error') is error is None or str(status['error']).startswith(str(error))
     assert not recwarn.list
@@ -164,20 +229,52 @@ def test_nothing_in_the_dcs() -> None:
     assert [member.in_dcs for member in cluster(mine, members__me={}).members] == [True]
 
 
-_JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-                     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(
-                         st.sampled_from([
-                             'ttl', 'slots', 'pause', 'standby_cluster', 'host', 'sync_standby', 'tags', 'role',
-                             'conn_url', 'conn_kwargs', 'api_url', 'xlog_location', 'synchronous_mode', 'xlog',
-                             'location', 'patroni', 'version', 'server_version', 'postgresql', 'optime']),
-                         inner, max_size=3), max_leaves=6)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    'ttl',
+                    'slots',
+                    'pause',
+                    'standby_cluster',
+                    'host',
+                    'sync_standby',
+                    'tags',
+                    'role',
+                    'conn_url',
+                    'conn_kwargs',
+                    'api_url',
+                    'xlog_location',
+                    'synchronous_mode',
+                    'xlog',
+                    'location',
+                    'patroni',
+                    'version',
+                    'server_version',
+                    'postgresql',
+                    'optime',
+                ]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
 
 
-@given(st.dictionaries(st.sampled_from(['config', 'leader', 'status', 'sync', 'optime/leader', 'members/a',
-                                        'members/b']),
-                       _JSON.map(json.dumps) | st.text(max_size=4)), _JSON)
+@given(
+    st.dictionaries(
+        st.sampled_from(['config', 'leader', 'status', 'sync', 'optime/leader', 'members/a', 'members/b']),
+        _JSON.map(json.dumps) | st.text(max_size=4),
+    ),
+    _JSON,
+)
 @pytest.mark.filterwarnings('ignore')
-def test_any_keys(keys: Dict[str, str], status: Any) -> None:
+def test_any_keys(keys: dict[str, str], status: Any) -> None:
     """Whatever stands there, it is facts in the end, of the types that they promise."""
     facts = Cluster(Settings([], scope='lab'), Keys(keys, 1, True)).facts
     for member in facts.members:

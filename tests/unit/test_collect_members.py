@@ -1,16 +1,18 @@
 """Questions side by side, what one etcd member answers in odd shapes, and the cluster that is put together from it."""
+
+from __future__ import annotations
+
 import base64
 import json
 import threading
 import time
-
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Tuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hypothesis import given, strategies as st
-
-from patroni_etcd3_compat.check.collect import collect, Settings
+from patroni_etcd3_compat.check.collect import Settings, collect
 from patroni_etcd3_compat.check.collect.collection import _Collection
 from patroni_etcd3_compat.check.collect.crew import Crew
 from patroni_etcd3_compat.check.collect.etcd import Interview, Keys, Told
@@ -46,10 +48,9 @@ class Script(Web):
 
     def __init__(self, **replies: Any) -> None:
         self.replies = {'/' + path.replace('__', '/'): reply for path, reply in replies.items()}
-        self.asked: List[Tuple[str, Optional[str]]] = []
+        self.asked: list[tuple[str, str | None]] = []
 
-    def ask(self, method: str, url: str, clock: Clock, body: Optional[bytes] = None,
-            token: Optional[str] = None) -> Reply:
+    def ask(self, method: str, url: str, clock: Clock, body: bytes | None = None, token: str | None = None) -> Reply:
         clock.left()
         path = '/' + url.split('/', 3)[3]
         self.asked.append((path, token))
@@ -74,8 +75,12 @@ def interview(script: Script, **settings: Any) -> Told:
 
 def healthy(**replies: Any) -> Script:
     """A member that answers well but for *replies*."""
-    values = dict(version=VERSION, v3__maintenance__status=STATUS, v3__cluster__member__list=LIST,
-                  v3__kv__range={'header': {'revision': '5'}})
+    values = {
+        'version': VERSION,
+        'v3__maintenance__status': STATUS,
+        'v3__cluster__member__list': LIST,
+        'v3__kv__range': {'header': {'revision': '5'}},
+    }
     return Script(**dict(values, **replies))
 
 
@@ -88,18 +93,34 @@ def test_healthy_member() -> None:
     assert (member.raft_term, member.raft_index, member.db_size, member.auth, member.error) == (2, 9, 100, False, None)
     assert told.listed == [ListedMember('ff', 'a', ['http://a:1'], [])] and told.keys is None
     assert [path for path, _ in script.asked] == [
-        '/version', '/v3/maintenance/status', '/v3beta/maintenance/status', '/v3alpha/maintenance/status',
-        '/v3/cluster/member/list', '/v3/kv/range']
+        '/version',
+        '/v3/maintenance/status',
+        '/v3beta/maintenance/status',
+        '/v3alpha/maintenance/status',
+        '/v3/cluster/member/list',
+        '/v3/kv/range',
+    ]
 
 
 def test_keys_are_read_with_their_path_taken_off() -> None:
     """Whatever bytes there are."""
+
     def encode(data: bytes) -> str:
         return base64.b64encode(data).decode()
 
-    told = interview(healthy(v3__kv__range={'header': {'revision': '7'}, 'kvs': [
-        {'key': encode(b'/service/lab/leader'), 'value': encode(b'n\xff')}, {'key': encode(b'/service/lab/config')},
-        {'key': encode(b'/service/lab/odd'), 'value': '!'}]}), scope='lab')
+    told = interview(
+        healthy(
+            v3__kv__range={
+                'header': {'revision': '7'},
+                'kvs': [
+                    {'key': encode(b'/service/lab/leader'), 'value': encode(b'n\xff')},
+                    {'key': encode(b'/service/lab/config')},
+                    {'key': encode(b'/service/lab/odd'), 'value': '!'},
+                ],
+            }
+        ),
+        scope='lab',
+    )
     assert told.keys == Keys({'leader': 'n\ufffd', 'config': '', 'odd': ''}, 7, True)
 
 
@@ -110,19 +131,27 @@ def test_token_is_asked_for_once() -> None:
     told = interview(script, username='u', password='pAssw0rd')
     assert told.member.auth is True and told.member.error is None and told.member.id == 'ff'
     assert [path for path, sent in script.asked if sent] == [
-        '/v3/maintenance/status', '/v3/cluster/member/list', '/v3/kv/range']
+        '/v3/maintenance/status',
+        '/v3/cluster/member/list',
+        '/v3/kv/range',
+    ]
     assert {sent for _, sent in script.asked if sent} == {'t0ken'}
 
 
-@pytest.mark.parametrize('replies, text', [
-    ({'v3__auth__authenticate': (400, {'code': 3, 'message': 'etcdserver: no'})},
-     'can not log in as u: etcdserver: no'),
-    ({'v3__auth__authenticate': b'<html>'}, '/v3/auth/authenticate is answered with status 200 and a body'),
-    ({'v3__auth__authenticate': {'token': 'a\nb'}}, '/v3/auth/authenticate is answered with status 200 and a body'),
-    ({'v3__auth__authenticate': Unanswered('no answer')}, '/v3/auth/authenticate: no answer'),
-    ({'v3__maintenance__status': [dict(STATUS, leader='0')]}, 'without a leader of the cluster nobody can log in'),
-])
-def test_login_that_fails(replies: Dict[str, Any], text: str) -> None:
+@pytest.mark.parametrize(
+    'replies, text',
+    [
+        (
+            {'v3__auth__authenticate': (400, {'code': 3, 'message': 'etcdserver: no'})},
+            'can not log in as u: etcdserver: no',
+        ),
+        ({'v3__auth__authenticate': b'<html>'}, '/v3/auth/authenticate is answered with status 200 and a body'),
+        ({'v3__auth__authenticate': {'token': 'a\nb'}}, '/v3/auth/authenticate is answered with status 200 and a body'),
+        ({'v3__auth__authenticate': Unanswered('no answer')}, '/v3/auth/authenticate: no answer'),
+        ({'v3__maintenance__status': [dict(STATUS, leader='0')]}, 'without a leader of the cluster nobody can log in'),
+    ],
+)
+def test_login_that_fails(replies: dict[str, Any], text: str) -> None:
     """The member says so once, its other facts are there, and nothing of the password is."""
     told = interview(healthy(**dict({'v3__kv__range': REFUSED}, **replies)), username='u', password='pAssw0rd')
     assert told.member.error and text in told.member.error and told.member.error.count(text) == 1
@@ -143,12 +172,15 @@ def test_keys_that_are_not_agreed() -> None:
         assert ('/v3/cluster/member/list', None) in script.asked or status.get('isLearner')
 
 
-@pytest.mark.parametrize('reply, error', [
-    ((200, b'<html>'), 'GET /version is answered with status 200 and no version: not an etcd member'),
-    ((404, b'404 page not found'), 'GET /version is answered with status 404 and no version: not an etcd member'),
-    ((400, b'Client sent an HTTP request to an HTTPS server.\n'), 'the scheme is wrong, https is spoken there'),
-    (Unanswered('can not connect: Connection refused'), 'can not connect: Connection refused'),
-])
+@pytest.mark.parametrize(
+    'reply, error',
+    [
+        ((200, b'<html>'), 'GET /version is answered with status 200 and no version: not an etcd member'),
+        ((404, b'404 page not found'), 'GET /version is answered with status 404 and no version: not an etcd member'),
+        ((400, b'Client sent an HTTP request to an HTTPS server.\n'), 'the scheme is wrong, https is spoken there'),
+        (Unanswered('can not connect: Connection refused'), 'can not connect: Connection refused'),
+    ],
+)
 def test_no_member_there(reply: Any, error: str) -> None:
     """Nothing more is asked."""
     script = healthy(version=reply)
@@ -162,9 +194,13 @@ def test_alarms_of_both_kinds() -> None:
     texts = ['etcdserver: no leader', 'memberID:255 alarm:NOSPACE ', 'memberID:16 alarm:CORRUPT ']
     told = interview(healthy(v3__maintenance__status=dict(STATUS, errors=texts)))
     assert told.alarms == [('ff', 'NOSPACE'), ('10', 'CORRUPT')]
-    old = Script(version={'etcdserver': '3.3.25'}, v3beta__maintenance__status=STATUS,
-                 v3beta__cluster__member__list=LIST, v3beta__kv__range={'header': {'revision': '5'}},
-                 v3beta__maintenance__alarm={'alarms': [{'memberID': '255', 'alarm': 'NOSPACE'}, 1]})
+    old = Script(
+        version={'etcdserver': '3.3.25'},
+        v3beta__maintenance__status=STATUS,
+        v3beta__cluster__member__list=LIST,
+        v3beta__kv__range={'header': {'revision': '5'}},
+        v3beta__maintenance__alarm={'alarms': [{'memberID': '255', 'alarm': 'NOSPACE'}, 1]},
+    )
     assert interview(old).alarms == [('ff', 'NOSPACE')]
 
 
@@ -181,8 +217,11 @@ etcd_mvcc_db_total_size_in_bytes 24576
 def test_status_for_admins_alone() -> None:
     """The metrics stand in; where they do not, the refusal is an error. No right to read some key is none."""
     header = {'header': {'member_id': '255', 'raft_term': '4', 'revision': '1'}}
-    replies: Dict[str, Any] = dict(v3__maintenance__status=DENIED, v3__kv__range=header,
-                                   v3__maintenance__alarm={'alarms': [{'memberID': '255', 'alarm': 'NOSPACE'}]})
+    replies: dict[str, Any] = {
+        'v3__maintenance__status': DENIED,
+        'v3__kv__range': header,
+        'v3__maintenance__alarm': {'alarms': [{'memberID': '255', 'alarm': 'NOSPACE'}]},
+    }
     told = interview(healthy(metrics=METRICS, **replies), scope='lab')
     member = told.member
     assert (member.error, member.id, member.raft_term, told.alarms) == (None, 'ff', 4, [('ff', 'NOSPACE')])
@@ -194,21 +233,52 @@ def test_status_for_admins_alone() -> None:
         assert told.member.has_leader is None and told.keys and told.keys.agreed
     told = interview(healthy(v3__kv__range=DENIED))
     assert told.member.error is None and told.member.id == 'ff'
-    assert interview(healthy(v3__kv__range=DENIED), scope='lab').member.error == \
-        '/kv/range: etcdserver: permission denied'
+    assert (
+        interview(healthy(v3__kv__range=DENIED), scope='lab').member.error == '/kv/range: etcdserver: permission denied'
+    )
 
 
-_JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-                     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from([
-                         'header', 'member_id', 'leader', 'members', 'ID', 'clientURLs', 'kvs', 'key', 'value',
-                         'revision', 'errors', 'error', 'code', 'message', 'isLearner', 'token', 'etcdserver', 'alarms',
-                         'raftTerm']), inner, max_size=3), max_leaves=5)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    'header',
+                    'member_id',
+                    'leader',
+                    'members',
+                    'ID',
+                    'clientURLs',
+                    'kvs',
+                    'key',
+                    'value',
+                    'revision',
+                    'errors',
+                    'error',
+                    'code',
+                    'message',
+                    'isLearner',
+                    'token',
+                    'etcdserver',
+                    'alarms',
+                    'raftTerm',
+                ]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=5,
+)
 _REPLY = st.tuples(st.sampled_from([200, 302, 400, 404, 500]), _JSON | st.binary(max_size=9))
 
 
 @given(st.lists(_REPLY, min_size=40, max_size=40), st.booleans())
-def test_any_answers(replies: List[Any], version: bool) -> None:
+def test_any_answers(replies: list[Any], version: bool) -> None:
     """They come to an end with a member that says what is the matter, or to facts; never to an exception."""
+
     class Random(Script):
         def ask(self, method: str, url: str, *args: Any, **kwargs: Any) -> Reply:
             if method == 'GET' and version:
@@ -224,7 +294,7 @@ def test_any_answers(replies: List[Any], version: bool) -> None:
     assert 'pAssw0rd' not in repr(facts)
 
 
-def told(url: str, id: str, listed: Optional[List[ListedMember]] = None, leader: bool = False, **more: Any) -> Told:
+def told(url: str, id: str, listed: list[ListedMember] | None = None, leader: bool = False, **more: Any) -> Told:
     """What a member told."""
     return Told(EtcdMember(url, True, id=id, leader=leader), listed, **more)
 
@@ -233,9 +303,11 @@ def test_cluster_is_put_together() -> None:
     """Advertised URLs are asked as soon as one lists them, each once; names also for those that do not answer."""
     members = Members(Settings(['http://A:1', 'http://b:2'], username='u', password='p'))
     assert [member.url for member in members.configured()] == ['http://A:1', 'http://b:2']
-    entries = [ListedMember('1', 'one', ['http://a:1/'], []),
-               ListedMember('2', 'two', ['http://c:3', 'http://b:2'], []),
-               ListedMember('3', '', ['http://localhost:1', 'unix://x', 'http://['], [])]
+    entries = [
+        ListedMember('1', 'one', ['http://a:1/'], []),
+        ListedMember('2', 'two', ['http://c:3', 'http://b:2'], []),
+        ListedMember('3', '', ['http://localhost:1', 'unix://x', 'http://['], []),
+    ]
     more = members.hear(told('http://A:1', '1', entries, alarms=[('2', 'NOSPACE')]))
     assert [(member.url, member.configured) for member in more] == [('http://c:3', False)]
     assert members.hear(told('http://c:3', '2', list(reversed(entries)), leader=True)) == []
@@ -249,7 +321,8 @@ def test_cluster_is_put_together() -> None:
         ('http://c:3', 'two', '2', True, ['NOSPACE'], None),
         ('http://localhost:1', None, '3', True, [], 'a loopback address, advertised by a member on another machine'),
         ('unix://x', None, '3', True, [], 'an URL that is none of http or https'),
-        ('http://[', None, '3', True, [], 'not an URL')]
+        ('http://[', None, '3', True, [], 'not an URL'),
+    ]
 
 
 def test_keys_of_the_member_that_is_furthest() -> None:
@@ -266,6 +339,7 @@ def test_keys_of_the_member_that_is_furthest() -> None:
 
 def test_bug_in_one_question_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever was asked by it is in the facts with an error."""
+
     def broken(self: Any, member: Any) -> None:
         raise KeyError('pAssw0rd')
 

@@ -1,13 +1,14 @@
 """What serves section etcd3 in the Python that the command runs in."""
+
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
 import types
-
 from typing import Any
 
 import pytest
-
 from patroni.dcs import etcd3
 
 from patroni_etcd3_compat import __version__
@@ -37,8 +38,15 @@ def test_patched_patroni(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stock() -> None:
     """When the package is switched off."""
     done = subprocess.run(
-        [sys.executable, '-c', 'from patroni_etcd3_compat.check.collect import Settings\n'
-         'from patroni_etcd3_compat.check.collect.node import this_node\n'
-         'node = this_node(Settings([], section="etcd3"))\nprint(node.serves, node.compat)'],
-        env=dict(os.environ, PATRONI_ETCD3_COMPAT='off'), stdout=subprocess.PIPE, universal_newlines=True)
+        [
+            sys.executable,
+            '-c',
+            'from patroni_etcd3_compat.check.collect import Settings\n'
+            'from patroni_etcd3_compat.check.collect.node import this_node\n'
+            'node = this_node(Settings([], section="etcd3"))\nprint(node.serves, node.compat)',
+        ],
+        env=dict(os.environ, PATRONI_ETCD3_COMPAT='off'),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert done.stdout == 'stock None\n'

@@ -1,16 +1,19 @@
 """What is to be collected and from whom: Patroni's configuration as Patroni reads it, and the endpoints."""
-import os
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable
 
 import pytest
 import urllib3.util.connection
 import yaml
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
-from hypothesis import given, settings as hypothesis_settings, strategies as st
-
-from patroni_etcd3_compat.check.collect import ConfigError, load_settings, Settings
+from patroni_etcd3_compat.check.collect import ConfigError, Settings, load_settings
 
 SECRET = 'pAssw0rd'
 
@@ -25,6 +28,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., Settings]:
     """Load a configuration, given as text or as its contents."""
+
     def go(config: Any, *args: Any, **kwargs: Any) -> Settings:
         path = tmp_path / 'patroni.yml'
         path.write_text(config if isinstance(config, str) else yaml.safe_dump(config))
@@ -33,21 +37,24 @@ def load(tmp_path: Path) -> Callable[..., Settings]:
     return go
 
 
-def etcd3(scope: Optional[str] = 'lab', **options: Any) -> Dict[str, Any]:
+def etcd3(scope: str | None = 'lab', **options: Any) -> dict[str, Any]:
     """A configuration with these options in section ``etcd3``."""
     return dict({'scope': scope} if scope else {}, etcd3=options)
 
 
-@pytest.mark.parametrize('options, urls', [
-    ({'hosts': ['a:1', 'b', '[::1]:3']}, ['http://a:1', 'http://b:2379', 'http://[::1]:3']),
-    ({'hosts': 'b:2, a:1,b:2', 'protocol': 'https'}, ['https://b:2', 'https://a:1']),
-    ({'hosts': ['a'], 'port': 7}, ['http://a:7']),
-    ({'host': '127.0.0.1'}, ['http://127.0.0.1:2379']),
-    ({'host': '127.0.0.1:5', 'protocol': 'https'}, ['https://127.0.0.1:5']),
-    ({'url': 'https://u:{0}@a'.format(SECRET)}, ['https://a:2379']),
-    ({'proxy': 'http://p:1', 'hosts': ['a:1']}, ['http://p:1']),
-])
-def test_members_of_the_configuration(load: Callable[..., Settings], options: Dict[str, Any], urls: Any) -> None:
+@pytest.mark.parametrize(
+    'options, urls',
+    [
+        ({'hosts': ['a:1', 'b', '[::1]:3']}, ['http://a:1', 'http://b:2379', 'http://[::1]:3']),
+        ({'hosts': 'b:2, a:1,b:2', 'protocol': 'https'}, ['https://b:2', 'https://a:1']),
+        ({'hosts': ['a'], 'port': 7}, ['http://a:7']),
+        ({'host': '127.0.0.1'}, ['http://127.0.0.1:2379']),
+        ({'host': '127.0.0.1:5', 'protocol': 'https'}, ['https://127.0.0.1:5']),
+        ({'url': f'https://u:{SECRET}@a'}, ['https://a:2379']),
+        ({'proxy': 'http://p:1', 'hosts': ['a:1']}, ['http://p:1']),
+    ],
+)
+def test_members_of_the_configuration(load: Callable[..., Settings], options: dict[str, Any], urls: Any) -> None:
     """Put together as Patroni does, in the order of the configuration, each once."""
     settings = load(etcd3(**options))
     assert settings.urls == urls
@@ -59,9 +66,11 @@ def test_members_of_the_configuration(load: Callable[..., Settings], options: Di
 def test_srv(load: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of the DNS; hosts take their place when there are none, as with Patroni."""
     from patroni.dcs import etcd as patroni_etcd
+
     records = {'_etcd-client-ssl._tcp.example': [('b', 2), ('a', 1)]}
-    monkeypatch.setattr(patroni_etcd.AbstractEtcdClientWithFailover, 'get_srv_record',
-                        staticmethod(lambda name: records.get(name, [])))
+    monkeypatch.setattr(
+        patroni_etcd.AbstractEtcdClientWithFailover, 'get_srv_record', staticmethod(lambda name: records.get(name, []))
+    )
     assert load(etcd3(srv='example')).urls == ['https://a:1', 'https://b:2']
     assert load(etcd3(srv='none', hosts=['c:3'])).urls == ['http://c:3']
     with pytest.raises(ConfigError, match='gives no etcd member: no SRV records were found for none'):
@@ -74,20 +83,43 @@ def test_everything_else(load: Callable[..., Settings], tmp_path: Path) -> None:
     for path in files.values():
         Path(path).write_text('')
     config = dict(
-        etcd3(hosts=['a:1'], username='u', password=SECRET, cacert=files['ca'], cert=files['cert'], key=files['key'],
-              use_proxies=True, version_prefix='/v3beta'),
-        name='n', namespace='/deep/', citus={'group': 1, 'database': 'd'},
+        etcd3(
+            hosts=['a:1'],
+            username='u',
+            password=SECRET,
+            cacert=files['ca'],
+            cert=files['cert'],
+            key=files['key'],
+            use_proxies=True,
+            version_prefix='/v3beta',
+        ),
+        name='n',
+        namespace='/deep/',
+        citus={'group': 1, 'database': 'd'},
         ctl={'insecure': True, 'cacert': files['ca']},
-        restapi={'listen': ':8008', 'connect_address': 'n:8008', 'certfile': files['cert'],
-                 'authentication': {'username': 'r', 'password': SECRET}},
-        postgresql={'authentication': {'superuser': {'username': 'postgres', 'password': SECRET, 'sslmode': 'require'},
-                                       'rewind': {'username': 'rewind'}}})
+        restapi={
+            'listen': ':8008',
+            'connect_address': 'n:8008',
+            'certfile': files['cert'],
+            'authentication': {'username': 'r', 'password': SECRET},
+        },
+        postgresql={
+            'authentication': {
+                'superuser': {'username': 'postgres', 'password': SECRET, 'sslmode': 'require'},
+                'rewind': {'username': 'rewind'},
+            }
+        },
+    )
     settings = load(config, timeout=2, slots_interval=3)
     assert (settings.timeout, settings.slots_interval, settings.section) == (2, 3, 'etcd3')
     assert (settings.use_proxies, settings.version_prefix) == (True, '/v3beta')
     assert (settings.username, settings.password) == ('u', SECRET)
-    assert settings.tls == {'cert_file': files['cert'], 'key_file': files['key'], 'ca_certs': files['ca'],
-                            'cert_reqs': 'CERT_REQUIRED'}
+    assert settings.tls == {
+        'cert_file': files['cert'],
+        'key_file': files['key'],
+        'ca_certs': files['ca'],
+        'cert_reqs': 'CERT_REQUIRED',
+    }
     assert (settings.scope, settings.namespace, settings.group, settings.name) == ('lab', '/deep', 1, 'n')
     assert settings.path == '/deep/lab/1/' and settings.api_url == 'https://n:8008/patroni'
     assert settings.postgres == {'username': 'postgres', 'password': SECRET, 'sslmode': 'require'}
@@ -102,9 +134,14 @@ def test_everything_else(load: Callable[..., Settings], tmp_path: Path) -> None:
 
 def test_environment(monkeypatch: pytest.MonkeyPatch, load: Callable[..., Settings]) -> None:
     """Patroni's variables count, without a file and above it, and are still there afterwards."""
-    values = {'PATRONI_SCOPE': 'env', 'PATRONI_ETCD3_HOSTS': 'e:1,f:2', 'PATRONI_ETCD3_USERNAME': 'u',
-              'PATRONI_ETCD3_PASSWORD': SECRET, 'PATRONI_SUPERUSER_USERNAME': 'super',
-              'PATRONI_ETCD3_VERSION_PREFIX': '/v3alpha'}
+    values = {
+        'PATRONI_SCOPE': 'env',
+        'PATRONI_ETCD3_HOSTS': 'e:1,f:2',
+        'PATRONI_ETCD3_USERNAME': 'u',
+        'PATRONI_ETCD3_PASSWORD': SECRET,
+        'PATRONI_SUPERUSER_USERNAME': 'super',
+        'PATRONI_ETCD3_VERSION_PREFIX': '/v3alpha',
+    }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     connect = urllib3.util.connection.create_connection
@@ -134,11 +171,14 @@ def test_folder_of_files(tmp_path: Path) -> None:
     assert load_settings(str(tmp_path)).urls == ['http://b:2379']
 
 
-@pytest.mark.parametrize('values, urls', [
-    (['a:1,b'], ['http://a:1', 'http://b:2379']),
-    (['a:1', ' https://b:2/ ', 'a:1'], ['http://a:1', 'https://b:2']),
-    (['[::1]:5', 'https://[::1]'], ['http://[::1]:5', 'https://[::1]:2379']),
-])
+@pytest.mark.parametrize(
+    'values, urls',
+    [
+        (['a:1,b'], ['http://a:1', 'http://b:2379']),
+        (['a:1', ' https://b:2/ ', 'a:1'], ['http://a:1', 'https://b:2']),
+        (['[::1]:5', 'https://[::1]'], ['http://[::1]:5', 'https://[::1]:2379']),
+    ],
+)
 def test_endpoints(values: Any, urls: Any) -> None:
     """etcd alone, unless a scope is named."""
     settings = load_settings(None, values)
@@ -150,7 +190,7 @@ def test_endpoints_and_more(load: Callable[..., Settings], monkeypatch: pytest.M
     """They take the place of those in the configuration, and the rest of it counts. Credentials may come in an URL."""
     settings = load(dict(etcd3(hosts='a', username='u', password=SECRET, protocol='https'), name='n'), ['b:1'])
     assert (settings.urls, settings.username, settings.scope) == (['https://b:1'], 'u', 'lab')
-    settings = load_settings(None, ['http://u:{0}@a:1'.format(SECRET)])
+    settings = load_settings(None, [f'http://u:{SECRET}@a:1'])
     assert (settings.urls, settings.username, settings.password) == (['http://a:1'], 'u', SECRET)
     assert SECRET not in repr(settings)
     monkeypatch.setenv('PATRONI_ETCD3_USERNAME', 'v')
@@ -159,7 +199,7 @@ def test_endpoints_and_more(load: Callable[..., Settings], monkeypatch: pytest.M
     assert (settings.urls, settings.username, settings.scope) == (['http://a:1'], 'v', None)
 
 
-@pytest.mark.parametrize('value', ['ftp://a:1', 'a:x', 'http://', 'a:99999', 'http://u:{0}@a:x'.format(SECRET), ':1'])
+@pytest.mark.parametrize('value', ['ftp://a:1', 'a:x', 'http://', 'a:99999', f'http://u:{SECRET}@a:x', ':1'])
 def test_bad_endpoints(value: str) -> None:
     """The text shows the endpoint without a password."""
     with pytest.raises(ConfigError, match='is no endpoint of etcd; write host:port') as e:
@@ -167,8 +207,19 @@ def test_bad_endpoints(value: str) -> None:
     assert SECRET not in str(e.value) and e.value.__cause__ is None
 
 
-@pytest.mark.parametrize('value', ['u:{0}@a:1', 'u:{0}@a', '{0}@a:1', 'http:/u:{0}@a', 'http://u:{0},x@a:1',
-                                   'http://u:1,{0}@a:1', 'a:1,u:{0}@b:1', 'a:1,{0}:x,u@b'])
+@pytest.mark.parametrize(
+    'value',
+    [
+        'u:{0}@a:1',
+        'u:{0}@a',
+        '{0}@a:1',
+        'http:/u:{0}@a',
+        'http://u:{0},x@a:1',
+        'http://u:1,{0}@a:1',
+        'a:1,u:{0}@b:1',
+        'a:1,{0}:x,u@b',
+    ],
+)
 def test_passwords_where_none_is_looked_for(value: str, load: Callable[..., Settings]) -> None:
     """Are not shown, wherever they stand; it is said where they belong."""
     value = value.format(SECRET)
@@ -182,34 +233,42 @@ def test_passwords_where_none_is_looked_for(value: str, load: Callable[..., Sett
                 load(etcd3(**{option: value}))
             assert SECRET not in str(e.value)
     with pytest.raises(ConfigError, match='write username and password as options of their own'):
-        load(etcd3(hosts=['a:1', 'u:{0}@b:1'.format(SECRET)]))
+        load(etcd3(hosts=['a:1', f'u:{SECRET}@b:1']))
     with pytest.raises(ConfigError, match='write username and password as options of their own'):
-        load_settings(None, ['u:{0}@b:1'.format(SECRET)])
+        load_settings(None, [f'u:{SECRET}@b:1'])
 
 
-@pytest.mark.parametrize('config, text', [
-    ('scope: lab\netcd3:\n  password: "{0}\n'.format(SECRET), r'is not valid YAML \(line 4, column 1\)'),
-    ('scope: lab\netcd3: {{password: *{0}}}'.format(SECRET), r'is not valid YAML \(line 2, column 19\)'),
-    ('scope: lab\netcd3: {{password: !{0} x}}'.format(SECRET), r'is not valid YAML'),
-    ('- {0}'.format(SECRET), 'can not be used as a configuration of Patroni'),
-    ('', 'can not be used as a configuration of Patroni'),
-    ('postgresql: {{authentication: {0}}}'.format(SECRET), 'can not be used as a configuration of Patroni'),
-    ({'scope': 'lab'}, r'has no section etcd3; name the configuration file'),
-    ({'scope': 'lab', 'etcd': {'hosts': 'a'}}, r'has no section etcd3 \(but etcd\)'),
-    ({'scope': 'lab', 'etcd3': 'a:1'}, 'section etcd3 in .* holds no options'),
-    (etcd3(username='u'), r'names no etcd member: set hosts'),
-    (etcd3(hosts=[]), 'gives no etcd member: set hosts'),
-    (etcd3(url='http://u:{0}/@a'.format(SECRET)), 'is none that Patroni can read'),
-    (etcd3(hosts=['a:b']), 'is none that Patroni can read'),
-    (etcd3(None, hosts='a'), 'names no scope'),
-    (dict(etcd3(hosts='a'), scope=7), 'scope in .* is no text; put it in quotes'),
-    (dict(etcd3(hosts='a'), scope={'a': SECRET}), 'scope in .* is no text; put it in quotes'),
-    (dict(etcd3(hosts='a'), name=['a']), 'name in .* is no text; put it in quotes'),
-    (dict(etcd3(hosts='a'), name=0), 'name in .* is no text; put it in quotes'),
-    (etcd3(hosts='a', cacert='/nowhere/ca.pem'), '/nowhere/ca.pem, named in section etcd3 of .* can not be read'),
-])
-def test_bad_configuration(load: Callable[..., Settings], config: Any, text: str,
-                           caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    'config, text',
+    [
+        (f'scope: lab\netcd3:\n  password: "{SECRET}\n', r'is not valid YAML \(line 4, column 1\)'),
+        (f'scope: lab\netcd3: {{password: *{SECRET}}}', r'is not valid YAML \(line 2, column 19\)'),
+        (f'scope: lab\netcd3: {{password: !{SECRET} x}}', r'is not valid YAML'),
+        (f'- {SECRET}', 'can not be used as a configuration of Patroni'),
+        ('', 'can not be used as a configuration of Patroni'),
+        (f'postgresql: {{authentication: {SECRET}}}', 'can not be used as a configuration of Patroni'),
+        ({'scope': 'lab'}, r'has no section etcd3; name the configuration file'),
+        ({'scope': 'lab', 'etcd': {'hosts': 'a'}}, r'has no section etcd3 \(but etcd\)'),
+        ({'scope': 'lab', 'etcd3': 'a:1'}, 'section etcd3 in .* holds no options'),
+        (etcd3(username='u'), r'names no etcd member: set hosts'),
+        (etcd3(hosts=[]), 'gives no etcd member: set hosts'),
+        (etcd3(url=f'http://u:{SECRET}/@a'), 'is none that Patroni can read'),
+        (etcd3(hosts=['a:b']), 'is none that Patroni can read'),
+        (etcd3(None, hosts='a'), 'names no scope'),
+        (dict(etcd3(hosts='a'), scope=7), 'scope in .* is no text; put it in quotes'),
+        (dict(etcd3(hosts='a'), scope={'a': SECRET}), 'scope in .* is no text; put it in quotes'),
+        (dict(etcd3(hosts='a'), name=['a']), 'name in .* is no text; put it in quotes'),
+        (dict(etcd3(hosts='a'), name=0), 'name in .* is no text; put it in quotes'),
+        (etcd3(hosts='a', cacert='/nowhere/ca.pem'), '/nowhere/ca.pem, named in section etcd3 of .* can not be read'),
+    ],
+)
+def test_bad_configuration(
+    load: Callable[..., Settings],
+    config: Any,
+    text: str,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     """Cause and remedy, and nothing that could be a secret: not in the text, the log or the traceback."""
     with pytest.raises(ConfigError, match=text) as e:
         load(config)
@@ -234,14 +293,36 @@ def test_file_that_is_not_there_or_unreadable(tmp_path: Path) -> None:
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2), max_leaves=4)
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
 
 
 @hypothesis_settings(deadline=None, max_examples=60)
-@given(st.dictionaries(st.sampled_from(['hosts', 'host', 'port', 'protocol', 'username', 'cert', 'key', 'use_proxies',
-                                        'url', 'proxy', 'version_prefix']), _VALUES, max_size=4),
-       st.dictionaries(st.sampled_from(['scope', 'name', 'namespace', 'ctl', 'restapi', 'postgresql', 'citus']),
-                       _VALUES, max_size=4))
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                'hosts',
+                'host',
+                'port',
+                'protocol',
+                'username',
+                'cert',
+                'key',
+                'use_proxies',
+                'url',
+                'proxy',
+                'version_prefix',
+            ]
+        ),
+        _VALUES,
+        max_size=4,
+    ),
+    st.dictionaries(
+        st.sampled_from(['scope', 'name', 'namespace', 'ctl', 'restapi', 'postgresql', 'citus']), _VALUES, max_size=4
+    ),
+)
 def test_any_configuration(tmp_path_factory: pytest.TempPathFactory, options: Any, sections: Any) -> None:
     """There are settings or there is a :class:`ConfigError`."""
     path = tmp_path_factory.getbasetemp() / 'any.yml'

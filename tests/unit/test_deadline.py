@@ -1,9 +1,11 @@
 """The deadline of a call, and how long a leader may wait."""
+
+from __future__ import annotations
+
 import socket
 import threading
 import time
-
-from typing import Any, List
+from typing import Any
 
 import pytest
 
@@ -30,7 +32,7 @@ def test_never_later_than_the_one_around_it() -> None:
 
 def test_threads_do_not_share_it() -> None:
     """What the HA loop has no time for is no hurry to the REST API."""
-    seen: List[float] = []
+    seen: list[float] = []
     with deadline.within(0):
         thread = threading.Thread(target=lambda: seen.append(deadline.current().left()))
         thread.start()
@@ -94,7 +96,7 @@ def test_address_of_no_use_is_not_tried_for_ever() -> None:
     resolver.found = ['a', 'b', 'c']
     Names(resolver)
 
-    def attempt(seconds: float) -> List[str]:
+    def attempt(seconds: float) -> list[str]:
         tried = []
         with deadline.within(seconds):
             for address in resolver.resolve('x', 1):
@@ -108,6 +110,7 @@ def test_address_of_no_use_is_not_tried_for_ever() -> None:
 
 def test_no_threads_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is known serves, or the lookup is made as Patroni makes it."""
+
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -3,33 +3,40 @@
 The seed of a run is in its output; ``FUZZ_SEED=number`` runs those examples,
 ``FUZZ_SEED=random`` new ones.
 """
+
+from __future__ import annotations
+
 import json
 import os
 import random
 import threading
-
-from typing import Any, Callable, Dict, Iterator, Tuple
+from typing import Any, Callable, Iterator
 
 import etcd
 import pytest
-
-from hypothesis import example, given, HealthCheck, seed, settings, strategies as st
+from fuzzing import BODIES, NOT_SERVED, STATUSES, Answer, Server, answers, http, places
+from hypothesis import HealthCheck, example, given, seed, settings
+from hypothesis import strategies as st
 from patroni.dcs import etcd as patroni_etcd
 from patroni.dcs.etcd3 import KVCache
 from patroni.exceptions import PatroniException
 from patroni.utils import iter_response_objects
 from urllib3.exceptions import HTTPError
 
-from fuzzing import Answer, answers, BODIES, http, NOT_SERVED, places, Server, STATUSES
 from lab import say
 from patroni_etcd3_compat.client import CompatClient
 
 _WANTED = os.environ.get('FUZZ_SEED', '20261122')
-SEED = random.SystemRandom().randrange(2 ** 32) if _WANTED == 'random' else int(_WANTED)
+SEED = random.SystemRandom().randrange(2**32) if _WANTED == 'random' else int(_WANTED)
 
 #: All that may come out: each is what Patroni's own code around these calls is written for.
-EXPECTED = (HTTPError, OSError, etcd.EtcdException, PatroniException,
-            *(getattr(patroni_etcd, name) for name in ('StaleEtcdNode',) if hasattr(patroni_etcd, name)))  # since 3.3
+EXPECTED = (
+    HTTPError,
+    OSError,
+    etcd.EtcdException,
+    PatroniException,
+    *(getattr(patroni_etcd, name) for name in ('StaleEtcdNode',) if hasattr(patroni_etcd, name)),
+)  # since 3.3
 
 
 def ok(document: Any) -> Answer:
@@ -41,22 +48,25 @@ def ok(document: Any) -> Answer:
 UNSERVED = 15
 
 #: What is called: name, how it is called, and the end of the path of the request that must not go out twice.
-CALLS: Dict[str, Tuple[Callable[[CompatClient], Any], str]] = {
+CALLS: dict[str, tuple[Callable[[CompatClient], Any], str]] = {
     'put': (lambda client: client.put('x', 'y', '7'), '/kv/put'),
     'create': (lambda client: client.put('x', 'y', create_revision='0'), '/kv/txn'),
     'range': (lambda client: client.prefix('x'), '/kv/range'),
     'delete': (lambda client: client.deleterange('x', mod_revision='1'), '/kv/txn'),
     'grant': (lambda client: client.lease_grant(5), '/lease/grant'),
     'keepalive': (lambda client: client.lease_keepalive('7'), '/lease/keepalive'),
-    'members': (lambda client: client._get_members(client._base_uri, **client._prepare_get_members(1)),
-                '/cluster/member/list'),
-    'authenticate': (lambda client: client.authenticate() and client.put('x', 'y'), '/auth/authenticate')}
+    'members': (
+        lambda client: client._get_members(client._base_uri, **client._prepare_get_members(1)),
+        '/cluster/member/list',
+    ),
+    'authenticate': (lambda client: client.authenticate() and client.put('x', 'y'), '/auth/authenticate'),
+}
 
 
 @pytest.fixture(scope='module')
 def resolver() -> Iterator[patroni_etcd.DnsCachingResolver]:
     """Patroni's own, whose thread never ends."""
-    say('fuzz seed {0}'.format(SEED))
+    say(f'fuzz seed {SEED}')
     yield patroni_etcd.DnsCachingResolver()
 
 
@@ -71,19 +81,22 @@ def server() -> Iterator[Server]:
 def connect(server: Server, resolver: patroni_etcd.DnsCachingResolver, **options: Any) -> CompatClient:
     """Make a client that has found the server in order."""
     server.answer, server.refusing = None, False
-    client = CompatClient(dict({'hosts': [server.url], 'host': '127.0.0.1', 'port': 1, 'retry_timeout': 3}, **options),
-                          resolver)
+    client = CompatClient(
+        dict({'hosts': [server.url], 'host': '127.0.0.1', 'port': 1, 'retry_timeout': 3}, **options), resolver
+    )
     server.requests.clear()
     return client
 
 
 def fuzzed(examples: int) -> Callable[[Any], Any]:
     """Settings of a test: how many examples it takes."""
-    configure = settings(max_examples=examples, deadline=None, database=None, print_blob=True,
-                         suppress_health_check=list(HealthCheck))
+    configure = settings(
+        max_examples=examples, deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck)
+    )
 
     def decorate(test: Any) -> Any:
         return seed(SEED)(configure(test))
+
     return decorate
 
 
@@ -100,8 +113,13 @@ def fuzzed(examples: int) -> Callable[[Any], Any]:
 @example('put', Answer(http(307, [('Location', '/v3/kv/put')], b'{}')), False, False)
 @example('put', Answer(http(404, [], NOT_SERVED)), False, True)
 def test_only_errors_that_patroni_knows_and_nothing_sent_twice(
-        server: Server, resolver: patroni_etcd.DnsCachingResolver, name: str, answer: Answer, also_version: bool,
-        look_again: bool) -> None:
+    server: Server,
+    resolver: patroni_etcd.DnsCachingResolver,
+    name: str,
+    answer: Answer,
+    also_version: bool,
+    look_again: bool,
+) -> None:
     """Whatever comes back: a proper result or an expected exception; no second try, but after an unserved prefix."""
     call, rpc = CALLS[name]
     login = {'username': 'u', 'password': 'p'} if name == 'authenticate' else {}
@@ -179,12 +197,16 @@ class NoDcs:
 @st.composite
 def streams(draw: Any) -> Answer:
     """Chunked messages: proper ones, then anything, cut anywhere."""
-    event = {'result': {'header': {'cluster_id': '7', 'raft_term': '2'}, 'events': [
-        {'kv': {'key': 'eA==', 'mod_revision': '5', 'value': 'eQ=='}}]}}
+    event = {
+        'result': {
+            'header': {'cluster_id': '7', 'raft_term': '2'},
+            'events': [{'kv': {'key': 'eA==', 'mod_revision': '5', 'value': 'eQ=='}}],
+        }
+    }
     body = json.dumps(event).encode() + b'\n' + draw(BODIES)
     content = http(200, [], body, places(len(body), draw))
     if draw(st.booleans()):
-        content = content[:draw(st.integers(0, len(content)))]
+        content = content[: draw(st.integers(0, len(content)))]
     return Answer(content, places(len(content), draw), body)
 
 
@@ -211,12 +233,12 @@ def test_watch_stream(server: Server, resolver: patroni_etcd.DnsCachingResolver,
         pass
     finally:
         client.http.clear()
-    assert len([path for path, _ in server.requests if path.endswith('/watch')]) \
-        <= (3 if answer.sends_elsewhere else 1)
+    assert len([path for path, _ in server.requests if path.endswith('/watch')]) <= (3 if answer.sends_elsewhere else 1)
 
 
-def test_a_version_that_is_not_to_be_had_now_costs_no_wait(server: Server,
-                                                           resolver: patroni_etcd.DnsCachingResolver) -> None:
+def test_a_version_that_is_not_to_be_had_now_costs_no_wait(
+    server: Server, resolver: patroni_etcd.DnsCachingResolver
+) -> None:
     """A proxy says "come back in an hour" to the question for the version: the HA loop does not wait for that."""
     client = connect(server, resolver)
     client.http.member(server.url)._settled = 0

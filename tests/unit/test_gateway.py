@@ -2,30 +2,47 @@
 
 The same on real members is in tests/etcd; here are the cases that take a count of requests or a server that misbehaves.
 """
+
+from __future__ import annotations
+
 import json
 import logging
 import random
 import threading
 import time
-
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Iterator
 
 import pytest
 import urllib3
-
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from patroni_etcd3_compat import deadline
 from patroni_etcd3_compat.errors import (
-    CommonNameRefused, GatewayOff, HostRefused, MemberStopping, MemberTooOld, NestedTransaction, OutOfTime, Refusal,
-    unexecuted, UnexpectedAnswer)
+    CommonNameRefused,
+    GatewayOff,
+    HostRefused,
+    MemberStopping,
+    MemberTooOld,
+    NestedTransaction,
+    OutOfTime,
+    Refusal,
+    UnexpectedAnswer,
+    unexecuted,
+)
 from patroni_etcd3_compat.gateway import GatewayPool
 from patroni_etcd3_compat.versions import PREFIXES
 
-SERVED = {'3.0': ['/v3alpha'], '3.2': ['/v3alpha'], '3.3': ['/v3alpha', '/v3beta'], '3.4': ['/v3beta', '/v3'],
-          '3.5': ['/v3beta', '/v3'], '3.6': ['/v3beta', '/v3'], 'off': []}
-GOOD: Tuple[int, Any] = (200, {'header': {'revision': '1'}, 'result': {'TTL': '30'}})
+SERVED = {
+    '3.0': ['/v3alpha'],
+    '3.2': ['/v3alpha'],
+    '3.3': ['/v3alpha', '/v3beta'],
+    '3.4': ['/v3beta', '/v3'],
+    '3.5': ['/v3beta', '/v3'],
+    '3.6': ['/v3beta', '/v3'],
+    'off': [],
+}
+GOOD: tuple[int, Any] = (200, {'header': {'revision': '1'}, 'result': {'TTL': '30'}})
 LEASE_GONE = {'code': 5, 'message': 'etcdserver: requested lease not found'}
 
 
@@ -34,10 +51,10 @@ class FakeMember:
 
     def __init__(self, server: HTTPServer, version: str) -> None:
         self.url = server.url_for('')[:-1]
-        self.requests: List[Tuple[str, Dict[str, str]]] = []
+        self.requests: list[tuple[str, dict[str, str]]] = []
         self.answer = GOOD
         self.version_takes = 0.0
-        self._turns: List[str] = []
+        self._turns: list[str] = []
         self._at_random = False
         self.become(version)
         server.expect_request('/version').respond_with_handler(self._version)
@@ -45,7 +62,7 @@ class FakeMember:
             for rpc in ('/kv/put', '/kv/txn', '/lease/keepalive', '/watch', '/auth/authenticate'):
                 server.expect_request(prefix + rpc).respond_with_handler(self._rpc)
 
-    def become(self, version: str, served: Optional[List[str]] = None, **document: Any) -> None:
+    def become(self, version: str, served: list[str] | None = None, **document: Any) -> None:
         """Answer as that version from now on."""
         self.version = document or {'etcdserver': version, 'etcdcluster': 'not_decided'}
         self.served = SERVED['.'.join(version.split('.')[:2])] if served is None else served
@@ -75,7 +92,7 @@ class FakeMember:
         status, body = self.answer
         return Response(body if isinstance(body, bytes) else json.dumps(body), status)
 
-    def paths(self) -> List[str]:
+    def paths(self) -> list[str]:
         """Paths asked for since the last call."""
         ret, self.requests[:] = [path for path, _ in self.requests], []
         return ret
@@ -103,7 +120,7 @@ def pool() -> Iterator[GatewayPool]:
     manager.clear()
 
 
-def logged(caplog: pytest.LogCaptureFixture) -> List[Tuple[str, str]]:
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """What this package logged: level and text."""
     return [(r.levelname, r.getMessage()) for r in caplog.records if r.name.startswith('patroni_etcd3_compat')]
 
@@ -115,41 +132,69 @@ def forget(pool: GatewayPool, member: FakeMember) -> None:
     pool.member(member.url)._settled = 0
 
 
-def put(pool: GatewayPool, member: FakeMember, rpc: str = '/kv/put', token: Optional[str] = None, **kwargs: Any) -> Any:
+def put(pool: GatewayPool, member: FakeMember, rpc: str = '/kv/put', token: str | None = None, **kwargs: Any) -> Any:
     """Send what Patroni's client would send."""
     headers = {'user-agent': 'Patroni', 'Content-Type': 'application/json'}
     if token:
         headers['authorization'] = token
     kwargs.setdefault('timeout', urllib3.Timeout(connect=2, total=3))
-    return pool.urlopen('POST', member.url + '/v3' + rpc, body='{}', headers=headers, retries=0, redirect=True,
-                        preload_content=False, **kwargs)
+    return pool.urlopen(
+        'POST',
+        member.url + '/v3' + rpc,
+        body='{}',
+        headers=headers,
+        retries=0,
+        redirect=True,
+        preload_content=False,
+        **kwargs,
+    )
 
 
-@pytest.mark.parametrize('version, prefix', [
-    ('3.0.4', '/v3alpha'), ('3.2.26', '/v3alpha'), ('3.3.25', '/v3beta'), ('3.4.23', '/v3'), ('3.5.30+git', '/v3'),
-    ('3.6.0-rc.1', '/v3')])
+@pytest.mark.parametrize(
+    'version, prefix',
+    [
+        ('3.0.4', '/v3alpha'),
+        ('3.2.26', '/v3alpha'),
+        ('3.3.25', '/v3beta'),
+        ('3.4.23', '/v3'),
+        ('3.5.30+git', '/v3'),
+        ('3.6.0-rc.1', '/v3'),
+    ],
+)
 @pytest.mark.parametrize('cluster', [{}, {'etcdcluster': 'not_decided'}, {'etcdcluster': '3.0.0'}])
-def test_prefix_follows_the_member_alone(pool: GatewayPool, member: FakeMember, version: str, prefix: str,
-                                         cluster: Dict[str, str]) -> None:
+def test_prefix_follows_the_member_alone(
+    pool: GatewayPool, member: FakeMember, version: str, prefix: str, cluster: dict[str, str]
+) -> None:
     """Newer prefixes are not served, the version is asked once, beside the call, and then each call is one request."""
     member.become(version)
     member.version = dict(cluster, etcdserver=version)
     assert put(pool, member).status == 200
     settle()
-    tried = PREFIXES[:PREFIXES.index(prefix) + 1]
+    tried = PREFIXES[: PREFIXES.index(prefix) + 1]
     assert member.paths() == [other + '/kv/put' for other in tried] + ['/version']
     put(pool, member)
     put(pool, member, '/lease/keepalive')
     assert member.paths() == [prefix + '/kv/put', prefix + '/lease/keepalive']
 
 
-@pytest.mark.parametrize('before, after, prefixes', [
-    ('3.2.26', '3.4.23', ('/v3alpha', '/v3')), ('3.2.26', '3.5.30', ('/v3alpha', '/v3')),
-    ('3.4.23', '3.3.25', ('/v3', '/v3beta')), ('3.5.30', '3.2.26', ('/v3', '/v3alpha')),
-    ('3.3.25', '3.2.26', ('/v3beta', '/v3alpha'))])
+@pytest.mark.parametrize(
+    'before, after, prefixes',
+    [
+        ('3.2.26', '3.4.23', ('/v3alpha', '/v3')),
+        ('3.2.26', '3.5.30', ('/v3alpha', '/v3')),
+        ('3.4.23', '3.3.25', ('/v3', '/v3beta')),
+        ('3.5.30', '3.2.26', ('/v3', '/v3alpha')),
+        ('3.3.25', '3.2.26', ('/v3beta', '/v3alpha')),
+    ],
+)
 def test_change_costs_one_extra_request_and_one_log_line(
-        pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture, before: str, after: str,
-        prefixes: Tuple[str, str]) -> None:
+    pool: GatewayPool,
+    member: FakeMember,
+    caplog: pytest.LogCaptureFixture,
+    before: str,
+    after: str,
+    prefixes: tuple[str, str],
+) -> None:
     """A member that comes back as another version is served by the same call, and noted once."""
     caplog.set_level(logging.INFO)
     old, new = prefixes
@@ -167,8 +212,9 @@ def test_change_costs_one_extra_request_and_one_log_line(
     assert len(set(paths)) == len(paths)
     put(pool, member)
     assert member.paths() == [new + '/kv/put']
-    assert logged(caplog) == [('INFO', 'etcd member {0} (version {1}): gateway prefix changed from {2} to {3}'
-                               .format(member.url, after, old, new))]
+    assert logged(caplog) == [
+        ('INFO', f'etcd member {member.url} (version {after}): gateway prefix changed from {old} to {new}')
+    ]
 
 
 def test_an_old_prefix_that_still_works_is_left_at_the_next_look(pool: GatewayPool, member: FakeMember) -> None:
@@ -187,13 +233,18 @@ def test_an_old_prefix_that_still_works_is_left_at_the_next_look(pool: GatewayPo
     assert member.paths() == ['/v3/kv/put']
 
 
-@pytest.mark.parametrize('version, answer, text', [
-    ('3.2.26', (404, {'error': LEASE_GONE['message'], 'code': 5}), LEASE_GONE['message']),
-    ('3.5.30', (404, LEASE_GONE), LEASE_GONE['message']),
-    ('3.4.23', (404, b'Not Found'), 'Not Found'),
-    ('3.5.30', (404, {'code': 5, 'message': 'Not Found'}), 'Not Found')])
-def test_a_404_that_is_an_answer_is_handed_on(pool: GatewayPool, member: FakeMember, version: str,
-                                              answer: Tuple[int, Any], text: str) -> None:
+@pytest.mark.parametrize(
+    'version, answer, text',
+    [
+        ('3.2.26', (404, {'error': LEASE_GONE['message'], 'code': 5}), LEASE_GONE['message']),
+        ('3.5.30', (404, LEASE_GONE), LEASE_GONE['message']),
+        ('3.4.23', (404, b'Not Found'), 'Not Found'),
+        ('3.5.30', (404, {'code': 5, 'message': 'Not Found'}), 'Not Found'),
+    ],
+)
+def test_a_404_that_is_an_answer_is_handed_on(
+    pool: GatewayPool, member: FakeMember, version: str, answer: tuple[int, Any], text: str
+) -> None:
     """It is never sent again."""
     member.become(version)
     put(pool, member)
@@ -206,8 +257,9 @@ def test_a_404_that_is_an_answer_is_handed_on(pool: GatewayPool, member: FakeMem
 
 
 @pytest.mark.parametrize('served', [['/v3beta'], ['/v3alpha']])
-def test_member_that_does_not_serve_what_its_version_does(pool: GatewayPool, member: FakeMember,
-                                                          served: List[str]) -> None:
+def test_member_that_does_not_serve_what_its_version_does(
+    pool: GatewayPool, member: FakeMember, served: list[str]
+) -> None:
     """What works is found by trial, and kept."""
     member.become('3.4.23', served=served)
     put(pool, member)
@@ -220,7 +272,7 @@ def test_member_that_does_not_serve_what_its_version_does(pool: GatewayPool, mem
 
 
 @pytest.mark.parametrize('document', [{'etcdserver': None}, {'etcdserver': 'unknown'}, {'health': 'true'}])
-def test_member_that_does_not_tell_its_version(pool: GatewayPool, member: FakeMember, document: Dict[str, Any]) -> None:
+def test_member_that_does_not_tell_its_version(pool: GatewayPool, member: FakeMember, document: dict[str, Any]) -> None:
     """Its prefix is found by trial."""
     member.become('3.2.26', **document)
     put(pool, member)
@@ -238,14 +290,17 @@ def test_gateway_off_and_on_again(pool: GatewayPool, member: FakeMember, caplog:
         with pytest.raises(GatewayOff) as e:
             put(pool, member)
         assert len(member.paths()) == requests
-        assert str(e.value) == 'etcd member {0} (version 3.4.23) answers 404 under every prefix, its gRPC gateway is '\
-            'off'.format(member.url)
+        assert (
+            str(e.value)
+            == f'etcd member {member.url} (version 3.4.23) answers 404 under every prefix, its gRPC gateway is '
+            'off'
+        )
     remedy = pool.remedy() or ''
     assert all(text in remedy for text in (member.url, 'enable-grpc-gateway: true', '--enable-grpc-gateway'))
     member.become('3.4.23')
     assert put(pool, member).status == 200
     assert pool.remedy() is None
-    assert logged(caplog)[0][1] == 'etcd member {0} (version 3.4.23) serves its gRPC gateway again'.format(member.url)
+    assert logged(caplog)[0][1] == f'etcd member {member.url} (version 3.4.23) serves its gRPC gateway again'
 
 
 @pytest.mark.parametrize('version', ['3.0.3', '2.3.8'])
@@ -257,7 +312,7 @@ def test_too_old_member_is_refused_by_name(pool: GatewayPool, member: FakeMember
     member.paths()
     with pytest.raises(MemberTooOld) as e:
         put(pool, member)
-    assert str(e.value) == 'etcd member {0} has version {1}, lower than 3.0.4'.format(member.url, version)
+    assert str(e.value) == f'etcd member {member.url} has version {version}, lower than 3.0.4'
     assert member.paths() == []
 
 
@@ -270,8 +325,9 @@ def test_explicit_prefix_goes_before_the_version(pool: GatewayPool, member: Fake
     assert member.paths() == ['/v3beta/kv/put', '/version'] * 2
 
 
-def test_explicit_prefix_that_is_not_served(pool: GatewayPool, member: FakeMember,
-                                            caplog: pytest.LogCaptureFixture) -> None:
+def test_explicit_prefix_that_is_not_served(
+    pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture
+) -> None:
     """The fallback stands behind it, with one warning that names the member; back when it is served again."""
     caplog.set_level(logging.INFO)
     pool.set_prefix('/v3alpha')
@@ -280,8 +336,12 @@ def test_explicit_prefix_that_is_not_served(pool: GatewayPool, member: FakeMembe
     put(pool, member)
     assert member.paths() == ['/v3alpha/kv/put', '/v3/kv/put', '/version', '/v3/kv/put']
     assert logged(caplog) == [
-        ('WARNING', 'etcd member {0} (version 3.4.23) does not serve version_prefix /v3alpha of the configuration, '
-                    'using /v3'.format(member.url))]
+        (
+            'WARNING',
+            f'etcd member {member.url} (version 3.4.23) does not serve version_prefix /v3alpha of the configuration, '
+            'using /v3',
+        )
+    ]
     member.become('3.3.25')
     put(pool, member)
     assert member.paths()[-1] != '/v3/kv/put'
@@ -390,15 +450,27 @@ def test_member_is_looked_at_again_after_it_failed(pool: GatewayPool, member: Fa
     assert member.paths() == ['/v3/kv/put']
 
 
-@pytest.mark.parametrize('text, kind, remedy', [
-    ('CommonName of client sending a request against gateway will be ignored and not used as expected',
-     CommonNameRefused, 'certificate without a CommonName'),
-    ('\netcd received your request, but the Host header was unrecognized.\n\nTo fix this, choose one of the following '
-     'options:\n- Enable TLS, then any HTTPS request will be allowed.\n- Add the hostname you want to use to the '
-     'whitelist in settings.\n  - e.g. etcd --host-whitelist "there"\n', HostRefused, '--host-whitelist'),
-    ('go away', Refusal, None)])
-def test_refusal_in_plain_text_reaches_the_reader(pool: GatewayPool, member: FakeMember, text: str, kind: Any,
-                                                  remedy: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'text, kind, remedy',
+    [
+        (
+            'CommonName of client sending a request against gateway will be ignored and not used as expected',
+            CommonNameRefused,
+            'certificate without a CommonName',
+        ),
+        (
+            '\netcd received your request, but the Host header was unrecognized.\n\nTo fix this, choose one of the following '
+            'options:\n- Enable TLS, then any HTTPS request will be allowed.\n- Add the hostname you want to use to the '
+            'whitelist in settings.\n  - e.g. etcd --host-whitelist "there"\n',
+            HostRefused,
+            '--host-whitelist',
+        ),
+        ('go away', Refusal, None),
+    ],
+)
+def test_refusal_in_plain_text_reaches_the_reader(
+    pool: GatewayPool, member: FakeMember, text: str, kind: Any, remedy: str | None
+) -> None:
     """Whole, as an error of its own, with what is to be done about it until the member answers again."""
     member.answer = (400, text.encode())
     with pytest.raises(kind) as e:
@@ -420,8 +492,9 @@ def test_refused_login_says_nothing_of_the_body(pool: GatewayPool, member: FakeM
 
 @pytest.mark.parametrize('first, second', [('3.2.26', '3.4.23'), ('3.3.25', '3.4.23'), ('3.4.23', '3.6.0')])
 @pytest.mark.parametrize('turn', ['one each', 'random'])
-def test_several_members_behind_one_url(pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture,
-                                        first: str, second: str, turn: str) -> None:
+def test_several_members_behind_one_url(
+    pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture, first: str, second: str, turn: str
+) -> None:
     """Both prefixes are tried as needed, no call fails, the gateway is not called off, and one line says what it is."""
     caplog.set_level(logging.INFO)
     member.behind(first, second, at_random=turn == 'random')
@@ -429,12 +502,13 @@ def test_several_members_behind_one_url(pool: GatewayPool, member: FakeMember, c
         assert put(pool, member).status == 200
     settle()
     texts = [text for _, text in logged(caplog)]
-    assert texts[-1] == 'Several members answer at {0}: the prefix is decided for each request'.format(member.url)
+    assert texts[-1] == f'Several members answer at {member.url}: the prefix is decided for each request'
     assert not any('off' in text or 'again' in text for text in texts)
 
 
-def test_replaced_member_is_no_second_one(pool: GatewayPool, member: FakeMember,
-                                          caplog: pytest.LogCaptureFixture) -> None:
+def test_replaced_member_is_no_second_one(
+    pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture
+) -> None:
     """It has another ID, and the old one never comes back."""
     caplog.set_level(logging.INFO)
     for number in '123':

@@ -1,20 +1,25 @@
 """Patroni members of different versions: the table of what is known, the warning, the option. For every release."""
-import logging
 
+from __future__ import annotations
+
+import logging
 from types import SimpleNamespace
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import pytest
 
 from patroni_etcd3_compat import hazards, slots
 
 
-def cluster(leader: Optional[str], **versions: Optional[str]) -> Any:
+def cluster(leader: str | None, **versions: str | None) -> Any:
     """What a view of the cluster has in every release of Patroni."""
     members = {name: SimpleNamespace(name=name, data={'version': version}) for name, version in versions.items()}
-    return SimpleNamespace(members=list(members.values()), config=SimpleNamespace(data={}),
-                           leader=SimpleNamespace(name=leader) if leader else None,
-                           is_unlocked=lambda: not leader)
+    return SimpleNamespace(
+        members=list(members.values()),
+        config=SimpleNamespace(data={}),
+        leader=SimpleNamespace(name=leader) if leader else None,
+        is_unlocked=lambda: not leader,
+    )
 
 
 def test_warning_once_per_change_and_day(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -25,7 +30,7 @@ def test_warning_once_per_change_and_day(monkeypatch: pytest.MonkeyPatch, caplog
     monkeypatch.setattr(slots, 'patroni_version', '4.1.5')
     mine = slots.MemberSlots('me', True)
 
-    def lines() -> List[str]:
+    def lines() -> list[str]:
         ret = [record.getMessage() for record in caplog.records]
         caplog.clear()
         return ret
@@ -59,8 +64,15 @@ def test_a_key_that_is_gone_for_a_moment(monkeypatch: pytest.MonkeyPatch, caplog
     monkeypatch.setattr(slots, 'patroni_version', '4.1.5')
     mine = slots.MemberSlots('me', True)
     whole = cluster('old', old='3.2.1', me='4.1.5', c='4.0.2')
-    for view in (whole, cluster(None, old='3.2.1', me='4.1.5', c='4.0.2'), whole, cluster('old', me='4.1.5', c='4.0.2'),
-                 whole, cluster('old', old='3.2.1', me='4.1.5'), whole):
+    for view in (
+        whole,
+        cluster(None, old='3.2.1', me='4.1.5', c='4.0.2'),
+        whole,
+        cluster('old', me='4.1.5', c='4.0.2'),
+        whole,
+        cluster('old', old='3.2.1', me='4.1.5'),
+        whole,
+    ):
         mine.view(view)
         now[0] += 10
     assert len(caplog.records) == 1
@@ -68,7 +80,8 @@ def test_a_key_that_is_gone_for_a_moment(monkeypatch: pytest.MonkeyPatch, caplog
     now[0] += 599
     mine.view(cluster('old', old='3.2.1', me='4.1.5'))
     assert [record.getMessage() for record in caplog.records[1:]] == [
-        'The versions of the Patroni members go together again']
+        'The versions of the Patroni members go together again'
+    ]
 
 
 @pytest.mark.parametrize('enabled', [True, False])
@@ -90,40 +103,69 @@ def test_critical_without_another_version() -> None:
     assert text.startswith('leader a (3.3.11): a leader before 4.0.0 does not know')
 
 
-@pytest.mark.parametrize('leader, versions, config, expected', [
-    ('a', {'a': '4.1.5', 'b': '4.1.5'}, {}, []),
-    ('a', {'a': '3.3.11', 'b': '4.0.3'}, {}, ['patroni-role-primary']),
-    ('a', {'a': '3.3.11', 'b': '4.0.2'}, {}, ['patroni-member-slots', 'patroni-role-primary']),
-    ('a', {'a': '3.3.11', 'b': '4.0.2'}, {'member_slots_ttl': 0}, ['patroni-role-primary']),
-    ('a', {'a': '3.3.11', 'b': '4.0.2'}, {'postgresql': {'use_slots': False}}, ['patroni-role-primary']),
-    ('b', {'a': '3.3.11', 'b': '4.0.2'}, {}, ['patroni-role-primary']),
-    (None, {'a': '3.3.11', 'b': '4.0.2'}, {}, ['patroni-role-primary']),
-    ('a', {'a': '3.3.11', 'b': None}, {}, []),
-    ('a', {'a': '3.1.2', 'b': '3.2.2'}, {'slots': {'b': None}}, ['patroni-slots-hold-xmin']),
-    ('a', {'a': '3.1.2', 'b': '3.2.2'}, {'slots': {'c': None}}, ['patroni-permanent-slots', 'patroni-slots-hold-xmin']),
-    ('a', {'a': '3.1.2', 'b': '3.3.3'}, {'slots': {'c': {'database': 'd', 'plugin': 'p'}}}, []),
-    ('a', {'a': '3.1.2', 'b': '3.3.3'}, {'ttl': 15}, ['patroni-minimum-times']),
-    ('b', {'a': '3.0.4', 'b': '4.1.5'}, {}, ['patroni-before-3.1', 'patroni-role-primary']),
-    ('a', {'a': '3.1.2', 'b': '3.3.3'}, {'ttl': '30', 'loop_wait': 10, 'retry_timeout': 15}, ['patroni-minimum-times']),
-    ('a', {'a': '3.3.11', 'b': '4.1.5'}, {'failsafe_mode': True}, ['patroni-role-primary']),
-    ('b', {'a': '3.3.2', 'b': '3.3.3'}, {'failsafe_mode': 'on'}, ['patroni-failsafe-mode', 'patroni-slots-hold-xmin']),
-    ('b', {'a': '3.3.11', 'b': '4.1.5'}, {'synchronous_mode': 'quorum'},
-     ['patroni-quorum-replica', 'patroni-role-primary']),
-    ('a', {'a': '3.3.11', 'b': '4.0.2'}, {'member_slots_ttl': '0s'}, ['patroni-role-primary']),
-    ('a', {'a': '3.3.11', 'b': '4.0.2'}, {'member_slots_ttl': 'soon', 'postgresql': 'x'},
-     ['patroni-member-slots', 'patroni-role-primary']),
-    ('a', {'a': '3.3.11'}, {'synchronous_mode': 'quorum'}, ['patroni-quorum-commit']),
-    ('a', {'a': '4.0.5'}, {'synchronous_mode': 'quorum'}, ['patroni-quorum-bugs']),
-    ('a', {'a': '4.0.6'}, {'synchronous_mode': 'quorum'}, []),
-])
-def test_table(leader: Optional[str], versions: Dict[str, Optional[str]], config: Dict[str, Any],
-               expected: List[str]) -> None:
+@pytest.mark.parametrize(
+    'leader, versions, config, expected',
+    [
+        ('a', {'a': '4.1.5', 'b': '4.1.5'}, {}, []),
+        ('a', {'a': '3.3.11', 'b': '4.0.3'}, {}, ['patroni-role-primary']),
+        ('a', {'a': '3.3.11', 'b': '4.0.2'}, {}, ['patroni-member-slots', 'patroni-role-primary']),
+        ('a', {'a': '3.3.11', 'b': '4.0.2'}, {'member_slots_ttl': 0}, ['patroni-role-primary']),
+        ('a', {'a': '3.3.11', 'b': '4.0.2'}, {'postgresql': {'use_slots': False}}, ['patroni-role-primary']),
+        ('b', {'a': '3.3.11', 'b': '4.0.2'}, {}, ['patroni-role-primary']),
+        (None, {'a': '3.3.11', 'b': '4.0.2'}, {}, ['patroni-role-primary']),
+        ('a', {'a': '3.3.11', 'b': None}, {}, []),
+        ('a', {'a': '3.1.2', 'b': '3.2.2'}, {'slots': {'b': None}}, ['patroni-slots-hold-xmin']),
+        (
+            'a',
+            {'a': '3.1.2', 'b': '3.2.2'},
+            {'slots': {'c': None}},
+            ['patroni-permanent-slots', 'patroni-slots-hold-xmin'],
+        ),
+        ('a', {'a': '3.1.2', 'b': '3.3.3'}, {'slots': {'c': {'database': 'd', 'plugin': 'p'}}}, []),
+        ('a', {'a': '3.1.2', 'b': '3.3.3'}, {'ttl': 15}, ['patroni-minimum-times']),
+        ('b', {'a': '3.0.4', 'b': '4.1.5'}, {}, ['patroni-before-3.1', 'patroni-role-primary']),
+        (
+            'a',
+            {'a': '3.1.2', 'b': '3.3.3'},
+            {'ttl': '30', 'loop_wait': 10, 'retry_timeout': 15},
+            ['patroni-minimum-times'],
+        ),
+        ('a', {'a': '3.3.11', 'b': '4.1.5'}, {'failsafe_mode': True}, ['patroni-role-primary']),
+        (
+            'b',
+            {'a': '3.3.2', 'b': '3.3.3'},
+            {'failsafe_mode': 'on'},
+            ['patroni-failsafe-mode', 'patroni-slots-hold-xmin'],
+        ),
+        (
+            'b',
+            {'a': '3.3.11', 'b': '4.1.5'},
+            {'synchronous_mode': 'quorum'},
+            ['patroni-quorum-replica', 'patroni-role-primary'],
+        ),
+        ('a', {'a': '3.3.11', 'b': '4.0.2'}, {'member_slots_ttl': '0s'}, ['patroni-role-primary']),
+        (
+            'a',
+            {'a': '3.3.11', 'b': '4.0.2'},
+            {'member_slots_ttl': 'soon', 'postgresql': 'x'},
+            ['patroni-member-slots', 'patroni-role-primary'],
+        ),
+        ('a', {'a': '3.3.11'}, {'synchronous_mode': 'quorum'}, ['patroni-quorum-commit']),
+        ('a', {'a': '4.0.5'}, {'synchronous_mode': 'quorum'}, ['patroni-quorum-bugs']),
+        ('a', {'a': '4.0.6'}, {'synchronous_mode': 'quorum'}, []),
+    ],
+)
+def test_table(
+    leader: str | None, versions: dict[str, str | None], config: dict[str, Any], expected: list[str]
+) -> None:
     """What applies to which cluster."""
     assert [hit.hazard.id for hit in hazards.hazards(leader, versions, config)] == expected
 
 
-@pytest.mark.parametrize('value, expected', [
-    (None, True), ('on', True), (True, True), ('true', True), ('off', False), (False, False), ('no', False)])
+@pytest.mark.parametrize(
+    'value, expected',
+    [(None, True), ('on', True), (True, True), ('true', True), ('off', False), (False, False), ('no', False)],
+)
 def test_option(value: Any, expected: bool) -> None:
     """On and off as Patroni writes them."""
     assert slots.parse_member_slots(value) is expected

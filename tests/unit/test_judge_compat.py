@@ -1,21 +1,37 @@
 """Findings about etcd and Patroni together: what stock Patroni would do here, and what this package changes."""
-import dataclasses
 
+from __future__ import annotations
+
+import dataclasses
 from types import SimpleNamespace
-from typing import Any, List, Optional
+from typing import Any
 
 import pytest
-
-from patroni.dcs import etcd3
-
 from judge_facts import etcd_facts, etcd_member, facts, found, of_versions, one, patroni_facts, patroni_member, text_of
+from patroni.dcs import etcd3
 
 from patroni_etcd3_compat.check.facts import Etcd
 from patroni_etcd3_compat.check.judge.stock import outlook, stock_prefix
 
 
-@pytest.mark.parametrize('cluster', ['3.0.0', '3.0', '3.1.0', '3.2.0', '3.3.0', '3.4.0', '3.5.0', '3.7', '4.0.0',
-                                     '2.3.0', 'not_decided', '', '3.6.0-rc.1'])
+@pytest.mark.parametrize(
+    'cluster',
+    [
+        '3.0.0',
+        '3.0',
+        '3.1.0',
+        '3.2.0',
+        '3.3.0',
+        '3.4.0',
+        '3.5.0',
+        '3.7',
+        '4.0.0',
+        '2.3.0',
+        'not_decided',
+        '',
+        '3.6.0-rc.1',
+    ],
+)
 @pytest.mark.parametrize('version', ['3.0.3', '3.0.4', '3.2.26', '3.5.16', '3.6.0-rc.0', '2.3.8'])
 def test_prefix_is_the_one_that_stock_patroni_takes(version: str, cluster: str) -> None:
     """The model against Patroni's own method, for every kind of version."""
@@ -23,7 +39,7 @@ def test_prefix_is_the_one_that_stock_patroni_takes(version: str, cluster: str) 
     client.version_prefix, client.username, client.password, client._MGET = '/v3beta', None, None, 'GET'
     client.http = SimpleNamespace(urlopen=lambda *args: {'etcdserver': version, 'etcdcluster': cluster}, clear=list)
     client._handle_server_response = lambda answer: answer
-    expected: Optional[str] = None
+    expected: str | None = None
     try:
         client._ensure_version_prefix('http://a:1')
         expected = client.version_prefix
@@ -51,12 +67,12 @@ MIXED = [
     (on_one_host(of_versions('3.2.26', '3.2.26', '3.4.23'), 3), False, []),
     (of_versions('3.5.21', '3.5.21', cluster='3.0.0'), False, []),
     (of_versions('3.5.21', '3.5.21', cluster='not_decided'), False, []),
-    (of_versions('3.4.23', '3.3.25', cluster='3.4.0'), None, ['infra2']),   # went back without a wipe of all
+    (of_versions('3.4.23', '3.3.25', cluster='3.4.0'), None, ['infra2']),  # went back without a wipe of all
 ]
 
 
 @pytest.mark.parametrize('etcd, starts, lost', MIXED)
-def test_outlook(etcd: Etcd, starts: Optional[bool], lost: List[str]) -> None:
+def test_outlook(etcd: Etcd, starts: bool | None, lost: list[str]) -> None:
     """Whether stock Patroni starts, and which members it loses."""
     look = outlook(etcd)
     assert look and look.starts is starts and [url.name for url in look.lost] == lost
@@ -80,10 +96,15 @@ def test_prefix_with_stock() -> None:
     finding = one(facts(etcd), 'etcd-prefix-mixed')
     assert finding.severity == 'critical' and 'infra4' not in text_of(finding)
     assert 'configured it does not' not in finding.consequence
-    for part in ('cluster version 3.2.0', 'etcd infra3 (http://10.0.0.3:2379) 3.4.23: /v3 /v3beta',
-                 'takes /v3alpha for all members', 'whether it starts depends',
-                 'gets no member list from infra3 (/v3alpha is not served there)', 'as soon as it moves to infra3',
-                 'patroni-etcd3-compat'):
+    for part in (
+        'cluster version 3.2.0',
+        'etcd infra3 (http://10.0.0.3:2379) 3.4.23: /v3 /v3beta',
+        'takes /v3alpha for all members',
+        'whether it starts depends',
+        'gets no member list from infra3 (/v3alpha is not served there)',
+        'as soon as it moves to infra3',
+        'patroni-etcd3-compat',
+    ):
         assert part in text_of(finding)
     finding = one(facts(of_versions('3.5.21', '3.5.21', cluster='3.0.0')), 'etcd-prefix-mixed')
     assert finding.severity == 'critical' and 'it does not start' in finding.consequence
@@ -94,7 +115,7 @@ def test_prefix_with_the_package(serves: str) -> None:
     """For information, and what holds for other nodes."""
     some = facts(of_versions('3.2.26', '3.2.26', '3.4.23'), serves=serves)
     finding = one(some, 'etcd-prefix-mixed')
-    assert finding.severity == 'info' and 'This node has the {0}'.format(serves) in finding.consequence
+    assert finding.severity == 'info' and f'This node has the {serves}' in finding.consequence
     assert 'other nodes can not be seen from here' in finding.consequence
 
 
@@ -108,16 +129,19 @@ def test_prefix_harmless_with_all_hosts() -> None:
     assert 'it can not read version 3.6.0-rc.1' in finding.consequence
 
 
-@pytest.mark.parametrize('etcd', [of_versions('3.3.25', '3.4.23', '3.5.30'), of_versions('3.2.26', '3.3.25'),
-                                  etcd_facts(etcd_member(1, None))])
+@pytest.mark.parametrize(
+    'etcd',
+    [of_versions('3.3.25', '3.4.23', '3.5.30'), of_versions('3.2.26', '3.3.25'), etcd_facts(etcd_member(1, None))],
+)
 def test_no_prefix_finding(etcd: Etcd) -> None:
     """Members that share the prefix that stock Patroni takes, or nobody there."""
     assert not found(facts(etcd), 'etcd-prefix-mixed')
 
 
-@pytest.mark.parametrize('serves, severity', [('stock', 'critical'), (None, 'critical'), ('package', 'warning'),
-                                              ('patch', 'warning')])
-def test_nested_transactions(serves: Optional[str], severity: str) -> None:
+@pytest.mark.parametrize(
+    'serves, severity', [('stock', 'critical'), (None, 'critical'), ('package', 'warning'), ('patch', 'warning')]
+)
+def test_nested_transactions(serves: str | None, severity: str) -> None:
     """Critical unless this node is safe, and still a warning then."""
     finding = one(facts(of_versions('3.2.26', '3.2.26', '3.4.23'), serves=serves), 'etcd-nested-transactions')
     assert finding.severity == severity and 'the cluster is lost' in finding.consequence
@@ -161,7 +185,7 @@ def split(**different: Any) -> Etcd:
     """Two members with gRPC on a port of its own, which is what they advertise."""
     members = []
     for number in (1, 2):
-        members.append(etcd_member(number, url='http://10.0.0.{0}:2381'.format(number), advertised=False))
+        members.append(etcd_member(number, url=f'http://10.0.0.{number}:2381', advertised=False))
         members.append(etcd_member(number, None, configured=False, protocol='grpc', error=GRPC))
     return etcd_facts(*members, **different)
 
@@ -186,8 +210,9 @@ def test_some_advertised_urls() -> None:
     assert len(found(facts(remote), 'etcd-advertised-unusable')) == 2  # one configured host is elsewhere
     alone = etcd_facts(etcd_member(1, advertised=False), dataclasses.replace(loopback, id='a1'))
     assert one(facts(alone), 'etcd-advertised-unusable').severity == 'critical'  # none left
-    wrong = etcd_member(2, None, url='https://10.0.0.2:2379', configured=False, error='the scheme is wrong, http is '
-                        'spoken there')
+    wrong = etcd_member(
+        2, None, url='https://10.0.0.2:2379', configured=False, error='the scheme is wrong, http is spoken there'
+    )
     finding = one(facts(etcd_facts(etcd_member(1), wrong)), 'etcd-advertised-unusable')
     assert finding.severity == 'warning' and 'the scheme is wrong' in finding.seen
     nobody = etcd_member(2, None, url='http://172.16.0.2:2379', configured=False)
@@ -198,7 +223,7 @@ def test_some_advertised_urls() -> None:
 
 def test_good_advertised_urls() -> None:
     """All on this machine; members that are down are just that."""
-    local = etcd_facts(*(etcd_member(number, url='http://127.0.0.1:2{0}379'.format(number)) for number in (1, 2, 3)))
+    local = etcd_facts(*(etcd_member(number, url=f'http://127.0.0.1:2{number}379') for number in (1, 2, 3)))
     assert not found(facts(local), 'etcd-advertised-unusable')
     down = etcd_facts(etcd_member(1), etcd_member(2, None, configured=False))
     assert not found(facts(down), 'etcd-advertised-unusable')

@@ -1,10 +1,11 @@
 """Findings about etcd as such: each fires where it should, names what it is about, and not elsewhere."""
-import dataclasses
 
-from typing import Any, Dict, List, Optional, Tuple
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
 
 import pytest
-
 from judge_facts import etcd_facts, etcd_member, facts, found, of_versions, one, text_of
 
 from patroni_etcd3_compat.check.facts import Etcd, EtcdMember, ListedMember
@@ -13,14 +14,15 @@ from patroni_etcd3_compat.check.judge.members import served, servers
 from patroni_etcd3_compat.check.urls import show
 
 
-def ids(etcd: Etcd, **other: Any) -> List[str]:
+def ids(etcd: Etcd, **other: Any) -> list[str]:
     """Identifiers of what was found, but for what every cluster has."""
-    return [finding.id for finding in found(facts(etcd, **other))
-            if finding.id not in ('node-serves', 'etcd-end-of-life')]
+    return [
+        finding.id for finding in found(facts(etcd, **other)) if finding.id not in ('node-serves', 'etcd-end-of-life')
+    ]
 
 
 @pytest.mark.parametrize('versions', [['3.5.30'] * 3, ['3.4.45'], ['3.6.10'] * 5, ['3.3.25'] * 3])
-def test_nothing_about_a_healthy_cluster(versions: List[str]) -> None:
+def test_nothing_about_a_healthy_cluster(versions: list[str]) -> None:
     """One release on all members, all there: whatever serves."""
     for serves in ('stock', 'package', None):
         some = facts(of_versions(*versions), serves=serves)
@@ -35,7 +37,9 @@ def test_nobody_answers() -> None:
     assert finding.severity == 'unknown'
     assert finding.seen == 'nobody answers at http://10.0.0.1:2379, http://10.0.0.2:2379'
     assert [f.where for f in found(some, 'etcd-unreachable')] == [
-        'etcd infra1 (http://10.0.0.1:2379)', 'etcd infra2 (http://10.0.0.2:2379)']
+        'etcd infra1 (http://10.0.0.1:2379)',
+        'etcd infra2 (http://10.0.0.2:2379)',
+    ]
     assert exit_status(some, judge(some)) == 3
     assert one(facts(Etcd()), 'etcd-unknown').seen == 'no URL to ask'
 
@@ -89,7 +93,7 @@ def test_learner_has_no_vote() -> None:
 
 def test_no_leader() -> None:
     """All there and nobody leads."""
-    without: Dict[str, Any] = {'leader': False, 'has_leader': False}
+    without: dict[str, Any] = {'leader': False, 'has_leader': False}
     etcd = of_versions('3.5.30', '3.5.30', '3.5.30', **without)
     assert one(facts(etcd), 'etcd-no-leader').severity == 'critical'
     etcd.members[2] = etcd_member(3, None)  # two of three: enough, and still nobody leads
@@ -106,7 +110,7 @@ def test_alarms(alarm: str, remedy: str) -> None:
     etcd.members[1].alarms = [alarm]
     finding = one(facts(etcd), 'etcd-alarm')
     assert finding.severity == 'critical' and 'infra2' in finding.where
-    assert finding.seen == 'alarm {0}, database of 20480 bytes'.format(alarm)
+    assert finding.seen == f'alarm {alarm}, database of 20480 bytes'
     assert remedy in finding.remedy
 
 
@@ -154,8 +158,10 @@ def test_silent_hosts_by_another_name() -> None:
     etcd = etcd_facts(etcd_member(1), etcd_member(2, None, configured=False), other)
     finding = one(facts(etcd), 'etcd-hosts-differ')
     assert finding.severity == 'info' and finding.where == 'etcd http://infra2.example.org:2379'
-    assert finding.remedy == 'it may be another name of etcd infra2 (http://10.0.0.2:2379), which is silent as well: ' \
+    assert (
+        finding.remedy == 'it may be another name of etcd infra2 (http://10.0.0.2:2379), which is silent as well: '
         'take it out of hosts only if it is not'
+    )
     etcd = etcd_facts(etcd_member(1), etcd_member(2, None), other)  # the silent one is configured: it is no other name
     assert one(facts(etcd), 'etcd-hosts-differ').severity == 'warning'
     local = etcd_member(1, advertised=False, url='http://localhost:2379', id=None)
@@ -188,11 +194,20 @@ def test_what_could_not_be_told() -> None:
     assert 'version master can not be read' in one(facts(strange), 'etcd-unknown').seen
 
 
-@pytest.mark.parametrize('version, taken, since', [
-    ('3.4.45', '2026-05-31', None), ('3.4.45', '2026-06-01', '2026-06-01'), ('3.3.25', '2026-01-01', '2021-10-15'),
-    ('3.5.34', '2026-12-31', None), ('3.5.34', '2027-07-08', '2027-07-08'), ('3.6.1', '2030-01-01', None),
-    ('3.0.17', '2026-01-01', '2017'), ('4.2.0', '2026-01-01', None)])
-def test_end_of_life(version: str, taken: str, since: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'version, taken, since',
+    [
+        ('3.4.45', '2026-05-31', None),
+        ('3.4.45', '2026-06-01', '2026-06-01'),
+        ('3.3.25', '2026-01-01', '2021-10-15'),
+        ('3.5.34', '2026-12-31', None),
+        ('3.5.34', '2027-07-08', '2027-07-08'),
+        ('3.6.1', '2030-01-01', None),
+        ('3.0.17', '2026-01-01', '2017'),
+        ('4.2.0', '2026-01-01', None),
+    ],
+)
+def test_end_of_life(version: str, taken: str, since: str | None) -> None:
     """By the day on which the facts were taken, for information."""
     findings = found(facts(of_versions(version), taken=taken + 'T00:00:00+00:00'), 'etcd-end-of-life')
     assert bool(findings) is bool(since)
@@ -203,8 +218,10 @@ def test_end_of_life(version: str, taken: str, since: Optional[str]) -> None:
 def test_cluster_version() -> None:
     """Not decided; below every member; and not when an older member may be the one that is silent."""
     undecided = of_versions('3.5.30', '3.5.30', cluster='not_decided')
-    assert all('not_decided' in finding.seen and finding.severity == 'warning'
-               for finding in found(facts(undecided), 'etcd-cluster-version'))
+    assert all(
+        'not_decided' in finding.seen and finding.severity == 'warning'
+        for finding in found(facts(undecided), 'etcd-cluster-version')
+    )
     assert len(found(facts(undecided), 'etcd-cluster-version')) == 2
     below = of_versions('3.5.21', '3.5.30', cluster='3.0.0')
     finding = one(facts(below), 'etcd-cluster-version')
@@ -236,7 +253,9 @@ def test_urls_of_one_member() -> None:
     assert str(third) == 'etcd http://10.0.0.7:2379' and not third.answers and third.listed is None
     etcd.members = []
     assert [str(server) for server in servers(etcd)] == [
-        'etcd infra1 (http://10.0.0.1:2379)', 'etcd infra2 (http://10.0.0.2:2379)']
+        'etcd infra1 (http://10.0.0.1:2379)',
+        'etcd infra2 (http://10.0.0.2:2379)',
+    ]
     assert etcd.listed
     etcd.listed[0].learner = True
     assert servers(etcd)[0].learner
@@ -245,19 +264,33 @@ def test_urls_of_one_member() -> None:
     assert [server.learner for server in servers(etcd)] == [True, False]
 
 
-@pytest.mark.parametrize('member, expected', [
-    (etcd_member(1, '3.3.25', prefixes=['/v3beta']), ('/v3beta',)),
-    (etcd_member(1, '3.3.25', prefixes=[], gateway=None), ('/v3beta', '/v3alpha')),
-    (etcd_member(1, '3.3.25', prefixes=[], gateway=False), ()), (etcd_member(1, None), ()),
-    (etcd_member(1, '3.0.3', prefixes=[], gateway=None), ()), (etcd_member(1, None, protocol='grpc'), ())])
-def test_served(member: EtcdMember, expected: Tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    'member, expected',
+    [
+        (etcd_member(1, '3.3.25', prefixes=['/v3beta']), ('/v3beta',)),
+        (etcd_member(1, '3.3.25', prefixes=[], gateway=None), ('/v3beta', '/v3alpha')),
+        (etcd_member(1, '3.3.25', prefixes=[], gateway=False), ()),
+        (etcd_member(1, None), ()),
+        (etcd_member(1, '3.0.3', prefixes=[], gateway=None), ()),
+        (etcd_member(1, None, protocol='grpc'), ()),
+    ],
+)
+def test_served(member: EtcdMember, expected: tuple[str, ...]) -> None:
     """What was tried out; the table where that was not possible."""
     assert served(member) == expected
 
 
-@pytest.mark.parametrize('url, expected', [
-    ('http://a:1', 'http://a:1'), ('https://u:p@a:1', 'https://a:1'), ('http://u:p@x@a:1', 'http://a:1'), ('a@b', 'b'),
-    ('http://u:x//y@a:1', 'http://a:1'), ('', '')])
+@pytest.mark.parametrize(
+    'url, expected',
+    [
+        ('http://a:1', 'http://a:1'),
+        ('https://u:p@a:1', 'https://a:1'),
+        ('http://u:p@x@a:1', 'http://a:1'),
+        ('a@b', 'b'),
+        ('http://u:x//y@a:1', 'http://a:1'),
+        ('', ''),
+    ],
+)
 def test_show(url: str, expected: str) -> None:
     """Without user name and password."""
     assert show(url) == expected

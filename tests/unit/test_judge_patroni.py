@@ -1,18 +1,28 @@
 """Findings about Patroni members and about this node."""
-import dataclasses
 
-from typing import Any, Dict, List, Optional
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
 
 import pytest
-
-from judge_facts import (etcd_facts, etcd_member, facts, found, of_versions, one, patroni_facts, patroni_member,
-                         with_slots)
+from judge_facts import (
+    etcd_facts,
+    etcd_member,
+    facts,
+    found,
+    of_versions,
+    one,
+    patroni_facts,
+    patroni_member,
+    with_slots,
+)
 
 from patroni_etcd3_compat.check.facts import NO_CREDENTIALS, Patroni, Postgres
 from patroni_etcd3_compat.check.judge import exit_status, judge
 
 
-def ids(patroni: Patroni) -> List[str]:
+def ids(patroni: Patroni) -> list[str]:
     """Identifiers of what was found about it."""
     return [finding.id for finding in found(facts(patroni=patroni)) if finding.id != 'node-serves']
 
@@ -89,18 +99,23 @@ def test_etcd_is_not_there() -> None:
     assert not found(some, 'patroni-unknown') and exit_status(some, judge(some)) == 3
 
 
-@pytest.mark.parametrize('replica, config, id, severity', [
-    ('4.0.2', {}, 'patroni-member-slots', 'critical'), ('4.1.5', {'slots': {'x': {'type': 'physical'}}},
-                                                        'patroni-permanent-slots', 'critical'),
-    ('4.1.5', {'failsafe_mode': True}, 'patroni-failsafe-mode', 'warning'),
-    ('4.1.5', {}, 'patroni-before-3.1', 'warning'), ('4.1.5', {}, 'patroni-role-primary', 'info')])
-def test_hazards(replica: str, config: Dict[str, Any], id: str, severity: str) -> None:
+@pytest.mark.parametrize(
+    'replica, config, id, severity',
+    [
+        ('4.0.2', {}, 'patroni-member-slots', 'critical'),
+        ('4.1.5', {'slots': {'x': {'type': 'physical'}}}, 'patroni-permanent-slots', 'critical'),
+        ('4.1.5', {'failsafe_mode': True}, 'patroni-failsafe-mode', 'warning'),
+        ('4.1.5', {}, 'patroni-before-3.1', 'warning'),
+        ('4.1.5', {}, 'patroni-role-primary', 'info'),
+    ],
+)
+def test_hazards(replica: str, config: dict[str, Any], id: str, severity: str) -> None:
     """Each hit of the table is a finding with its severity, consequence, remedy and source."""
     patroni = patroni_facts(patroni_member('old', '3.0.4'), patroni_member('new', replica), **config)
     finding = one(facts(patroni=patroni), id)
     assert finding.severity == severity and finding.link.startswith('https://github.com/patroni/patroni/')
     assert finding.where == ('new' if 'slots' in id else 'new and old')
-    assert 'old (Patroni 3.0.4)' in finding.seen and 'new (Patroni {0})'.format(replica) in finding.seen
+    assert 'old (Patroni 3.0.4)' in finding.seen and f'new (Patroni {replica})' in finding.seen
     assert not found(facts(patroni=patroni), 'patroni-versions-differ')
 
 
@@ -124,14 +139,22 @@ def test_versions_that_differ() -> None:
     assert finding.severity == 'unknown' and finding.where == 'b' and 'not reported' in finding.seen
 
 
-@pytest.mark.parametrize('serves, versions, severity', [
-    ('stock', ['3.5.30', '3.5.30'], 'info'), ('stock', ['3.2.26', '3.4.23'], 'warning'),
-    ('package', ['3.5.30', '3.5.30'], 'info'), ('package', ['3.2.26', '3.4.23'], 'info'),
-    ('patch', ['3.2.26', '3.4.23'], 'info'), (None, ['3.2.26', '3.4.23'], 'unknown'), (None, ['3.5.30'], None)])
-def test_node(serves: Optional[str], versions: List[str], severity: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'serves, versions, severity',
+    [
+        ('stock', ['3.5.30', '3.5.30'], 'info'),
+        ('stock', ['3.2.26', '3.4.23'], 'warning'),
+        ('package', ['3.5.30', '3.5.30'], 'info'),
+        ('package', ['3.2.26', '3.4.23'], 'info'),
+        ('patch', ['3.2.26', '3.4.23'], 'info'),
+        (None, ['3.2.26', '3.4.23'], 'unknown'),
+        (None, ['3.5.30'], None),
+    ],
+)
+def test_node(serves: str | None, versions: list[str], severity: str | None) -> None:
     """What serves here, and whether that is enough."""
     findings = found(facts(of_versions(*versions), serves=serves), 'node-serves')
-    assert [finding.severity for finding in findings] == [severity][:bool(severity)]
+    assert [finding.severity for finding in findings] == [severity][: bool(severity)]
     for finding in findings:
         assert finding.where == 'node node1' and 'Patroni 4.1.5' in finding.seen
         assert ('etcd-prefix-mixed' in finding.consequence) is (severity in ('warning', 'unknown'))
@@ -140,8 +163,9 @@ def test_node(serves: Optional[str], versions: List[str], severity: Optional[str
 def test_postgres_that_refuses() -> None:
     """Unknown, with what it said."""
     refused = Postgres(error='no pg_hba.conf entry for host "10.0.0.9"')
-    some = facts(patroni=patroni_facts(patroni_member('a', postgres=refused),
-                                       patroni_member('b', postgres=with_slots())))
+    some = facts(
+        patroni=patroni_facts(patroni_member('a', postgres=refused), patroni_member('b', postgres=with_slots()))
+    )
     finding = one(some, 'slot-unknown')
     assert (finding.severity, finding.where, finding.seen) == ('unknown', 'a', refused.error)
     assert exit_status(some, judge(some)) == 3

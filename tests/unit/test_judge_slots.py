@@ -1,8 +1,10 @@
 """Findings about replication slots: stuck, lost, holding xmin, keeping too much; and the silence about all others."""
-from typing import Any, List, Optional
+
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
-
 from judge_facts import MB, facts, found, one, patroni_facts, patroni_member, text_of, with_slots
 
 from patroni_etcd3_compat.check.facts import Facts, PatroniMember, Slot
@@ -10,7 +12,7 @@ from patroni_etcd3_compat.check.facts import Facts, PatroniMember, Slot
 SLOTS = ('slot-stuck', 'slot-lost', 'slot-retains-wal', 'slot-holds-xmin')
 
 
-def slot(name: str, at: Optional[int] = 900, later: Optional[int] = None, **different: Any) -> Slot:
+def slot(name: str, at: int | None = 900, later: int | None = None, **different: Any) -> Slot:
     """An inactive physical slot; positions in MB."""
     ret = Slot(name, 'physical', False, at and at * MB, later and later * MB, 100 * MB, None, None, 'reserved')
     for key, value in different.items():
@@ -19,16 +21,27 @@ def slot(name: str, at: Optional[int] = 900, later: Optional[int] = None, **diff
     return ret
 
 
-def on_replica(*slots: Slot, others: 'tuple[PatroniMember, ...]' = (), version: str = '4.1.5',
-               interval: Optional[float] = 30, leader_slots: 'tuple[Slot, ...]' = (), config: Any = None) -> Facts:
+def on_replica(
+    *slots: Slot,
+    others: tuple[PatroniMember, ...] = (),
+    version: str = '4.1.5',
+    interval: float | None = 30,
+    leader_slots: tuple[Slot, ...] = (),
+    config: Any = None,
+) -> Facts:
     """These slots on a replica; the leader went on from 950 to 990 MB."""
-    leader = patroni_member('lead-er', '4.1.5', position=950 * MB, later_position=990 * MB,
-                            postgres=with_slots(*leader_slots, in_recovery=False))
+    leader = patroni_member(
+        'lead-er',
+        '4.1.5',
+        position=950 * MB,
+        later_position=990 * MB,
+        postgres=with_slots(*leader_slots, in_recovery=False),
+    )
     replica = patroni_member('node1', version, position=950 * MB, later_position=990 * MB, postgres=with_slots(*slots))
     return facts(patroni=patroni_facts(leader, replica, *others, **(config or {})), slots_interval=interval)
 
 
-def kinds(some: Facts) -> List[str]:
+def kinds(some: Facts) -> list[str]:
     """Identifiers of what was found about slots."""
     return [finding.id for finding in found(some, *SLOTS)]
 
@@ -45,26 +58,39 @@ def test_stuck() -> None:
     some = on_replica(slot('lead_er', 900, 900))
     finding = one(some, 'slot-stuck')
     assert finding.severity == 'critical' and finding.where == 'node1, slot lead_er'
-    for part in ('restart_lsn 0/38400000 in two samples 30 s apart', 'lead-er went on from 0/3B600000 to 0/3DE00000',
-                 'keeps 100 MB', 'pg_wal of node1 (128 MB now)', "pg_drop_replication_slot('lead_er')"):
+    for part in (
+        'restart_lsn 0/38400000 in two samples 30 s apart',
+        'lead-er went on from 0/3B600000 to 0/3DE00000',
+        'keeps 100 MB',
+        'pg_wal of node1 (128 MB now)',
+        "pg_drop_replication_slot('lead_er')",
+    ):
         assert part in text_of(finding)
 
 
-@pytest.mark.parametrize('some', [
-    on_replica(slot('lead_er', 900, 900), interval=None),              # one sample says nothing
-    on_replica(slot('lead_er', 900, 901)),                             # moves
-    on_replica(slot('lead_er', 970, 970)),                             # ahead of the member: has to wait for it
-    on_replica(slot('lead_er', 950, 950)),                             # was where the member was
-    on_replica(slot('still', 900, 900), others=(patroni_member('still', position=950 * MB, later_position=950 * MB),)),
-    on_replica(slot('lead_er', None, None)),                           # keeps nothing
-    on_replica(slot('node1', 900, 900)),                               # its own
-    on_replica(slot('stopped', 900, 900)),                             # of nobody who went on
-    on_replica(slot('still', 900, 900), others=(patroni_member('still', position=900 * MB, later_position=900 * MB),)),
-    on_replica(slot('quiet', 900, 900), others=(patroni_member('quiet', position=None),)),
-    on_replica(slot('lead_er', 900, 900, type='logical')),             # moves when it can
-    on_replica(slot('lead_er', 900, 900), others=(
-        patroni_member('lead.er', position=900 * MB, later_position=900 * MB),)),
-])
+@pytest.mark.parametrize(
+    'some',
+    [
+        on_replica(slot('lead_er', 900, 900), interval=None),  # one sample says nothing
+        on_replica(slot('lead_er', 900, 901)),  # moves
+        on_replica(slot('lead_er', 970, 970)),  # ahead of the member: has to wait for it
+        on_replica(slot('lead_er', 950, 950)),  # was where the member was
+        on_replica(
+            slot('still', 900, 900), others=(patroni_member('still', position=950 * MB, later_position=950 * MB),)
+        ),
+        on_replica(slot('lead_er', None, None)),  # keeps nothing
+        on_replica(slot('node1', 900, 900)),  # its own
+        on_replica(slot('stopped', 900, 900)),  # of nobody who went on
+        on_replica(
+            slot('still', 900, 900), others=(patroni_member('still', position=900 * MB, later_position=900 * MB),)
+        ),
+        on_replica(slot('quiet', 900, 900), others=(patroni_member('quiet', position=None),)),
+        on_replica(slot('lead_er', 900, 900, type='logical')),  # moves when it can
+        on_replica(
+            slot('lead_er', 900, 900), others=(patroni_member('lead.er', position=900 * MB, later_position=900 * MB),)
+        ),
+    ],
+)
 def test_not_stuck(some: Facts) -> None:
     """It has to hold, or it can't be told."""
     assert not found(some, 'slot-stuck')
@@ -77,8 +103,10 @@ def test_samples_too_close() -> None:
         assert one(some, 'slot-stuck').severity == 'critical'
     finding = one(on_replica(slot('lead_er', 900, 900), interval=19), 'slot-stuck')
     assert finding.severity == 'unknown' and '--slots-interval 20' in finding.remedy
-    for some in (on_replica(slot('lead_er', 900, 900), interval=5, config={'loop_wait': 2}),
-                 on_replica(slot('lead_er', 900, 900, active=True), interval=5)):
+    for some in (
+        on_replica(slot('lead_er', 900, 900), interval=5, config={'loop_wait': 2}),
+        on_replica(slot('lead_er', 900, 900, active=True), interval=5),
+    ):
         assert one(some, 'slot-stuck').severity == 'critical'
 
 
@@ -96,8 +124,10 @@ def test_permanent_slot_that_moves_on_the_leader_alone() -> None:
     assert not found(on_replica(slot('backup', 900, 900), others=(third,), config=config), 'slot-stuck')
 
 
-@pytest.mark.parametrize('version, severity', [('4.1.5', 'warning'), ('4.0.6', 'critical'), ('3.2.0', 'critical'),
-                                               ('3.1.2', 'warning'), ('4.0.7', 'warning')])
+@pytest.mark.parametrize(
+    'version, severity',
+    [('4.1.5', 'warning'), ('4.0.6', 'critical'), ('3.2.0', 'critical'), ('3.1.2', 'warning'), ('4.0.7', 'warning')],
+)
 def test_lost(version: str, severity: str) -> None:
     """With the statement that drops it; Patroni 3.2.0 to 4.0.6 moves no other slot while it is there."""
     finding = one(on_replica(slot("lead_er'", None, wal_status='lost'), version=version), 'slot-lost')
@@ -144,8 +174,13 @@ def test_retained() -> None:
     finding = one(some, 'slot-retains-wal')
     assert finding.severity == 'warning' and 'keeps 2.0 GB, more than max_wal_size (1.0 GB)' in finding.seen
     assert 'It belongs to member stopped (stopped, REST API does not answer)' in finding.seen
-    assert 'permanent slot' in one(on_replica(slot('backup', retained=2000 * MB), config={'slots': {'backup': {
-        'type': 'physical'}}}), 'slot-retains-wal').seen
+    assert (
+        'permanent slot'
+        in one(
+            on_replica(slot('backup', retained=2000 * MB), config={'slots': {'backup': {'type': 'physical'}}}),
+            'slot-retains-wal',
+        ).seen
+    )
     assert 'no member that is there' in one(on_replica(slot('gone', retained=2000 * MB)), 'slot-retains-wal').seen
     assert kinds(on_replica(slot('gone', retained=1024 * MB))) == []
 

@@ -1,19 +1,31 @@
 """The table of findings, its documentation, and what holds for each finding of any facts."""
+
+from __future__ import annotations
+
 import dataclasses
 import re
-
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from hypothesis import given, settings, strategies as st
-
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from judge_facts import etcd_facts, etcd_member, facts, of_versions, text_of
 
-from patroni_etcd3_compat.check.facts import (Etcd, EtcdMember, Facts, Finding, ListedMember, Node, Patroni,
-                                              PatroniMember, Postgres, SEVERITIES, Slot)
-from patroni_etcd3_compat.check.judge import exit_status, judge, KINDS
+from patroni_etcd3_compat.check.facts import (
+    SEVERITIES,
+    Etcd,
+    EtcdMember,
+    Facts,
+    Finding,
+    ListedMember,
+    Node,
+    Patroni,
+    PatroniMember,
+    Postgres,
+    Slot,
+)
+from patroni_etcd3_compat.check.judge import KINDS, exit_status, judge
 from patroni_etcd3_compat.hazards import HAZARDS
 
 FINDINGS = Path(__file__).resolve().parent.parent.parent / 'docs' / 'findings.md'
@@ -29,15 +41,17 @@ def test_kinds() -> None:
     for kind in KINDS:
         assert re.match(r'(etcd|patroni|slot|node)(-[a-z0-9.]+)+$', kind.id)
         assert kind.summary and '\n' not in kind.summary and len(kind.summary) < 100
-        assert re.match('https://(github.com/(patroni|etcd-io)/|etcd.io/|patroni.readthedocs.io/|www.postgresql.org/)',
-                        kind.link)
+        assert re.match(
+            'https://(github.com/(patroni|etcd-io)/|etcd.io/|patroni.readthedocs.io/|www.postgresql.org/)', kind.link
+        )
 
 
 def test_documentation() -> None:
     """One row for each identifier, in the order of the table, with its summary and link."""
     rows = [row.strip('| ').split(' | ') for row in FINDINGS.read_text().splitlines() if row.startswith('| `')]
     assert [(row[0], row[1], row[3]) for row in rows] == [
-        ('`{0}`'.format(kind.id), kind.summary, '<{0}>'.format(kind.link)) for kind in KINDS]
+        (f'`{kind.id}`', kind.summary, f'<{kind.link}>') for kind in KINDS
+    ]
 
 
 def test_order() -> None:
@@ -58,67 +72,202 @@ def a_finding(severity: str) -> Finding:
     return Finding('node-serves', severity, '', '', '', '', '')
 
 
-@pytest.mark.parametrize('severities, status', [
-    ([], 0), (['info'], 0), (['unknown', 'info'], 3), (['unknown', 'warning'], 1), (['warning', 'critical'], 2),
-    (['unknown', 'critical'], 2)])
-def test_exit_status(severities: 'list[str]', status: int) -> None:
+@pytest.mark.parametrize(
+    'severities, status',
+    [
+        ([], 0),
+        (['info'], 0),
+        (['unknown', 'info'], 3),
+        (['unknown', 'warning'], 1),
+        (['warning', 'critical'], 2),
+        (['unknown', 'critical'], 2),
+    ],
+)
+def test_exit_status(severities: list[str], status: int) -> None:
     """2 before 1 before 3; only what is left of the findings counts, but nothing read at all is always 3."""
     assert exit_status(facts(), [a_finding(severity) for severity in severities]) == status
     silent = facts(etcd_facts(etcd_member(1, None)))
     assert exit_status(silent, [a_finding(severity) for severity in severities]) == 3
 
 
-VERSIONS = st.sampled_from(['3.0.3', '3.2.26', '3.3.25', '3.4.42', '3.5.16', '3.5.30', '3.6.0-rc.1', '3.7.0', '2.3.8',
-                            'not_decided', '', '4.0.2', '3.1.2', '4.1.5', '3.0.2'])
+VERSIONS = st.sampled_from(
+    [
+        '3.0.3',
+        '3.2.26',
+        '3.3.25',
+        '3.4.42',
+        '3.5.16',
+        '3.5.30',
+        '3.6.0-rc.1',
+        '3.7.0',
+        '2.3.8',
+        'not_decided',
+        '',
+        '4.0.2',
+        '3.1.2',
+        '4.1.5',
+        '3.0.2',
+    ]
+)
 IDS = st.sampled_from(['', 'a1', 'a2', 'a3'])
-URLS = st.sampled_from(['http://10.0.0.1:2379', 'http://10.0.0.2:2379', 'https://10.0.0.1:2379',
-                        'http://127.0.0.1:2379', 'http://root:{0}@10.0.0.1:2379'.format(SECRET), 'http://[::1]:1',
-                        'http://[', 'etcd1', ''])
+URLS = st.sampled_from(
+    [
+        'http://10.0.0.1:2379',
+        'http://10.0.0.2:2379',
+        'https://10.0.0.1:2379',
+        'http://127.0.0.1:2379',
+        f'http://root:{SECRET}@10.0.0.1:2379',
+        'http://[::1]:1',
+        'http://[',
+        'etcd1',
+        '',
+    ]
+)
 NAMES = st.sampled_from(['node1', 'node-2', 'node_2', 'é'])
-NUMBERS = st.integers(-1, 2 ** 64)
-VALUES = st.one_of(st.none(), st.booleans(), NUMBERS, st.just(SECRET), st.just('quorum'), st.lists(st.just(SECRET)),
-                   st.dictionaries(NAMES, st.none() | st.dictionaries(st.sampled_from(['type', 'database', 'plugin']),
-                                                                      st.just('physical') | st.none()), max_size=2))
-CONFIG = st.dictionaries(st.sampled_from(['ttl', 'loop_wait', 'slots', 'permanent_slots', 'failsafe_mode', 'pause',
-                                          'synchronous_mode', 'member_slots_ttl', 'ignore_slots']), VALUES)
+NUMBERS = st.integers(-1, 2**64)
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    NUMBERS,
+    st.just(SECRET),
+    st.just('quorum'),
+    st.lists(st.just(SECRET)),
+    st.dictionaries(
+        NAMES,
+        st.none() | st.dictionaries(st.sampled_from(['type', 'database', 'plugin']), st.just('physical') | st.none()),
+        max_size=2,
+    ),
+)
+CONFIG = st.dictionaries(
+    st.sampled_from(
+        [
+            'ttl',
+            'loop_wait',
+            'slots',
+            'permanent_slots',
+            'failsafe_mode',
+            'pause',
+            'synchronous_mode',
+            'member_slots_ttl',
+            'ignore_slots',
+        ]
+    ),
+    VALUES,
+)
 
 
-def maybe(strategy: 'st.SearchStrategy[Any]') -> 'st.SearchStrategy[Any]':
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Or ``None``."""
     return st.none() | strategy
 
 
-LISTED = st.builds(ListedMember, IDS, NAMES | st.just(''), st.lists(URLS, max_size=2), st.lists(URLS, max_size=1),
-                   st.booleans())
+LISTED = st.builds(
+    ListedMember, IDS, NAMES | st.just(''), st.lists(URLS, max_size=2), st.lists(URLS, max_size=1), st.booleans()
+)
 MEMBERS = st.builds(
-    EtcdMember, url=URLS, configured=st.booleans(), advertised=st.booleans(), name=maybe(NAMES), id=maybe(IDS),
-    version=maybe(VERSIONS), cluster_version=maybe(VERSIONS),
+    EtcdMember,
+    url=URLS,
+    configured=st.booleans(),
+    advertised=st.booleans(),
+    name=maybe(NAMES),
+    id=maybe(IDS),
+    version=maybe(VERSIONS),
+    cluster_version=maybe(VERSIONS),
     prefixes=st.lists(st.sampled_from(['/v3', '/v3beta', '/v3alpha']), max_size=2),
-    gateway=maybe(st.booleans()), protocol=st.sampled_from([None, 'http', 'grpc']), leader=maybe(st.booleans()),
-    learner=maybe(st.booleans()), has_leader=maybe(st.booleans()), db_size=maybe(NUMBERS),
-    alarms=st.lists(st.sampled_from(['NOSPACE', 'CORRUPT']), max_size=2), auth=maybe(st.booleans()),
-    error=maybe(st.sampled_from(['timed out', 'the scheme is wrong, https is spoken there', 'x: etcdserver: '
-                                 'authentication failed, invalid user ID or password'])))
-ETCD = st.builds(Etcd, st.lists(URLS, max_size=2), st.booleans(), maybe(st.sampled_from(['/v3', '/v3beta'])),
-                 st.booleans(), maybe(st.lists(LISTED, max_size=3)), st.lists(MEMBERS, max_size=4))
-SLOT = st.builds(Slot, NAMES, st.sampled_from(['physical', 'logical']), st.booleans(), maybe(NUMBERS), maybe(NUMBERS),
-                 maybe(NUMBERS), maybe(st.just('745')), maybe(st.just('745')),
-                 maybe(st.sampled_from(['reserved', 'extended', 'unreserved', 'lost'])))
-POSTGRES = st.builds(Postgres, maybe(VERSIONS), maybe(st.booleans()), maybe(NUMBERS), st.lists(SLOT, max_size=3),
-                     maybe(NUMBERS), maybe(NUMBERS), maybe(NUMBERS), maybe(NUMBERS), maybe(NUMBERS),
-                     maybe(st.just('refused')))
+    gateway=maybe(st.booleans()),
+    protocol=st.sampled_from([None, 'http', 'grpc']),
+    leader=maybe(st.booleans()),
+    learner=maybe(st.booleans()),
+    has_leader=maybe(st.booleans()),
+    db_size=maybe(NUMBERS),
+    alarms=st.lists(st.sampled_from(['NOSPACE', 'CORRUPT']), max_size=2),
+    auth=maybe(st.booleans()),
+    error=maybe(
+        st.sampled_from(
+            [
+                'timed out',
+                'the scheme is wrong, https is spoken there',
+                'x: etcdserver: authentication failed, invalid user ID or password',
+            ]
+        )
+    ),
+)
+ETCD = st.builds(
+    Etcd,
+    st.lists(URLS, max_size=2),
+    st.booleans(),
+    maybe(st.sampled_from(['/v3', '/v3beta'])),
+    st.booleans(),
+    maybe(st.lists(LISTED, max_size=3)),
+    st.lists(MEMBERS, max_size=4),
+)
+SLOT = st.builds(
+    Slot,
+    NAMES,
+    st.sampled_from(['physical', 'logical']),
+    st.booleans(),
+    maybe(NUMBERS),
+    maybe(NUMBERS),
+    maybe(NUMBERS),
+    maybe(st.just('745')),
+    maybe(st.just('745')),
+    maybe(st.sampled_from(['reserved', 'extended', 'unreserved', 'lost'])),
+)
+POSTGRES = st.builds(
+    Postgres,
+    maybe(VERSIONS),
+    maybe(st.booleans()),
+    maybe(NUMBERS),
+    st.lists(SLOT, max_size=3),
+    maybe(NUMBERS),
+    maybe(NUMBERS),
+    maybe(NUMBERS),
+    maybe(NUMBERS),
+    maybe(NUMBERS),
+    maybe(st.just('refused')),
+)
 PATRONI_MEMBERS = st.builds(
-    PatroniMember, name=NAMES, in_dcs=st.booleans(), state=maybe(st.sampled_from(['running', 'stopped', 'x'])),
-    version=maybe(VERSIONS), position=maybe(NUMBERS), later_position=maybe(NUMBERS), lag=maybe(NUMBERS),
-    tags=st.dictionaries(NAMES, VALUES, max_size=1), api_url=maybe(st.just('http://a:8008/patroni')),
-    error=maybe(st.just('timed out')), postgres=maybe(POSTGRES))
-PATRONI = st.builds(Patroni, NAMES, st.sampled_from(['/service', '/', '']), maybe(NAMES), maybe(st.booleans()), CONFIG,
-                    st.dictionaries(NAMES, NUMBERS, max_size=2), st.lists(PATRONI_MEMBERS, max_size=3),
-                    maybe(st.just('nothing was read')))
-FACTS = st.builds(Facts, st.sampled_from(['2026-07-01T00:00:00+00:00', '']), st.floats(0, 9), ETCD, maybe(PATRONI),
-                  st.builds(Node, maybe(NAMES), maybe(st.just('etcd3')), maybe(st.sampled_from(
-                      ['package', 'patch', 'stock'])), maybe(VERSIONS), maybe(VERSIONS), maybe(VERSIONS)),
-                  maybe(st.floats(0.1, 100)))
+    PatroniMember,
+    name=NAMES,
+    in_dcs=st.booleans(),
+    state=maybe(st.sampled_from(['running', 'stopped', 'x'])),
+    version=maybe(VERSIONS),
+    position=maybe(NUMBERS),
+    later_position=maybe(NUMBERS),
+    lag=maybe(NUMBERS),
+    tags=st.dictionaries(NAMES, VALUES, max_size=1),
+    api_url=maybe(st.just('http://a:8008/patroni')),
+    error=maybe(st.just('timed out')),
+    postgres=maybe(POSTGRES),
+)
+PATRONI = st.builds(
+    Patroni,
+    NAMES,
+    st.sampled_from(['/service', '/', '']),
+    maybe(NAMES),
+    maybe(st.booleans()),
+    CONFIG,
+    st.dictionaries(NAMES, NUMBERS, max_size=2),
+    st.lists(PATRONI_MEMBERS, max_size=3),
+    maybe(st.just('nothing was read')),
+)
+FACTS = st.builds(
+    Facts,
+    st.sampled_from(['2026-07-01T00:00:00+00:00', '']),
+    st.floats(0, 9),
+    ETCD,
+    maybe(PATRONI),
+    st.builds(
+        Node,
+        maybe(NAMES),
+        maybe(st.just('etcd3')),
+        maybe(st.sampled_from(['package', 'patch', 'stock'])),
+        maybe(VERSIONS),
+        maybe(VERSIONS),
+        maybe(VERSIONS),
+    ),
+    maybe(st.floats(0.1, 100)),
+)
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)

@@ -1,16 +1,17 @@
 """Findings about authentication, the shape of errors and the way of an upgrade."""
-import dataclasses
 
-from typing import Any, List, Optional
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
 
 import pytest
-
 from judge_facts import facts, found, of_versions, one, patroni_facts, patroni_member
 
 from patroni_etcd3_compat.check.facts import Facts
 
 
-def with_auth(*versions: str, patroni: str = '4.1.5', auth: Optional[bool] = True, **other: Any) -> Facts:
+def with_auth(*versions: str, patroni: str = '4.1.5', auth: bool | None = True, **other: Any) -> Facts:
     """A cluster with authentication, and two Patroni members of one release."""
     etcd = of_versions(*versions, auth=auth)
     etcd.credentials = True
@@ -27,15 +28,25 @@ def test_members_that_take_no_token() -> None:
     assert not found(with_auth('3.2.26', '3.3.25', auth=False), 'etcd-auth-no-token')
 
 
-@pytest.mark.parametrize('etcd, patroni, expected', [
-    ('3.5.30', '4.1.0', True), ('3.5.30', '4.0.7', True), ('3.5.30', '4.1.1', False), ('3.5.27', '4.0.7', False),
-    ('3.4.42', '3.0.4', True), ('3.6.9', '4.0.7', True), ('3.7.0', '4.0.7', True), ('3.3.25', '4.0.7', False)])
+@pytest.mark.parametrize(
+    'etcd, patroni, expected',
+    [
+        ('3.5.30', '4.1.0', True),
+        ('3.5.30', '4.0.7', True),
+        ('3.5.30', '4.1.1', False),
+        ('3.5.27', '4.0.7', False),
+        ('3.4.42', '3.0.4', True),
+        ('3.6.9', '4.0.7', True),
+        ('3.7.0', '4.0.7', True),
+        ('3.3.25', '4.0.7', False),
+    ],
+)
 def test_guard_of_the_member_list(etcd: str, patroni: str, expected: bool) -> None:
     """CVE-2026-33413 against Patroni before 4.1.1."""
     findings = found(with_auth(etcd, etcd, patroni=patroni), 'etcd-auth-guard')
     assert bool(findings) is expected
     for finding in findings:
-        assert finding.severity == 'critical' and 'node1 ({0})'.format(patroni) in finding.seen
+        assert finding.severity == 'critical' and f'node1 ({patroni})' in finding.seen
     assert not found(with_auth(etcd, etcd, patroni=patroni, auth=False), 'etcd-auth-guard')
 
 
@@ -53,31 +64,49 @@ def test_list_for_admins_only(version: str, again: str) -> None:
     assert not found(with_auth(again), 'etcd-auth-admin-list')
 
 
-@pytest.mark.parametrize('versions, auth, expected', [
-    (['3.4.23', '3.5.16'], True, 'warning'), (['3.3.25', '3.5.16'], True, 'warning'),
-    (['3.4.23', '3.4.45'], True, None), (['3.4.23', '3.5.16'], False, None),
-    (['3.5.26', '3.6.1'], True, None), (['3.3.25', '3.4.23'], True, None)])
-def test_upgrade_with_auth(versions: List[str], auth: bool, expected: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'versions, auth, expected',
+    [
+        (['3.4.23', '3.5.16'], True, 'warning'),
+        (['3.3.25', '3.5.16'], True, 'warning'),
+        (['3.4.23', '3.4.45'], True, None),
+        (['3.4.23', '3.5.16'], False, None),
+        (['3.5.26', '3.6.1'], True, None),
+        (['3.3.25', '3.4.23'], True, None),
+    ],
+)
+def test_upgrade_with_auth(versions: list[str], auth: bool, expected: str | None) -> None:
     """From 3.4 or older to 3.5 or newer."""
     findings = found(with_auth(*versions, auth=auth), 'etcd-upgrade-auth')
-    assert [finding.severity for finding in findings] == [expected][:bool(expected)]
+    assert [finding.severity for finding in findings] == [expected][: bool(expected)]
 
 
 def test_auth_not_told() -> None:
     """Unknown where it matters, and nowhere else."""
-    for versions, matters in ((['3.4.23', '3.5.16'], True), (['3.2.26'], True), (['3.5.30'], True),
-                              (['3.5.16'], False)):
+    for versions, matters in (
+        (['3.4.23', '3.5.16'], True),
+        (['3.2.26'], True),
+        (['3.5.30'], True),
+        (['3.5.16'], False),
+    ):
         assert [f.severity for f in found(with_auth(*versions, auth=None), 'etcd-unknown')] == ['unknown'][:matters]
 
 
-@pytest.mark.parametrize('etcd, patroni, serves, expected', [
-    ('3.6.0', '4.1.0', 'stock', 'warning'), ('3.5.0', '4.1.0', 'stock', 'info'),
-    ('3.6.10', '4.1.0', 'package', 'info'), ('3.6.10', '4.1.1', 'stock', None),
-    ('3.5.16', '4.1.0', 'stock', 'info'), ('3.4.23', '3.0.2', 'stock', None)])
-def test_shape_of_errors(etcd: str, patroni: str, serves: str, expected: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'etcd, patroni, serves, expected',
+    [
+        ('3.6.0', '4.1.0', 'stock', 'warning'),
+        ('3.5.0', '4.1.0', 'stock', 'info'),
+        ('3.6.10', '4.1.0', 'package', 'info'),
+        ('3.6.10', '4.1.1', 'stock', None),
+        ('3.5.16', '4.1.0', 'stock', 'info'),
+        ('3.4.23', '3.0.2', 'stock', None),
+    ],
+)
+def test_shape_of_errors(etcd: str, patroni: str, serves: str, expected: str | None) -> None:
     """Sure from 3.6 on, possible in 3.5."""
     findings = found(with_auth(etcd, patroni=patroni, auth=False, serves=serves), 'etcd-error-shape')
-    assert [finding.severity for finding in findings] == [expected][:bool(expected)]
+    assert [finding.severity for finding in findings] == [expected][: bool(expected)]
 
 
 def test_shape_of_errors_of_mixed_members() -> None:
@@ -88,18 +117,25 @@ def test_shape_of_errors_of_mixed_members() -> None:
     assert finding.where == 'etcd infra2 (http://10.0.0.2:2379)' and 'some distributions' in finding.seen
 
 
-@pytest.mark.parametrize('versions, skips', [
-    (['3.3.25', '3.5.16'], '3.4'), (['3.2.26', '3.3.25', '3.4.23'], '3.3'), (['3.4.23', '3.5.16'], None),
-    (['3.5.16', '3.5.30'], None), (['3.7.0', '4.0.0'], '4.0')])
-def test_minor_versions_apart(versions: List[str], skips: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'versions, skips',
+    [
+        (['3.3.25', '3.5.16'], '3.4'),
+        (['3.2.26', '3.3.25', '3.4.23'], '3.3'),
+        (['3.4.23', '3.5.16'], None),
+        (['3.5.16', '3.5.30'], None),
+        (['3.7.0', '4.0.0'], '4.0'),
+    ],
+)
+def test_minor_versions_apart(versions: list[str], skips: str | None) -> None:
     """Two or more: the remedy names the one between."""
     findings = found(facts(of_versions(*versions)), 'etcd-upgrade-skips')
     assert bool(findings) is bool(skips)
     for finding in findings:
         assert finding.severity == 'warning' and all(version in finding.seen for version in versions)
-        assert 'then all to {0}, then on'.format(skips) in finding.remedy
+        assert f'then all to {skips}, then on' in finding.remedy
         last = len(versions)
-        assert ': etcd infra{0} (http://10.0.0.{0}:2379) back to {1}, '.format(last, versions[0][:3]) in finding.remedy
+        assert f': etcd infra{last} (http://10.0.0.{last}:2379) back to {versions[0][:3]}, ' in finding.remedy
         assert 'infra2' not in finding.remedy or last == 2
         assert finding.remedy.endswith('upgrade etcd infra1 (http://10.0.0.1:2379) at once')
 
@@ -110,11 +146,19 @@ def test_three_minor_versions() -> None:
     assert 'infra2 (http://10.0.0.2:2379) and etcd infra3 (http://10.0.0.3:2379) back to 3.2, then all to 3.3' in remedy
 
 
-@pytest.mark.parametrize('versions, least', [
-    (['3.5.16', '3.6.1'], '3.5.26'), (['3.5.25', '3.5.26', '3.6.1'], '3.5.26'), (['3.5.26', '3.6.1'], None),
-    (['3.6.10', '3.7.1'], '3.6.11'), (['3.6.11', '3.7.1'], None), (['3.4.3', '3.5.0'], None),
-    (['3.4.3', '3.6.0'], None)])
-def test_patch_release_before_an_upgrade(versions: List[str], least: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'versions, least',
+    [
+        (['3.5.16', '3.6.1'], '3.5.26'),
+        (['3.5.25', '3.5.26', '3.6.1'], '3.5.26'),
+        (['3.5.26', '3.6.1'], None),
+        (['3.6.10', '3.7.1'], '3.6.11'),
+        (['3.6.11', '3.7.1'], None),
+        (['3.4.3', '3.5.0'], None),
+        (['3.4.3', '3.6.0'], None),
+    ],
+)
+def test_patch_release_before_an_upgrade(versions: list[str], least: str | None) -> None:
     """3.5.26 before 3.6 and 3.6.11 before 3.7, while both are there."""
     findings = found(facts(of_versions(*versions)), 'etcd-upgrade-patch')
     assert bool(findings) is bool(least)

@@ -1,13 +1,16 @@
 """The lab on a slow machine, and on members that are not to be had: scripted answers in the place of etcd's."""
+
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Iterator
 
 import pytest
 
 from lab import etcd
 from lab.etcd import EtcdCluster, EtcdMember
 from lab.facade import Shape
-from lab.member import live_together, Release
+from lab.member import Release, live_together
 from lab.processes import LabError, wait_until
 
 
@@ -18,16 +21,16 @@ class Scripted(EtcdCluster):
     :param script: status and answer for each call, or what it raises.
     """
 
-    def __init__(self, versions: List[str], script: List[Any]) -> None:
+    def __init__(self, versions: list[str], script: list[Any]) -> None:
         super().__init__([])
         self.script = iter(script)
-        self.calls: List[Tuple[int, str, Any]] = []
+        self.calls: list[tuple[int, str, Any]] = []
         for version in versions:
             member = EtcdMember(version, Path('/nowhere'), None, [])
             member.release = Release(version, version, Shape())
             self.members.append(member)
 
-    def call(self, i: int, rpc: str, body: Any, token: Any = None) -> Tuple[int, Any]:
+    def call(self, i: int, rpc: str, body: Any, token: Any = None) -> tuple[int, Any]:
         self.calls.append((i, rpc, token))
         answer = next(self.script)
         if isinstance(answer, Exception):
@@ -62,9 +65,10 @@ def test_an_error_of_the_network_means_not_yet() -> None:
 
 def test_members_that_read_no_token() -> None:
     """With authentication on, a 3.2 member is asked without one, and its refusal is a sign of life."""
-    cluster = Scripted(['3.2.26', '3.4.23'], [
-        (400, {'error': 'etcdserver: user name is empty', 'code': 3}),
-        (200, {'token': 'T'}), (200, {'kvs': []})])
+    cluster = Scripted(
+        ['3.2.26', '3.4.23'],
+        [(400, {'error': 'etcdserver: user name is empty', 'code': 3}), (200, {'token': 'T'}), (200, {'kvs': []})],
+    )
     cluster.auth = ('root', 'sesame')
     cluster.wait_healthy(0.1)
     assert cluster.calls == [(0, 'kv/range', None), (1, 'auth/authenticate', None), (1, 'kv/range', 'T')]
@@ -81,9 +85,14 @@ def test_any_other_refusal_is_none() -> None:
 
 def test_a_change_whose_answer_came_too_late() -> None:
     """It is asked for again, and what says that it is done already is as good as an answer."""
-    late = Scripted(['3.4.23'], [
-        TimeoutError('timed out'), (503, {'error': 'etcdserver: request timed out'}),
-        (400, {'error': 'etcdserver: Peer URLs already exists'})])
+    late = Scripted(
+        ['3.4.23'],
+        [
+            TimeoutError('timed out'),
+            (503, {'error': 'etcdserver: request timed out'}),
+            (400, {'error': 'etcdserver: Peer URLs already exists'}),
+        ],
+    )
     assert late._change(0, 'cluster/member/add', {}, 'Peer URLs already exists') == {}
     assert len(late.calls) == 3
     with pytest.raises(LabError, match='answered 400'):
@@ -92,9 +101,17 @@ def test_a_change_whose_answer_came_too_late() -> None:
         Scripted(['3.4.23'], [(500, {'error': 'etcdserver: unhealthy cluster'})] * 99)._change(0, 'cluster/x', {})
 
 
-@pytest.mark.parametrize('lines, together', [
-    ('3.2 3.3 3.4 3.5', True), ('3.5 3.6', True), ('3.6 3.7', True), ('3.4.23 3.6.16', False), ('3.5 3.6 3.7', False),
-    ('3.7', True)])
+@pytest.mark.parametrize(
+    'lines, together',
+    [
+        ('3.2 3.3 3.4 3.5', True),
+        ('3.5 3.6', True),
+        ('3.6 3.7', True),
+        ('3.4.23 3.6.16', False),
+        ('3.5 3.6 3.7', False),
+        ('3.7', True),
+    ],
+)
 def test_what_lives_together(lines: str, together: bool) -> None:
     """A cluster of real members takes 3.6 from 3.5 on, and 3.7 from 3.6 on."""
     assert live_together(lines.split()) is together

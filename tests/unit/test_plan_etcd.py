@@ -1,16 +1,18 @@
 """Plans for an upgrade of etcd, made of recorded facts: the way, the order, what is refused, what has to be right."""
-import subprocess
 
-from typing import Any, Dict, List, Optional
+from __future__ import annotations
+
+import subprocess
+from typing import Any
 
 import pytest
+from judge_facts import etcd_facts, etcd_member, facts, of_versions, patroni_facts, patroni_member, with_slots
 
-from judge_facts import (etcd_facts, etcd_member, facts, of_versions, patroni_facts, patroni_member, with_slots)
 from patroni_etcd3_compat.check.facts import Facts, Slot
-from patroni_etcd3_compat.check.judge import judge, KINDS
-from patroni_etcd3_compat.check.plan import make_plan, Plan, render_plan
-from patroni_etcd3_compat.check.plan.gates import Commands, SLOTS, STOPS
-from patroni_etcd3_compat.check.plan.model import PreCheck, RESULTS
+from patroni_etcd3_compat.check.judge import KINDS, judge
+from patroni_etcd3_compat.check.plan import Plan, make_plan, render_plan
+from patroni_etcd3_compat.check.plan.gates import SLOTS, STOPS, Commands
+from patroni_etcd3_compat.check.plan.model import RESULTS, PreCheck
 from patroni_etcd3_compat.check.plan.releases import GUIDES
 from patroni_etcd3_compat.versions import LINES
 
@@ -20,12 +22,12 @@ def plan(some: Facts, to: str, direct: bool = False) -> Plan:
     return make_plan(some, judge(some), to, None, direct)
 
 
-def actions(made: Plan) -> List[str]:
+def actions(made: Plan) -> list[str]:
     """What is done, in order."""
     return [' '.join(step.action.values()) for step in made.steps]
 
 
-def results(made: Plan) -> Dict[str, str]:
+def results(made: Plan) -> dict[str, str]:
     """The pre-checks that are neither right nor to be looked at."""
     return {check.id: check.result for check in made.prechecks if check.result not in ('ok', 'manual')}
 
@@ -40,8 +42,17 @@ def test_one_minor_release_at_a_time() -> None:
     """Snapshot first, the leader last and its leadership handed over, then the same for the next release."""
     made = plan(facts(of_versions('3.3.25', '3.3.25', '3.3.25')), '3.5')
     assert actions(made) == [
-        'snapshot 3.4', 'upgrade infra2 3.4', 'upgrade infra3 3.4', 'move-leader infra1 infra2', 'upgrade infra1 3.4',
-        'snapshot 3.5', 'upgrade infra1 3.5', 'upgrade infra3 3.5', 'move-leader infra2 infra1', 'upgrade infra2 3.5']
+        'snapshot 3.4',
+        'upgrade infra2 3.4',
+        'upgrade infra3 3.4',
+        'move-leader infra1 infra2',
+        'upgrade infra1 3.4',
+        'snapshot 3.5',
+        'upgrade infra1 3.5',
+        'upgrade infra3 3.5',
+        'move-leader infra2 infra1',
+        'upgrade infra2 3.5',
+    ]
     assert made.ready and made.warnings == [] and results(made) == {}
     last = [step for step in made.steps if not step.reversible]
     assert [step.action['member'] for step in last] == ['infra1', 'infra2']
@@ -60,15 +71,33 @@ def test_every_step_has_gates_and_a_way_back() -> None:
         assert made.health
 
 
-@pytest.mark.parametrize('versions, to, expected', [
-    (['3.4.23', '3.3.25', '3.3.25'], '3.4', ['snapshot 3.4', 'upgrade infra2 3.4', 'upgrade infra3 3.4']),
-    (['3.5.16', '3.5.30', '3.5.16'], '3.5.30', [
-        'snapshot 3.5.30', 'upgrade infra3 3.5.30', 'move-leader infra1 infra3', 'upgrade infra1 3.5.30']),
-    (['3.3.25', '3.5.16', '3.3.25'], '3.5', [
-        'snapshot 3.4', 'upgrade infra3 3.4', 'move-leader infra1 infra3', 'upgrade infra1 3.4',
-        'snapshot 3.5', 'upgrade infra1 3.5', 'move-leader infra3 infra1', 'upgrade infra3 3.5']),
-    (['3.4.23'], '3.5', ['snapshot 3.5', 'upgrade infra1 3.5'])])
-def test_members_that_are_there_already(versions: List[str], to: str, expected: List[str]) -> None:
+@pytest.mark.parametrize(
+    'versions, to, expected',
+    [
+        (['3.4.23', '3.3.25', '3.3.25'], '3.4', ['snapshot 3.4', 'upgrade infra2 3.4', 'upgrade infra3 3.4']),
+        (
+            ['3.5.16', '3.5.30', '3.5.16'],
+            '3.5.30',
+            ['snapshot 3.5.30', 'upgrade infra3 3.5.30', 'move-leader infra1 infra3', 'upgrade infra1 3.5.30'],
+        ),
+        (
+            ['3.3.25', '3.5.16', '3.3.25'],
+            '3.5',
+            [
+                'snapshot 3.4',
+                'upgrade infra3 3.4',
+                'move-leader infra1 infra3',
+                'upgrade infra1 3.4',
+                'snapshot 3.5',
+                'upgrade infra1 3.5',
+                'move-leader infra3 infra1',
+                'upgrade infra3 3.5',
+            ],
+        ),
+        (['3.4.23'], '3.5', ['snapshot 3.5', 'upgrade infra1 3.5']),
+    ],
+)
+def test_members_that_are_there_already(versions: list[str], to: str, expected: list[str]) -> None:
     """An upgrade that is under way goes on from where it is."""
     assert actions(plan(facts(of_versions(*versions)), to)) == expected
 
@@ -77,8 +106,9 @@ def test_nothing_to_do() -> None:
     """Says so."""
     made = plan(facts(of_versions('3.5.16', '3.5.30')), '3.5')
     assert made.steps == [] and not made.ready and not made.refusals
-    assert made.notes == ['Nothing to do: every member runs 3.5 or later. For a newer patch release name it: '
-                          '--etcd-to 3.5.N']
+    assert made.notes == [
+        'Nothing to do: every member runs 3.5 or later. For a newer patch release name it: --etcd-to 3.5.N'
+    ]
 
 
 def test_nothing_to_do_but_for_a_silent_member() -> None:
@@ -97,19 +127,24 @@ def test_what_could_not_be_told_stops_a_plan() -> None:
     assert 'slot-unknown' in SLOTS
 
 
-@pytest.mark.parametrize('line, passes', [
-    ('| node1 | 10.0.0.1 | Leader         | running             |  1 |', True),
-    ('| node1 | 10.0.0.1 | Standby Leader | streaming           |  1 |', True),
-    ('| node1 | 10.0.0.1 | Standby Leader | in archive recovery |  1 |', True),
-    ('| node1 | 10.0.0.1 | Leader         | stopped             |  1 |', False),
-    ('| node1 | 10.0.0.1 | Replica        | streaming           |  1 |', False)])
+@pytest.mark.parametrize(
+    'line, passes',
+    [
+        ('| node1 | 10.0.0.1 | Leader         | running             |  1 |', True),
+        ('| node1 | 10.0.0.1 | Standby Leader | streaming           |  1 |', True),
+        ('| node1 | 10.0.0.1 | Standby Leader | in archive recovery |  1 |', True),
+        ('| node1 | 10.0.0.1 | Leader         | stopped             |  1 |', False),
+        ('| node1 | 10.0.0.1 | Replica        | streaming           |  1 |', False),
+    ],
+)
 def test_gate_for_the_leader(line: str, passes: bool) -> None:
     """A leader whose PostgreSQL works, that of a standby cluster too."""
     commands = Commands(facts(), [], None)
     for gate in commands.leads() + [commands.up('node1', True)]:
         grep = gate.command.partition(' | ')[2]
-        assert (subprocess.run(grep, shell=True, input=line.encode(), stdout=subprocess.DEVNULL).returncode == 0) \
-            is passes
+        assert (
+            subprocess.run(grep, shell=True, input=line.encode(), stdout=subprocess.DEVNULL).returncode == 0
+        ) is passes
 
 
 def test_patch_release_that_the_next_line_wants() -> None:
@@ -141,7 +176,8 @@ REFUSED = [
     (of_versions('3.5.30'), '3.8', False, 'target-unknown', 'newer release', 'upgrading-etcd'),
     (of_versions('3.5.30'), '4.0', False, 'target-unknown', 'newer release', 'upgrading-etcd'),
     (of_versions('2.3.8'), '3.1', False, 'too-old', 'new etcd cluster', 'upgrading-etcd'),
-    (etcd_facts(etcd_member(1, None), etcd_member(2, None)), '3.5', False, 'versions-unknown', 'find out', '')]
+    (etcd_facts(etcd_member(1, None), etcd_member(2, None)), '3.5', False, 'versions-unknown', 'find out', ''),
+]
 
 
 @pytest.mark.parametrize('etcd, to, direct, id, way, source', REFUSED)
@@ -155,10 +191,17 @@ def test_refused(etcd: Any, to: str, direct: bool, id: str, way: str, source: st
     assert made.steps == [] and not made.ready
 
 
-@pytest.mark.parametrize('etcd, to', [
-    (of_versions('3.3.25', '3.3.25', auth=True), '3.4'), (of_versions('3.5.30', '3.5.30', auth=True), '3.6'),
-    (of_versions('3.5.26'), '3.6'), (of_versions('3.6.11'), '3.7'), (of_versions('3.5.16'), '3.5.30'),
-    (of_versions('3.4.23', '3.4.23', auth=None), '3.5')])
+@pytest.mark.parametrize(
+    'etcd, to',
+    [
+        (of_versions('3.3.25', '3.3.25', auth=True), '3.4'),
+        (of_versions('3.5.30', '3.5.30', auth=True), '3.6'),
+        (of_versions('3.5.26'), '3.6'),
+        (of_versions('3.6.11'), '3.7'),
+        (of_versions('3.5.16'), '3.5.30'),
+        (of_versions('3.4.23', '3.4.23', auth=None), '3.5'),
+    ],
+)
 def test_not_refused(etcd: Any, to: str) -> None:
     """What lies next to the rules."""
     assert plan(facts(etcd), to).refusals == [] and plan(facts(etcd), to).steps
@@ -177,7 +220,7 @@ def test_authentication_that_is_not_known() -> None:
 
 
 @pytest.mark.parametrize('serves, steps', [('stock', 4), (None, 4), ('package', 0), ('patch', 0)])
-def test_members_before_3_3_want_the_package(serves: Optional[str], steps: int) -> None:
+def test_members_before_3_3_want_the_package(serves: str | None, steps: int) -> None:
     """A stock Patroni can destroy the cluster while 3.2 is beside a newer release: first the package, everywhere."""
     made = plan(facts(of_versions('3.2.26', '3.2.26', '3.2.26'), serves=serves), '3.4')
     installing = [name for name in actions(made) if name.startswith(('install', 'pause', 'resume'))]
@@ -185,7 +228,7 @@ def test_members_before_3_3_want_the_package(serves: Optional[str], steps: int) 
     assert actions(made)[steps] == 'snapshot 3.3'
     check = one(made, 'stock-patroni')
     assert check.result == ('warning' if steps else 'manual') and 'nested transaction' in check.remedy
-    assert 'move-leader' not in ' '.join(actions(made)[:steps + 4])  # which 3.2 does not know
+    assert 'move-leader' not in ' '.join(actions(made)[: steps + 4])  # which 3.2 does not know
 
 
 def test_nested_transactions_are_not_in_the_way_of_the_plan_that_ends_them() -> None:
@@ -199,16 +242,23 @@ def test_stock_patroni_is_enough_one_release_at_a_time() -> None:
     """Neighbours from 3.3 on share a prefix."""
     made = plan(facts(of_versions('3.3.25', '3.3.25', '3.3.25')), '3.5')
     assert one(made, 'stock-patroni').result == 'ok'
-    assert any('3.3 and 3.4 share the gateway prefix /v3beta; 3.4 and 3.5 share the gateway prefix /v3' in note
-               for note in made.notes)
+    assert any(
+        '3.3 and 3.4 share the gateway prefix /v3beta; 3.4 and 3.5 share the gateway prefix /v3' in note
+        for note in made.notes
+    )
 
 
 def test_direct() -> None:
     """One snapshot, one round; the package on every node; and what etcd says about it."""
     some = facts(of_versions('3.3.25', '3.3.25', '3.3.25'))
     made = plan(some, '3.5', direct=True)
-    assert actions(made)[4:] == ['snapshot 3.5', 'upgrade infra2 3.5', 'upgrade infra3 3.5',
-                                 'move-leader infra1 infra2', 'upgrade infra1 3.5']
+    assert actions(made)[4:] == [
+        'snapshot 3.5',
+        'upgrade infra2 3.5',
+        'upgrade infra3 3.5',
+        'move-leader infra1 infra2',
+        'upgrade infra1 3.5',
+    ]
     assert 'skips 3.4' in made.warnings[0] and 'not supported' in made.warnings[0] and len(made.warnings) == 2
     assert made.direct and actions(made)[0] == 'install-package node2'
     near = plan(facts(of_versions('3.4.23')), '3.5', direct=True)
@@ -217,32 +267,63 @@ def test_direct() -> None:
 
 def other_etcd(**different: Any) -> Facts:
     """Three members of 3.4, and one that differs."""
-    return facts(etcd_facts(*(etcd_member(number, '3.4.23', '3.4.0', **(different if number == 3 else {}))
-                              for number in (1, 2, 3))))
+    return facts(
+        etcd_facts(
+            *(etcd_member(number, '3.4.23', '3.4.0', **(different if number == 3 else {})) for number in (1, 2, 3))
+        )
+    )
 
 
-@pytest.mark.parametrize('some, id, result', [
-    (facts(etcd_facts(etcd_member(1, '3.4.23', '3.4.0'), etcd_member(2, '3.4.23', '3.4.0'), etcd_member(3, None))),
-     'members', 'failed'),
-    (facts(of_versions('3.4.23')), 'quorum', 'warning'),
-    (facts(of_versions('3.4.23', '3.4.23')), 'quorum', 'warning'),
-    (other_etcd(alarms=['NOSPACE']), 'alarms', 'failed'),
-    (other_etcd(learner=True), 'learners', 'warning'),
-    (other_etcd(gateway=False, prefixes=[]), 'gateway', 'failed'),
-    (other_etcd(cluster_version='not_decided'), 'cluster-version', 'failed'),
-    (facts(of_versions('3.4.23', '3.4.23', '3.4.23', cluster='3.3.0')), 'cluster-version', 'failed'),
-    (facts(of_versions('3.4.23', '3.4.23', '3.4.23', leader=False)), 'leader', 'failed'),
-    (facts(of_versions('3.4.23', '3.5.16', '3.4.23')), 'cluster-version', 'warning'),
-    (facts(etcd_facts(*(etcd_member(number, '3.4.23', '3.4.0') for number in (1, 2, 3)),
-                      configured=['http://10.0.0.1:2379'])), 'hosts', 'warning'),
-    (facts(etcd_facts(*(etcd_member(number, '3.3.25', '3.3.0') for number in (1, 2, 3)), version_prefix='/v3alpha')),
-     'version-prefix', 'failed'),
-    (facts(etcd_facts(*(etcd_member(number, '3.4.23', '3.4.0') for number in (1, 2, 3)), version_prefix='/v3')),
-     'version-prefix', 'warning'),
-    (facts(of_versions('3.4.23'), patroni_facts(patroni_member('a'), patroni_member('b', state='stopped'))),
-     'patroni-members', 'failed'),
-    (facts(of_versions('3.4.23'), patroni_facts(patroni_member('a'), leader='gone')), 'patroni-leader', 'failed'),
-    (facts(of_versions('3.4.23'), patroni_facts(patroni_member('a', '4.0.7'))), 'error-shape', 'warning')])
+@pytest.mark.parametrize(
+    'some, id, result',
+    [
+        (
+            facts(
+                etcd_facts(etcd_member(1, '3.4.23', '3.4.0'), etcd_member(2, '3.4.23', '3.4.0'), etcd_member(3, None))
+            ),
+            'members',
+            'failed',
+        ),
+        (facts(of_versions('3.4.23')), 'quorum', 'warning'),
+        (facts(of_versions('3.4.23', '3.4.23')), 'quorum', 'warning'),
+        (other_etcd(alarms=['NOSPACE']), 'alarms', 'failed'),
+        (other_etcd(learner=True), 'learners', 'warning'),
+        (other_etcd(gateway=False, prefixes=[]), 'gateway', 'failed'),
+        (other_etcd(cluster_version='not_decided'), 'cluster-version', 'failed'),
+        (facts(of_versions('3.4.23', '3.4.23', '3.4.23', cluster='3.3.0')), 'cluster-version', 'failed'),
+        (facts(of_versions('3.4.23', '3.4.23', '3.4.23', leader=False)), 'leader', 'failed'),
+        (facts(of_versions('3.4.23', '3.5.16', '3.4.23')), 'cluster-version', 'warning'),
+        (
+            facts(
+                etcd_facts(
+                    *(etcd_member(number, '3.4.23', '3.4.0') for number in (1, 2, 3)),
+                    configured=['http://10.0.0.1:2379'],
+                )
+            ),
+            'hosts',
+            'warning',
+        ),
+        (
+            facts(
+                etcd_facts(*(etcd_member(number, '3.3.25', '3.3.0') for number in (1, 2, 3)), version_prefix='/v3alpha')
+            ),
+            'version-prefix',
+            'failed',
+        ),
+        (
+            facts(etcd_facts(*(etcd_member(number, '3.4.23', '3.4.0') for number in (1, 2, 3)), version_prefix='/v3')),
+            'version-prefix',
+            'warning',
+        ),
+        (
+            facts(of_versions('3.4.23'), patroni_facts(patroni_member('a'), patroni_member('b', state='stopped'))),
+            'patroni-members',
+            'failed',
+        ),
+        (facts(of_versions('3.4.23'), patroni_facts(patroni_member('a'), leader='gone')), 'patroni-leader', 'failed'),
+        (facts(of_versions('3.4.23'), patroni_facts(patroni_member('a', '4.0.7'))), 'error-shape', 'warning'),
+    ],
+)
 def test_prechecks(some: Facts, id: str, result: str) -> None:
     """Each comes to the result that the facts give it, with a remedy; on a healthy cluster it is right."""
     made = plan(some, '3.5')
@@ -253,13 +334,21 @@ def test_prechecks(some: Facts, id: str, result: str) -> None:
     assert id not in results(healthy)
 
 
-@pytest.mark.parametrize('serves, version, to, result', [
-    ('stock', '4.0.7', '3.6', 'failed'), ('stock', '4.1.1', '3.6', None), ('package', '4.0.7', '3.6', None),
-    ('stock', '4.0.7', '3.5.30', 'failed'), ('stock', '4.0.7', '3.5.27', None)])
-def test_token_for_the_member_list(serves: str, version: str, to: str, result: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'serves, version, to, result',
+    [
+        ('stock', '4.0.7', '3.6', 'failed'),
+        ('stock', '4.1.1', '3.6', None),
+        ('package', '4.0.7', '3.6', None),
+        ('stock', '4.0.7', '3.5.30', 'failed'),
+        ('stock', '4.0.7', '3.5.27', None),
+    ],
+)
+def test_token_for_the_member_list(serves: str, version: str, to: str, result: str | None) -> None:
     """Stock Patroni before 4.1.1 does not start on members that want one."""
-    some = facts(of_versions('3.5.26', '3.5.26', '3.5.26', auth=True),
-                 patroni_facts(patroni_member('a', version)), serves)
+    some = facts(
+        of_versions('3.5.26', '3.5.26', '3.5.26', auth=True), patroni_facts(patroni_member('a', version)), serves
+    )
     assert results(plan(some, to)).get('auth-guard') == result
 
 
@@ -285,8 +374,10 @@ def test_critical_findings_come_first() -> None:
 def test_findings_that_no_gate_lets_pass_come_first() -> None:
     """A warning that the gates ask for, too: or the first of them would never open."""
     lost = Slot('node2', 'physical', False, wal_status='lost')
-    some = facts(of_versions('3.4.23', '3.4.23', '3.4.23'), patroni_facts(
-        patroni_member('node1', postgres=with_slots(lost)), patroni_member('node2')))
+    some = facts(
+        of_versions('3.4.23', '3.4.23', '3.4.23'),
+        patroni_facts(patroni_member('node1', postgres=with_slots(lost)), patroni_member('node2')),
+    )
     assert [finding.severity for finding in judge(some) if finding.id == 'slot-lost'] == ['warning']
     assert results(plan(some, '3.5')) == {'slot-lost': 'failed'}
 
@@ -305,7 +396,8 @@ def test_without_patroni() -> None:
     commands = [command for step in made.steps for command in step.commands + [gate.command for gate in step.gates]]
     assert not [command for command in commands if 'patronictl' in command or 'CHECK_PATRONI' in command]
     assert [variable.value for variable in made.variables if variable.name == 'CHECK'] == [
-        'patroni-etcd3-compat check --endpoints http://10.0.0.1:2379,http://10.0.0.2:2379,http://10.0.0.3:2379']
+        'patroni-etcd3-compat check --endpoints http://10.0.0.1:2379,http://10.0.0.2:2379,http://10.0.0.3:2379'
+    ]
     assert one(made, 'patroni').result == 'manual'
 
 
@@ -329,11 +421,17 @@ def test_tls_and_authentication() -> None:
     assert 'sesame' not in str(made)
 
 
-@pytest.mark.parametrize('etcd_to, patroni_to, direct, text', [
-    ('3.x', None, False, "'3.x' is no version of etcd"), (None, 'new', False, "'new' is no version of Patroni"),
-    (None, None, False, 'one of etcd and Patroni'), ('3.5', '4.1', False, 'one of etcd and Patroni'),
-    (None, '4.1', True, '--direct is about etcd')])
-def test_what_makes_no_sense(etcd_to: Optional[str], patroni_to: Optional[str], direct: bool, text: str) -> None:
+@pytest.mark.parametrize(
+    'etcd_to, patroni_to, direct, text',
+    [
+        ('3.x', None, False, "'3.x' is no version of etcd"),
+        (None, 'new', False, "'new' is no version of Patroni"),
+        (None, None, False, 'one of etcd and Patroni'),
+        ('3.5', '4.1', False, 'one of etcd and Patroni'),
+        (None, '4.1', True, '--direct is about etcd'),
+    ],
+)
+def test_what_makes_no_sense(etcd_to: str | None, patroni_to: str | None, direct: bool, text: str) -> None:
     """Is an error that says why."""
     with pytest.raises(ValueError, match=text):
         make_plan(facts(), [], etcd_to, patroni_to, direct)

@@ -1,25 +1,57 @@
 """Names and URLs that are written into commands: what a shell would obey gets into no plan."""
-from typing import Any, Optional
+
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
-
 from judge_facts import facts, of_versions, patroni_facts, patroni_member
+
 from patroni_etcd3_compat.check.facts import Facts
 from patroni_etcd3_compat.check.judge import judge
 from patroni_etcd3_compat.check.plan import make_plan, render_plan
 
-BAD_NAMES = ['a;reboot', '$(reboot)', 'a`reboot`', 'a"', "a'", 'a\nreboot', 'a\n', 'a|b', 'a&b', 'a>b', 'a\\b', 'a(b)',
-             'a#b', 'a*', '\x1b[2J', 'a\u2028b']
-BAD_URLS = ['http://10.0.0.1:2379/$(reboot)', 'http://10.0.0.1:2379;reboot', 'http://a b', 'http://a\n', "http://a'",
-            'http://a/?x&reboot', '-o/etc/passwd', 'nonsense', 'http://', 'http://\u0661', '`reboot`@http://a;b']
+BAD_NAMES = [
+    'a;reboot',
+    '$(reboot)',
+    'a`reboot`',
+    'a"',
+    "a'",
+    'a\nreboot',
+    'a\n',
+    'a|b',
+    'a&b',
+    'a>b',
+    'a\\b',
+    'a(b)',
+    'a#b',
+    'a*',
+    '\x1b[2J',
+    'a\u2028b',
+]
+BAD_URLS = [
+    'http://10.0.0.1:2379/$(reboot)',
+    'http://10.0.0.1:2379;reboot',
+    'http://a b',
+    'http://a\n',
+    "http://a'",
+    'http://a/?x&reboot',
+    '-o/etc/passwd',
+    'nonsense',
+    'http://',
+    'http://\u0661',
+    '`reboot`@http://a;b',
+]
 
 
 def some() -> Any:
     """A cluster as it should be."""
-    ret = facts(of_versions('3.4.23', '3.4.23', '3.4.23'),
-                patroni_facts(patroni_member('node1', '3.3.2'), patroni_member('node2', '3.3.2')))
+    ret = facts(
+        of_versions('3.4.23', '3.4.23', '3.4.23'),
+        patroni_facts(patroni_member('node1', '3.3.2'), patroni_member('node2', '3.3.2')),
+    )
     for number, entry in enumerate(ret.etcd.listed or (), 1):
-        entry.peer_urls = ['http://10.0.0.{0}:2380'.format(number)]
+        entry.peer_urls = [f'http://10.0.0.{number}:2380']
     return ret
 
 
@@ -62,7 +94,7 @@ def test_bad_urls(url: str) -> None:
 
 
 @pytest.mark.parametrize('name', ['node-1', 'node_1.example.org', 'a:b@c+d', 'é', 'two words', '', None])
-def test_good_names(name: Optional[str]) -> None:
+def test_good_names(name: str | None) -> None:
     """Those that people use."""
     those = some()
     those.etcd.listed[1].name = name
@@ -70,9 +102,19 @@ def test_good_names(name: Optional[str]) -> None:
     assert render_plan(make_plan(those, judge(those), '3.5', None, False), 'markdown')
 
 
-@pytest.mark.parametrize('url', ['https://etcd-1.example.org:2379', 'http://[fe80::1%25eth0]:2379', 'http://a_b/',
-                                 'http://u:pw@10.0.0.2:2379', 'unixs://a:1', None, ''])
-def test_good_urls(url: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'url',
+    [
+        'https://etcd-1.example.org:2379',
+        'http://[fe80::1%25eth0]:2379',
+        'http://a_b/',
+        'http://u:pw@10.0.0.2:2379',
+        'unixs://a:1',
+        None,
+        '',
+    ],
+)
+def test_good_urls(url: str | None) -> None:
     """Those that etcd and Patroni take."""
     those = some()
     if url:

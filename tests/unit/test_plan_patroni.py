@@ -1,12 +1,15 @@
 """Plans for an upgrade of Patroni, made of recorded facts."""
-from typing import Any, Dict, List, Optional, Tuple
+
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
-
 from judge_facts import facts, of_versions, patroni_facts, patroni_member
+
 from patroni_etcd3_compat.check.facts import Facts
 from patroni_etcd3_compat.check.judge import judge
-from patroni_etcd3_compat.check.plan import make_plan, Plan
+from patroni_etcd3_compat.check.plan import Plan, make_plan
 from patroni_etcd3_compat.check.plan.model import PreCheck
 
 
@@ -15,23 +18,23 @@ def plan(some: Facts, to: str) -> Plan:
     return make_plan(some, judge(some), None, to, False)
 
 
-def cluster(*versions: Optional[str], serves: str = 'stock', etcd: Any = None, **config: Any) -> Facts:
+def cluster(*versions: str | None, serves: str = 'stock', etcd: Any = None, **config: Any) -> Facts:
     """A leader ``node1`` and replicas of these releases."""
-    members = [patroni_member('node{0}'.format(number), version) for number, version in enumerate(versions, 1)]
+    members = [patroni_member(f'node{number}', version) for number, version in enumerate(versions, 1)]
     return facts(etcd, patroni_facts(*members, **dict({'retry_timeout': 10}, **config)), serves)
 
 
-def actions(made: Plan) -> List[str]:
+def actions(made: Plan) -> list[str]:
     """What is done, in order."""
     return [' '.join(step.action.values()) for step in made.steps]
 
 
-def results(made: Plan) -> Dict[str, str]:
+def results(made: Plan) -> dict[str, str]:
     """The pre-checks that are neither right nor to be looked at."""
     return {check.id: check.result for check in made.prechecks if check.result not in ('ok', 'manual')}
 
 
-def checks(made: Plan, id: str) -> List[PreCheck]:
+def checks(made: Plan, id: str) -> list[PreCheck]:
     """The pre-checks with that identifier."""
     return [check for check in made.prechecks if check.id == id]
 
@@ -42,8 +45,14 @@ def test_replicas_first_then_the_leader_in_pause() -> None:
     assert some.patroni
     some.patroni.members[1].role = 'sync_standby'
     made = plan(some, '4.1.5')
-    assert actions(made) == ['save-config', 'upgrade node3 4.1.5', 'upgrade node2 4.1.5', 'pause',
-                             'upgrade node1 4.1.5', 'resume']
+    assert actions(made) == [
+        'save-config',
+        'upgrade node3 4.1.5',
+        'upgrade node2 4.1.5',
+        'pause',
+        'upgrade node1 4.1.5',
+        'resume',
+    ]
     assert made.ready and results(made) == {}
     pause = made.steps[3]
     assert 'PostgreSQL alone' in pause.why and any('KillMode' in note for note in pause.notes)
@@ -70,8 +79,24 @@ def test_unknown_target(target: str) -> None:
     assert target in made.refusals[0].reason and 'up to 4.1' in made.refusals[0].reason
 
 
-@pytest.mark.parametrize('target', ['4.1.0rc1', '4.1rc1', '4.1.5-1', '4.1.5+git', '4.1.', '4', '4.1.5.1', ' 4.1',
-                                    '4.1\n', '\u0664.1', '4.\u0661.5', '4.1.' + '9' * 5000, ''])
+@pytest.mark.parametrize(
+    'target',
+    [
+        '4.1.0rc1',
+        '4.1rc1',
+        '4.1.5-1',
+        '4.1.5+git',
+        '4.1.',
+        '4',
+        '4.1.5.1',
+        ' 4.1',
+        '4.1\n',
+        '\u0664.1',
+        '4.\u0661.5',
+        '4.1.' + '9' * 5000,
+        '',
+    ],
+)
 def test_targets_that_are_none(target: str) -> None:
     """A release candidate would end as the release in the gates; the same for etcd."""
     for to in ((target, None), (None, target)):
@@ -105,13 +130,17 @@ def test_nothing_to_do() -> None:
     assert actions(plan(cluster('4.1.5', '4.1.2'), '4.1.5')) == ['save-config', 'upgrade node2 4.1.5']
 
 
-@pytest.mark.parametrize('versions, to, id, way', [
-    (('3.0.4', '3.1.2'), '4.1.5', 'before-3.1', '--patroni-to 3.3'),
-    (('3.0.2', '3.0.2'), '4.0', 'before-3.1', '--patroni-to 4.0'),
-    (('4.1.5', '4.0.7'), '4.0.7', 'below', 'former release'),
-    (('4.0.7', '4.0.7'), '3.3', 'below', '3.1.0'),
-    ((None, None), '4.1', 'versions-unknown', 'patroni-etcd3-compat check')])
-def test_refused(versions: Tuple[Optional[str], ...], to: str, id: str, way: str) -> None:
+@pytest.mark.parametrize(
+    'versions, to, id, way',
+    [
+        (('3.0.4', '3.1.2'), '4.1.5', 'before-3.1', '--patroni-to 3.3'),
+        (('3.0.2', '3.0.2'), '4.0', 'before-3.1', '--patroni-to 4.0'),
+        (('4.1.5', '4.0.7'), '4.0.7', 'below', 'former release'),
+        (('4.0.7', '4.0.7'), '3.3', 'below', '3.1.0'),
+        ((None, None), '4.1', 'versions-unknown', 'patroni-etcd3-compat check'),
+    ],
+)
+def test_refused(versions: tuple[str | None, ...], to: str, id: str, way: str) -> None:
     """With the rule, where it is from, and the path that works."""
     made = plan(cluster(*versions), to)
     (refusal,) = made.refusals
@@ -120,14 +149,16 @@ def test_refused(versions: Tuple[Optional[str], ...], to: str, id: str, way: str
 
 
 @pytest.mark.parametrize('versions, to', [(('3.1.0', '3.1.0'), '4.1.5'), (('3.0.2', '3.0.2'), '3.3.11')])
-def test_not_refused(versions: Tuple[str, ...], to: str) -> None:
+def test_not_refused(versions: tuple[str, ...], to: str) -> None:
     """What lies next to the rule."""
     assert not plan(cluster(*versions), to).refusals
 
 
-@pytest.mark.parametrize('to, result', [('4.0.0', 'failed'), ('4.0.2', 'failed'), ('4.0.3', None), ('4.0', None),
-                                        ('4.1.5', None), ('3.3.11', None)])
-def test_member_slots(to: str, result: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'to, result',
+    [('4.0.0', 'failed'), ('4.0.2', 'failed'), ('4.0.3', None), ('4.0', None), ('4.1.5', None), ('3.3.11', None)],
+)
+def test_member_slots(to: str, result: str | None) -> None:
     """4.0.0 to 4.0.2 under the old leader would fill the disks of the replicas: take 4.0.3 or later."""
     made = plan(cluster('3.3.2', '3.3.2'), to)
     assert results(made).get('patroni-member-slots') == result
@@ -160,43 +191,55 @@ def test_quorum_under_an_old_leader() -> None:
     assert any('quorum only when every member' in note for note in made.notes)
 
 
-@pytest.mark.parametrize('versions, to, expected, absent', [
-    (('3.0.4', '3.0.4'), '3.3.11', {'ctl-certificates', 'times'}, {'callbacks', 'ydiff'}),
-    (('3.0.4', '3.0.4'), '3.2.2', {'ctl-certificates', 'times', 'ydiff'}, {'callbacks'}),
-    (('3.3.2', '3.3.2'), '4.1.5', {'callbacks', 'bootstrap-users', 'patroni-slots-hold-xmin'}, {'times', 'ydiff'}),
-    (('4.0.7', '4.0.7'), '4.1.5', set(), {'callbacks', 'bootstrap-users', 'times', 'ctl-certificates'})])
-def test_what_to_look_at(versions: Tuple[str, ...], to: str, expected: 'set[str]', absent: 'set[str]') -> None:
+@pytest.mark.parametrize(
+    'versions, to, expected, absent',
+    [
+        (('3.0.4', '3.0.4'), '3.3.11', {'ctl-certificates', 'times'}, {'callbacks', 'ydiff'}),
+        (('3.0.4', '3.0.4'), '3.2.2', {'ctl-certificates', 'times', 'ydiff'}, {'callbacks'}),
+        (('3.3.2', '3.3.2'), '4.1.5', {'callbacks', 'bootstrap-users', 'patroni-slots-hold-xmin'}, {'times', 'ydiff'}),
+        (('4.0.7', '4.0.7'), '4.1.5', set(), {'callbacks', 'bootstrap-users', 'times', 'ctl-certificates'}),
+    ],
+)
+def test_what_to_look_at(versions: tuple[str, ...], to: str, expected: set[str], absent: set[str]) -> None:
     """By the releases that are crossed."""
     ids = {check.id for check in plan(cluster(*versions), to).prechecks}
     assert expected <= ids and not absent & ids
 
 
-@pytest.mark.parametrize('config, result', [
-    ({'ttl': 30, 'loop_wait': 10, 'retry_timeout': 10}, None),
-    ({'ttl': 25, 'loop_wait': 10, 'retry_timeout': 10}, 'warning'),
-    ({'ttl': None}, None)])
-def test_times(config: Dict[str, Any], result: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'config, result',
+    [
+        ({'ttl': 30, 'loop_wait': 10, 'retry_timeout': 10}, None),
+        ({'ttl': 25, 'loop_wait': 10, 'retry_timeout': 10}, 'warning'),
+        ({'ttl': None}, None),
+    ],
+)
+def test_times(config: dict[str, Any], result: str | None) -> None:
     """loop_wait + 2 * retry_timeout <= ttl is enforced from 3.2.0 on."""
     assert results(plan(cluster('3.1.2', '3.1.2', **config), '3.3.11')).get('times') == result
 
 
-@pytest.mark.parametrize('etcd, to, serves, id, result', [
-    (of_versions('3.5.30', auth=True), '4.0.7', 'stock', 'auth-guard', 'failed'),
-    (of_versions('3.5.30', auth=True), '4.1.5', 'stock', 'auth-guard', None),
-    (of_versions('3.5.16', auth=True), '4.0.7', 'stock', 'auth-guard', None),
-    (of_versions('3.5.30', auth=True), '4.0.7', 'package', 'auth-guard', None),
-    (of_versions('3.6.12'), '4.0.7', 'stock', 'error-shape', 'warning'),
-    (of_versions('3.6.12'), '4.1.5', 'stock', 'error-shape', None),
-    (of_versions('3.2.26'), '3.3.11', 'stock', 'nested-transactions', 'warning'),
-    (of_versions('3.2.26'), '3.3.11', 'package', 'nested-transactions', None),
-    (of_versions('3.4.23', '3.5.16'), '4.1.5', 'package', 'etcd-mixed', 'warning')])
-def test_target_against_etcd(etcd: Any, to: str, serves: str, id: str, result: Optional[str]) -> None:
+@pytest.mark.parametrize(
+    'etcd, to, serves, id, result',
+    [
+        (of_versions('3.5.30', auth=True), '4.0.7', 'stock', 'auth-guard', 'failed'),
+        (of_versions('3.5.30', auth=True), '4.1.5', 'stock', 'auth-guard', None),
+        (of_versions('3.5.16', auth=True), '4.0.7', 'stock', 'auth-guard', None),
+        (of_versions('3.5.30', auth=True), '4.0.7', 'package', 'auth-guard', None),
+        (of_versions('3.6.12'), '4.0.7', 'stock', 'error-shape', 'warning'),
+        (of_versions('3.6.12'), '4.1.5', 'stock', 'error-shape', None),
+        (of_versions('3.2.26'), '3.3.11', 'stock', 'nested-transactions', 'warning'),
+        (of_versions('3.2.26'), '3.3.11', 'package', 'nested-transactions', None),
+        (of_versions('3.4.23', '3.5.16'), '4.1.5', 'package', 'etcd-mixed', 'warning'),
+    ],
+)
+def test_target_against_etcd(etcd: Any, to: str, serves: str, id: str, result: str | None) -> None:
     """What the members of etcd want from the target."""
     assert results(plan(cluster('3.3.2', '3.3.2', serves=serves, etcd=etcd), to)).get(id) == result
 
 
 @pytest.mark.parametrize('serves, text', [('package', 'same environment'), ('patch', 'put the patch'), ('stock', None)])
-def test_what_serves_goes_along(serves: str, text: Optional[str]) -> None:
+def test_what_serves_goes_along(serves: str, text: str | None) -> None:
     """The package, or the patch, has to be there in the new release, too."""
     made = plan(cluster('4.0.7', '4.0.7', serves=serves), '4.1.5')
     commands = '\n'.join(made.steps[1].commands)
@@ -206,8 +249,9 @@ def test_what_serves_goes_along(serves: str, text: Optional[str]) -> None:
 
 def test_member_that_is_down() -> None:
     """Has to be brought in order first."""
-    made = plan(facts(None, patroni_facts(patroni_member('node1', '4.0.7'), patroni_member('node2', None, state=None))),
-                '4.1.5')
+    made = plan(
+        facts(None, patroni_facts(patroni_member('node1', '4.0.7'), patroni_member('node2', None, state=None))), '4.1.5'
+    )
     assert results(made)['patroni-members'] == results(made)['versions'] == 'failed'
 
 

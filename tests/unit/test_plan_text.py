@@ -1,22 +1,24 @@
 """Plans as text: the whole Markdown of some, and JSON."""
+
+from __future__ import annotations
+
 import dataclasses
 import json
 import os
-
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import jsonschema
 import pytest
-
-from hypothesis import given, settings, strategies as st
-
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from judge_facts import facts, of_versions, patroni_facts, patroni_member
+from test_judge_table import FACTS, SECRET
+
 from patroni_etcd3_compat.check.facts import Facts
 from patroni_etcd3_compat.check.judge import judge
-from patroni_etcd3_compat.check.plan import make_plan, Plan, render_plan
-from patroni_etcd3_compat.check.plan.model import Gate, PreCheck, Refusal, SCHEMA, Step, Variable
-from test_judge_table import FACTS, SECRET
+from patroni_etcd3_compat.check.plan import Plan, make_plan, render_plan
+from patroni_etcd3_compat.check.plan.model import SCHEMA, Gate, PreCheck, Refusal, Step, Variable
 
 #: Markdown that is expected, one file for each case; ``EXPECTED=write`` in the environment writes them anew.
 EXPECTED = Path(__file__).resolve().parent / 'plans'
@@ -24,24 +26,38 @@ EXPECTED = Path(__file__).resolve().parent / 'plans'
 SCHEMA_FILE = Path(__file__).resolve().parent.parent.parent / 'docs' / 'plan.schema.json'
 
 
-def made(some: Facts, etcd_to: Optional[str] = None, patroni_to: Optional[str] = None, direct: bool = False,
-         config_file: Optional[str] = None) -> Plan:
+def made(
+    some: Facts,
+    etcd_to: str | None = None,
+    patroni_to: str | None = None,
+    direct: bool = False,
+    config_file: str | None = None,
+) -> Plan:
     """The plan for these facts, judged as the command judges them."""
     if some.etcd.listed:
         for number, entry in enumerate(some.etcd.listed, 1):
-            entry.peer_urls = ['http://10.0.0.{0}:2380'.format(number)]
+            entry.peer_urls = [f'http://10.0.0.{number}:2380']
     return make_plan(some, judge(some), etcd_to, patroni_to, direct, config_file)
 
 
 CASES = {
-    'etcd-3.3-to-3.4': lambda: made(facts(of_versions('3.3.25', '3.3.25', '3.3.25')), etcd_to='3.4',
-                                    config_file='/etc/patroni/main.yml'),
+    'etcd-3.3-to-3.4': lambda: made(
+        facts(of_versions('3.3.25', '3.3.25', '3.3.25')), etcd_to='3.4', config_file='/etc/patroni/main.yml'
+    ),
     'etcd-3.4-to-3.5-with-auth': lambda: made(facts(of_versions('3.4.23', '3.4.23', auth=True)), etcd_to='3.5'),
-    'etcd-3.2-to-3.4-direct': lambda: made(facts(of_versions('3.2.26'), patroni_facts(patroni_member('node1'))),
-                                           etcd_to='3.4', direct=True),
-    'patroni-3.3-to-4.0.2': lambda: made(facts(None, patroni_facts(
-        patroni_member('node1', '3.3.2'), patroni_member('node2', '3.3.2'), patroni_member('node3', '3.3.2'))),
-        patroni_to='4.0.2')}
+    'etcd-3.2-to-3.4-direct': lambda: made(
+        facts(of_versions('3.2.26'), patroni_facts(patroni_member('node1'))), etcd_to='3.4', direct=True
+    ),
+    'patroni-3.3-to-4.0.2': lambda: made(
+        facts(
+            None,
+            patroni_facts(
+                patroni_member('node1', '3.3.2'), patroni_member('node2', '3.3.2'), patroni_member('node3', '3.3.2')
+            ),
+        ),
+        patroni_to='4.0.2',
+    ),
+}
 
 
 @pytest.mark.parametrize('case', list(CASES))
@@ -72,8 +88,13 @@ def test_json_is_as_documented(case: str) -> None:
     jsonschema.Draft7Validator.check_schema(schema)
     jsonschema.Draft7Validator(schema).validate(document)
     assert set(schema['properties']) == set(document) and schema['properties']['schema']['const'] == SCHEMA
-    for definition, cls in (('Refusal', Refusal), ('Variable', Variable), ('PreCheck', PreCheck), ('Gate', Gate),
-                            ('Step', Step)):
+    for definition, cls in (
+        ('Refusal', Refusal),
+        ('Variable', Variable),
+        ('PreCheck', PreCheck),
+        ('Gate', Gate),
+        ('Step', Step),
+    ):
         assert set(schema['definitions'][definition]['properties']) == {field.name for field in dataclasses.fields(cls)}
 
 
@@ -92,13 +113,15 @@ def test_any_facts(some: Facts, to: str, of_patroni: bool, direct: bool) -> None
     if of_patroni and some.patroni is None:
         return
     try:
-        plan = make_plan(some, findings, None if of_patroni else to, to if of_patroni else None,
-                         direct and not of_patroni)
+        plan = make_plan(
+            some, findings, None if of_patroni else to, to if of_patroni else None, direct and not of_patroni
+        )
     except ValueError as e:
         assert 'could have put a command there' in str(e) and SECRET not in str(e)
         return
     assert dataclasses.asdict(some) == before
     text = render_plan(plan, 'markdown') + render_plan(plan, 'json')
     assert SECRET not in text
-    assert bool(plan.steps) != bool(plan.refusals or plan.notes[0].startswith(
-        ('Nothing to do', 'Every member that answers')))
+    assert bool(plan.steps) != bool(
+        plan.refusals or plan.notes[0].startswith(('Nothing to do', 'Every member that answers'))
+    )

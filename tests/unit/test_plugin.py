@@ -1,17 +1,19 @@
 """How Patroni finds the class. Each case is a Python of its own with the installed wheel, as it is for a user."""
+
+from __future__ import annotations
+
 import os
 import pkgutil
 import subprocess
 import sys
-
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import pytest
 
 import patroni_etcd3_compat
 
-WHICH = '''
+WHICH = """
 import logging; logging.basicConfig(level=logging.INFO)
 from patroni.dcs import etcd3, get_dcs
 etcd3.Etcd3.__init__ = lambda self, config, *args: print('section', config.get('own'))
@@ -19,41 +21,53 @@ config = {"scope": "s", "name": "n", "ttl": 30, "loop_wait": 10, "retry_timeout"
 config.update({name: {"own": name} for name in %r})
 dcs = get_dcs(config)
 print(type(dcs).__module__, type(dcs).__name__, isinstance(dcs, etcd3.Etcd3))
-'''
+"""
 
 
-def python(code: str, *flags: str, **env: str) -> 'subprocess.CompletedProcess[str]':
+def python(code: str, *flags: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run *code* in a new interpreter."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith('PATRONI')}
-    return subprocess.run([sys.executable, *flags, '-c', code], env=dict(clean, **env), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True, timeout=60, cwd='/')
+    return subprocess.run(
+        [sys.executable, *flags, '-c', code],
+        env=dict(clean, **env),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd='/',
+    )
 
 
-@pytest.mark.parametrize('sections, env, expected', [
-    (['etcd3'], {}, 'patroni_etcd3_compat.dcs Etcd3 True'),
-    (['etcd3_compat'], {}, 'patroni_etcd3_compat.dcs Etcd3_Compat True'),
-    (['etcd3', 'etcd3_compat'], {}, 'patroni_etcd3_compat.dcs Etcd3_Compat True'),
-    (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'off'}, 'patroni.dcs.etcd3 Etcd3 True'),
-    (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'OFF'}, 'patroni.dcs.etcd3 Etcd3 True'),
-    (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'false'}, 'patroni.dcs.etcd3 Etcd3 True'),
-    (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'on'}, 'patroni_etcd3_compat.dcs Etcd3 True'),
-])
-def test_which_class_serves(sections: 'list[str]', env: Dict[str, str], expected: str) -> None:
+@pytest.mark.parametrize(
+    'sections, env, expected',
+    [
+        (['etcd3'], {}, 'patroni_etcd3_compat.dcs Etcd3 True'),
+        (['etcd3_compat'], {}, 'patroni_etcd3_compat.dcs Etcd3_Compat True'),
+        (['etcd3', 'etcd3_compat'], {}, 'patroni_etcd3_compat.dcs Etcd3_Compat True'),
+        (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'off'}, 'patroni.dcs.etcd3 Etcd3 True'),
+        (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'OFF'}, 'patroni.dcs.etcd3 Etcd3 True'),
+        (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'false'}, 'patroni.dcs.etcd3 Etcd3 True'),
+        (['etcd3'], {'PATRONI_ETCD3_COMPAT': 'on'}, 'patroni_etcd3_compat.dcs Etcd3 True'),
+    ],
+)
+def test_which_class_serves(sections: list[str], env: dict[str, str], expected: str) -> None:
     """Drop-in for ``etcd3``, by name for ``etcd3_compat``, stock when switched off."""
     ret = python(WHICH % sections, **env)
     assert ret.stdout.splitlines()[-1:] == [expected], ret.stderr
     section = sections[-1]
-    line = 'patroni-etcd3-compat {0} serves section {1}'.format(patroni_etcd3_compat.__version__, section)
+    line = f'patroni-etcd3-compat {patroni_etcd3_compat.__version__} serves section {section}'
     assert ret.stderr.count(line) == ('compat' in expected)
 
 
-@pytest.mark.parametrize('first', ['patroni.dcs.etcd3', 'patroni.dcs.etcd3_compat', 'patroni.ctl'] + [
-    'patroni_etcd3_compat.' + module.name
-    for module in pkgutil.iter_modules(patroni_etcd3_compat.__path__)])
+@pytest.mark.parametrize(
+    'first',
+    ['patroni.dcs.etcd3', 'patroni.dcs.etcd3_compat', 'patroni.ctl']
+    + ['patroni_etcd3_compat.' + module.name for module in pkgutil.iter_modules(patroni_etcd3_compat.__path__)],
+)
 def test_order_of_imports_does_not_matter(first: str) -> None:
     """Whichever of the modules comes first."""
-    ret = python('import {0}, patroni.dcs.etcd3 as m\n'
-                 'print([name for name in vars(m) if name.lower() == "etcd3"])'.format(first))
+    ret = python(
+        f'import {first}, patroni.dcs.etcd3 as m\nprint([name for name in vars(m) if name.lower() == "etcd3"])'
+    )
     assert ret.stdout == "['ETCD3', 'Etcd3']\n", ret.stderr
 
 
@@ -70,7 +84,7 @@ def test_other_stores_are_left_alone() -> None:
 
 
 # A hook that meets with a Patroni, or a package, that lacks something. Patroni itself has it again afterwards.
-BREAK = '''
+BREAK = """
 import logging, sys; logging.basicConfig(level=logging.INFO)
 from patroni_etcd3_compat import plugin
 
@@ -91,22 +105,23 @@ def lacks(name, attribute, of=lambda module: module, instead=None):
 
 def lost(module):
     sys.modules["patroni_etcd3_compat." + module] = None
-'''
+"""
 
 FAILED = 'patroni-etcd3-compat could not hook into {0}: {1}\n'
 
 
-def broken(what: str, code: str, failed: str, otherwise: str, **env: str) -> 'subprocess.CompletedProcess[str]':
+def broken(what: str, code: str, failed: str, otherwise: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run *code* where a hook fails, and look for its message: once, with a traceback."""
-    ret = python('{0}\n{1}\n{2}'.format(BREAK, what, code), **env)
+    ret = python(f'{BREAK}\n{what}\n{code}', **env)
     line = FAILED.format(failed, otherwise)
     assert ret.stderr.count('could not hook into ' + failed) == ret.stderr.count(line) == 1, ret.stderr
     assert ret.stderr.partition(line)[2].startswith('Traceback')
     return ret
 
 
-@pytest.mark.parametrize('what', ['lost("client")', 'lost("slots")', 'lost("dcs")',
-                                  'lacks("patroni.dcs.etcd3", "PatroniEtcd3Client")'])
+@pytest.mark.parametrize(
+    'what', ['lost("client")', 'lost("slots")', 'lost("dcs")', 'lacks("patroni.dcs.etcd3", "PatroniEtcd3Client")']
+)
 def test_without_our_class(what: str) -> None:
     """The stock one serves ``etcd3``. Section ``etcd3_compat`` is refused, also when there is one for ``etcd3``."""
     otherwise = "section etcd3 is served by Patroni's own class, section etcd3_compat is refused"
@@ -134,91 +149,144 @@ def test_without_our_class_others_are_listed() -> None:
 
 
 @pytest.mark.parametrize('sections', [['etcd3'], ['etcd3_compat'], ['etcd3', 'etcd3_compat']])
-def test_without_the_list_of_modules(sections: 'list[str]') -> None:
+def test_without_the_list_of_modules(sections: list[str]) -> None:
     """``etcd3`` is served by our class all the same, and one for ``etcd3_compat`` alone is not found."""
     import patroni.dcs
-    name, function = ('patroni.dynamic_loader', 'iter_modules') if hasattr(patroni.dcs, 'iter_modules') else (
-        'patroni.dcs', 'dcs_modules')
-    ret = broken('lacks("{0}", "{1}")'.format(name, function), WHICH % sections, name,
-                 'section etcd3_compat is not found, section etcd3 is served as ever')
+
+    name, function = (
+        ('patroni.dynamic_loader', 'iter_modules')
+        if hasattr(patroni.dcs, 'iter_modules')
+        else ('patroni.dcs', 'dcs_modules')
+    )
+    ret = broken(
+        f'lacks("{name}", "{function}")',
+        WHICH % sections,
+        name,
+        'section etcd3_compat is not found, section etcd3 is served as ever',
+    )
     if 'etcd3' in sections:
         assert ret.stdout.splitlines()[-1:] == ['patroni_etcd3_compat.dcs Etcd3 True'], ret.stderr
     else:
         assert ret.returncode and 'Can not find suitable configuration' in ret.stderr
 
 
-@pytest.mark.parametrize('what', ['lost("options")'] + [
-    'lacks("patroni.config", "_build_environment_configuration", lambda module: module.Config{0})'.format(instead)
-    for instead in ('', ', lambda kept: kept.__func__')])
+@pytest.mark.parametrize(
+    'what',
+    ['lost("options")']
+    + [
+        f'lacks("patroni.config", "_build_environment_configuration", lambda module: module.Config{instead})'
+        for instead in ('', ', lambda kept: kept.__func__')
+    ],
+)
 def test_without_the_environment(what: str) -> None:
     """Patroni reads it as stock does, in the third case because it calls the function in a way that is unknown here."""
-    ret = broken(what, 'from patroni.config import Config\n'
-                       'print(Config._build_environment_configuration.__module__)\n'
-                       'print(Config._build_environment_configuration().get("etcd3"))', 'patroni.config',
-                 'nothing is read from PATRONI_ETCD3_COMPAT_* and no option of this package from PATRONI_ETCD3_*, the '
-                 'configuration file counts', PATRONI_ETCD3_HOSTS='a:1', PATRONI_ETCD3_VERSION_PREFIX='/v3')
+    ret = broken(
+        what,
+        'from patroni.config import Config\n'
+        'print(Config._build_environment_configuration.__module__)\n'
+        'print(Config._build_environment_configuration().get("etcd3"))',
+        'patroni.config',
+        'nothing is read from PATRONI_ETCD3_COMPAT_* and no option of this package from PATRONI_ETCD3_*, the '
+        'configuration file counts',
+        PATRONI_ETCD3_HOSTS='a:1',
+        PATRONI_ETCD3_VERSION_PREFIX='/v3',
+    )
     assert ret.stdout == "patroni.config\n{'hosts': ['a:1']}\n", ret.stderr
 
 
-@pytest.mark.parametrize('what', [
-    'lost("options")', 'lacks("patroni.validator", "Optional")',
-    'lacks("patroni.validator", "_schema", lambda module: next(case for key, case in module.schema.validator.items() '
-    'if isinstance(key, module.Or) and "etcd3" in key.args))'])
+@pytest.mark.parametrize(
+    'what',
+    [
+        'lost("options")',
+        'lacks("patroni.validator", "Optional")',
+        'lacks("patroni.validator", "_schema", lambda module: next(case for key, case in module.schema.validator.items() '
+        'if isinstance(key, module.Or) and "etcd3" in key.args))',
+    ],
+)
 def test_without_the_validator(what: str) -> None:
     """``--validate-config`` is that of stock Patroni: the option is not looked at, the section unknown; no KeyError."""
-    ret = broken(what, 'from patroni.validator import schema\n'
-                       'for section in ("etcd3", "etcd3_compat"):\n'
-                       '    found = schema.validate({section: {"srv": "example.org", "version_prefix": 3}})\n'
-                       '    print([str(r).split() for r in found if not r.status and str(r).startswith("etcd3")])',
-                 'patroni.validator',
-                 '--validate-config knows neither section etcd3_compat nor the options of this package')
+    ret = broken(
+        what,
+        'from patroni.validator import schema\n'
+        'for section in ("etcd3", "etcd3_compat"):\n'
+        '    found = schema.validate({section: {"srv": "example.org", "version_prefix": 3}})\n'
+        '    print([str(r).split() for r in found if not r.status and str(r).startswith("etcd3")])',
+        'patroni.validator',
+        '--validate-config knows neither section etcd3_compat nor the options of this package',
+    )
     assert ret.stdout == "[]\n[['etcd3', 'is', 'not', 'defined.']]\n", ret.stderr
 
 
 @pytest.mark.parametrize('what', ['parse_dcs', 'DCS_DEFAULTS'])
 def test_without_patronictl(what: str) -> None:
     """``--dcs-url`` is that of stock Patroni."""
-    ret = broken('lacks("patroni.ctl", "{0}")'.format(what), 'from patroni.ctl import DCS_DEFAULTS, parse_dcs\n'
-                 'print("etcd3_compat" in DCS_DEFAULTS, parse_dcs.__module__)', 'patroni.ctl',
-                 'patronictl goes by section etcd3_compat even if --dcs-url is given, and does not know '
-                 'etcd3_compat://')
+    ret = broken(
+        f'lacks("patroni.ctl", "{what}")',
+        'from patroni.ctl import DCS_DEFAULTS, parse_dcs\nprint("etcd3_compat" in DCS_DEFAULTS, parse_dcs.__module__)',
+        'patroni.ctl',
+        'patronictl goes by section etcd3_compat even if --dcs-url is given, and does not know etcd3_compat://',
+    )
     assert ret.stdout == 'False patroni.ctl\n', ret.stderr
 
 
 def test_nothing_heavy_at_the_start_of_python() -> None:
     """A Python that never imports Patroni loads the two small modules and nothing else."""
     folder = str(Path(patroni_etcd3_compat.__file__).parent.parent)
-    ret = python('import os, sys; sys.path.append({0!r}); before = set(sys.modules)\n'
-                 'import patroni_etcd3_compat.plugin as plugin; plugin.install(); plugin.install()\n'
-                 'print(sorted(set(sys.modules) - before), sum(type(f) is plugin.Finder for f in sys.meta_path))'
-                 .format(folder), '-S')
-    assert ret.stdout == "['patroni_etcd3_compat', 'patroni_etcd3_compat.plugin'] 1\n", ret.stderr
+    ret = python(
+        f'import os, sys; sys.path.append({folder!r}); before = set(sys.modules)\n'
+        'import patroni_etcd3_compat.plugin as plugin; plugin.install(); plugin.install()\n'
+        'print(sorted(set(sys.modules) - before), sum(type(f) is plugin.Finder for f in sys.meta_path))',
+        '-S',
+    )
+    assert ret.stdout == "['__future__', 'patroni_etcd3_compat', 'patroni_etcd3_compat.plugin'] 1\n", ret.stderr
 
 
 def test_patched_modules_look_as_before() -> None:
     """Loader and source are there; the stock class keeps its name in its module."""
-    ret = python('import inspect, patroni.dcs.etcd3 as m\n'
-                 'print(type(m.__loader__).__name__, type(m.__spec__.loader).__name__)\n'
-                 'print(len(inspect.getsource(m)) > 999, m.Etcd3.__module__, m.ETCD3.__module__)\n'
-                 'print([n for n in vars(m) if n.lower() == "etcd3"])')
-    assert ret.stdout.split() == ['SourceFileLoader', 'SourceFileLoader', 'True', 'patroni.dcs.etcd3',
-                                  'patroni_etcd3_compat.dcs', "['ETCD3',", "'Etcd3']"], ret.stderr
+    ret = python(
+        'import inspect, patroni.dcs.etcd3 as m\n'
+        'print(type(m.__loader__).__name__, type(m.__spec__.loader).__name__)\n'
+        'print(len(inspect.getsource(m)) > 999, m.Etcd3.__module__, m.ETCD3.__module__)\n'
+        'print([n for n in vars(m) if n.lower() == "etcd3"])'
+    )
+    assert ret.stdout.split() == [
+        'SourceFileLoader',
+        'SourceFileLoader',
+        'True',
+        'patroni.dcs.etcd3',
+        'patroni_etcd3_compat.dcs',
+        "['ETCD3',",
+        "'Etcd3']",
+    ], ret.stderr
 
 
 def test_environment_reaches_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
     """``PATRONI_ETCD3_VERSION_PREFIX`` as its neighbours, and all of them for the section by name."""
     from patroni.config import Config
+
     for name, value in {
-            'ETCD3_HOSTS': 'a:1,b:2', 'ETCD3_VERSION_PREFIX': '/v3beta', 'ETCD3_MEMBER_SLOTS': 'off',
-            'ETCD3_COMPAT': 'on',
-            'ETCD3_COMPAT_HOSTS': "'c:3','d:4'", 'ETCD3_COMPAT_USERNAME': 'u', 'ETCD3_COMPAT_PASSWORD': 'p',
-            'ETCD3_COMPAT_USE_PROXIES': 'on', 'ETCD3_COMPAT_VERSION_PREFIX': 'auto',
-            'ETCD3_COMPAT_MEMBER_SLOTS': 'on'}.items():
+        'ETCD3_HOSTS': 'a:1,b:2',
+        'ETCD3_VERSION_PREFIX': '/v3beta',
+        'ETCD3_MEMBER_SLOTS': 'off',
+        'ETCD3_COMPAT': 'on',
+        'ETCD3_COMPAT_HOSTS': "'c:3','d:4'",
+        'ETCD3_COMPAT_USERNAME': 'u',
+        'ETCD3_COMPAT_PASSWORD': 'p',
+        'ETCD3_COMPAT_USE_PROXIES': 'on',
+        'ETCD3_COMPAT_VERSION_PREFIX': 'auto',
+        'ETCD3_COMPAT_MEMBER_SLOTS': 'on',
+    }.items():
         monkeypatch.setenv('PATRONI_' + name, value)
-    ret: Dict[str, Any] = Config._build_environment_configuration()
+    ret: dict[str, Any] = Config._build_environment_configuration()
     assert ret['etcd3'] == {'hosts': ['a:1', 'b:2'], 'version_prefix': '/v3beta', 'member_slots': 'off'}
-    assert ret['etcd3_compat'] == {'hosts': ['c:3', 'd:4'], 'use_proxies': True, 'username': 'u', 'password': 'p',
-                                   'version_prefix': 'auto', 'member_slots': 'on'}
+    assert ret['etcd3_compat'] == {
+        'hosts': ['c:3', 'd:4'],
+        'use_proxies': True,
+        'username': 'u',
+        'password': 'p',
+        'version_prefix': 'auto',
+        'member_slots': 'on',
+    }
     assert sorted(ret) == ['etcd3', 'etcd3_compat']  # no user of the database made out of the password
 
 
@@ -227,6 +295,7 @@ def test_environment_reaches_its_section(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_validator_knows_the_option(section: str, value: object, good: bool) -> None:
     """``patroni --validate-config`` accepts the section by name and checks ``version_prefix`` in both."""
     from patroni.validator import schema
+
     results = schema.validate({section: {'srv': 'example.org', 'version_prefix': value}})
     mine = [str(result) for result in results if not result.status and str(result).startswith(section)]
     if good:
@@ -234,25 +303,28 @@ def test_validator_knows_the_option(section: str, value: object, good: bool) -> 
     else:
         (error,) = mine
         assert error.startswith(section + '.version_prefix')
-        assert 'version_prefix is {0!r}, allowed are: auto, /v3, /v3beta, /v3alpha'.format(value) in error
+        assert f'version_prefix is {value!r}, allowed are: auto, /v3, /v3beta, /v3alpha' in error
 
 
 @pytest.mark.parametrize('value, good', [('off', True), (False, True), (True, True), ('maybe', False)])
 def test_validator_knows_member_slots(value: object, good: bool) -> None:
     """The same for ``member_slots``."""
     from patroni.validator import schema
+
     results = schema.validate({'etcd3': {'srv': 'example.org', 'member_slots': value}})
     mine = [str(result) for result in results if not result.status and str(result).startswith('etcd3')]
     assert bool(mine) is not good
-    assert good or 'member_slots is {0!r}, allowed are: on, off'.format(value) in mine[0]
+    assert good or f'member_slots is {value!r}, allowed are: on, off' in mine[0]
 
 
 @pytest.mark.parametrize('section', ['etcd3', 'etcd3_compat'])
 @pytest.mark.parametrize('ctl', [True, False])
 def test_wrong_prefix_at_start(section: str, ctl: bool) -> None:
     """One clear line and exit status 1 for the daemon, Patroni's own exception for patronictl."""
-    ret = python('from patroni.dcs import get_dcs\nget_dcs({%r: {"hosts": "localhost:1", "version_prefix": "/v4"}, '
-                 '"patronictl": %r, "scope": "s", "retry_timeout": 5})' % (section, ctl))
+    ret = python(
+        'from patroni.dcs import get_dcs\nget_dcs({%r: {"hosts": "localhost:1", "version_prefix": "/v4"}, '
+        '"patronictl": %r, "scope": "s", "retry_timeout": 5})' % (section, ctl)
+    )
     text = "Invalid configuration in section {0}: version_prefix is '/v4', allowed are: auto, /v3, /v3beta, /v3alpha"
     assert ret.returncode == 1 and text.format(section) in ret.stderr
     assert ('Traceback' in ret.stderr) is ctl and ('PatroniFatalException' in ret.stderr) is ctl
@@ -262,25 +334,51 @@ def test_dcs_url_replaces_the_section_by_name(tmp_path: Path) -> None:
     """``patronictl --dcs-url`` is about the cluster it names, whatever patroni.yml says."""
     config = tmp_path / 'patroni.yml'
     config.write_text('scope: s\netcd3_compat:\n  hosts: nowhere:1\n')
-    ret = python('from patroni.ctl import load_config; config = load_config(%r, "etcd://there:2"); '
-                 'print("etcd3_compat" in config, config["etcd"])' % str(config))
+    ret = python(
+        'from patroni.ctl import load_config; config = load_config(%r, "etcd://there:2"); '
+        'print("etcd3_compat" in config, config["etcd"])' % str(config)
+    )
     assert ret.stdout == "False {'host': 'there:2'}\n", ret.stderr
 
 
-URLS = ['', 'host', 'localhost', 'host:2379', 'host:8500', 'host:2181', 'host:8181', 'host:99', ':2379', ':99',
-        '//host', 'host/namespace', 'host:2379/', '[::1]', '[::1]:2379', 'a,b', 'a,b:2379', 'a:1,b:2', 'host:port',
-        'host:0', 'etcd3', 'user@host:1', 'invalid://host'] + [
-    '{0}://{1}'.format(scheme, rest) for scheme in ('etcd', 'etcd3', 'ETCD3', 'consul', 'exhibitor', 'zookeeper')
-    for rest in ('', 'host', 'host:99', ':99', 'host/', 'host:99/namespace', 'a,b:99')]
+URLS = [
+    '',
+    'host',
+    'localhost',
+    'host:2379',
+    'host:8500',
+    'host:2181',
+    'host:8181',
+    'host:99',
+    ':2379',
+    ':99',
+    '//host',
+    'host/namespace',
+    'host:2379/',
+    '[::1]',
+    '[::1]:2379',
+    'a,b',
+    'a,b:2379',
+    'a:1,b:2',
+    'host:port',
+    'host:0',
+    'etcd3',
+    'user@host:1',
+    'invalid://host',
+] + [
+    f'{scheme}://{rest}'
+    for scheme in ('etcd', 'etcd3', 'ETCD3', 'consul', 'exhibitor', 'zookeeper')
+    for rest in ('', 'host', 'host:99', ':99', 'host/', 'host:99/namespace', 'a,b:99')
+]
 
-PARSE = '''
+PARSE = """
 from patroni.ctl import parse_dcs
 for url in %r:
     try:
         print(parse_dcs(url))
     except Exception as e:
         print(type(e).__name__, e)
-'''
+"""
 
 
 def test_dcs_url_as_in_stock() -> None:
@@ -291,12 +389,15 @@ def test_dcs_url_as_in_stock() -> None:
     assert stock[urls.index('host')] == "{'etcd': {'host': 'host:2379'}}"
 
 
-@pytest.mark.parametrize('rest', ['', 'host', 'host:99', ':99', 'host/', 'host:99/namespace', '[::1]:99', 'a,b',
-                                  'a,b:99', 'a:1,b:2', 'host:port'])
+@pytest.mark.parametrize(
+    'rest',
+    ['', 'host', 'host:99', ':99', 'host/', 'host:99/namespace', '[::1]:99', 'a,b', 'a,b:99', 'a:1,b:2', 'host:port'],
+)
 def test_dcs_url_with_the_section_by_name(rest: str) -> None:
     """``etcd3_compat://`` is followed by what follows ``etcd://`` (and ``etcd3://``, which Patroni 3.0.2 lacks)."""
-    stock, lower, upper = python(PARSE % [scheme + '://' + rest for scheme in (
-        'etcd', 'etcd3_compat', 'ETCD3_Compat')]).stdout.splitlines()
+    stock, lower, upper = python(
+        PARSE % [scheme + '://' + rest for scheme in ('etcd', 'etcd3_compat', 'ETCD3_Compat')]
+    ).stdout.splitlines()
     expected = eval(stock) if stock.startswith('{') else stock
     if isinstance(expected, dict):
         expected = {'etcd3_compat' if key == 'etcd' else key: value for key, value in expected.items()}
@@ -305,16 +406,20 @@ def test_dcs_url_with_the_section_by_name(rest: str) -> None:
         assert lower == upper == expected
 
 
-@pytest.mark.parametrize('url, section', [
-    ('etcd3_compat://there:2', 'etcd3_compat'), ('etcd3_compat://there:2/ns', 'etcd3_compat'), ('there:2', 'etcd')])
+@pytest.mark.parametrize(
+    'url, section',
+    [('etcd3_compat://there:2', 'etcd3_compat'), ('etcd3_compat://there:2/ns', 'etcd3_compat'), ('there:2', 'etcd')],
+)
 def test_dcs_url_is_the_only_section(tmp_path: Path, url: str, section: str) -> None:
     """That of the configuration goes, and with it its other options."""
     config = tmp_path / 'patroni.yml'
     config.write_text('scope: s\nnamespace: before\netcd3_compat:\n  hosts: nowhere:1\n  username: somebody\n')
-    ret = python('from patroni.ctl import load_config; config = load_config(%r, %r); '
-                 'print([(name, config[name]) for name in ("etcd", "etcd3", "etcd3_compat") if name in config])'
-                 % (str(config), url))
-    assert ret.stdout == "[({0!r}, {{'host': 'there:2'}})]\n".format(section), ret.stderr
+    ret = python(
+        'from patroni.ctl import load_config; config = load_config(%r, %r); '
+        'print([(name, config[name]) for name in ("etcd", "etcd3", "etcd3_compat") if name in config])'
+        % (str(config), url)
+    )
+    assert ret.stdout == f"[({section!r}, {{'host': 'there:2'}})]\n", ret.stderr
 
 
 def test_stands_back_from_a_patched_patroni(tmp_path: Path) -> None:
@@ -322,9 +427,11 @@ def test_stands_back_from_a_patched_patroni(tmp_path: Path) -> None:
     package = tmp_path / 'etcd3_compat'
     package.mkdir()
     (package / '__init__.py').write_text('__version__ = "9.9.9"\n')
-    patched = 'import patroni; patroni.__path__.append({0!r})\n'.format(str(tmp_path))
-    line = ('patroni-etcd3-compat {0} stands back: section etcd3 is served by version 9.9.9, which is part of this '
-            'Patroni\n'.format(patroni_etcd3_compat.__version__))
+    patched = f'import patroni; patroni.__path__.append({str(tmp_path)!r})\n'
+    line = (
+        f'patroni-etcd3-compat {patroni_etcd3_compat.__version__} stands back: section etcd3 is served by version 9.9.9, which is part of this '
+        'Patroni\n'
+    )
 
     ret = python(patched + WHICH % ['etcd3'])  # stock, since this patch has no class
     assert ret.stdout.splitlines()[-1:] == ['patroni.dcs.etcd3 Etcd3 True'], ret.stderr
@@ -334,12 +441,15 @@ def test_stands_back_from_a_patched_patroni(tmp_path: Path) -> None:
     assert ret.stderr.count('stands back') == ret.stderr.count(line) == 1
     assert ret.stderr.count('serves section etcd3_compat') == 1
 
-    ret = python(patched + 'import os; from patroni.config import Config; from patroni.validator import schema\n'
-                 'print(dict(Config._build_environment_configuration()))\n'
-                 'print("PATRONI_ETCD3_VERSION_PREFIX" in os.environ)\n'
-                 'print([s for s in ("etcd3", "etcd3_compat") for r in schema.validate({s: {"srv": "a.b", '
-                 '"version_prefix": 3}}) if str(r).startswith(s + ".version_prefix") and not r.status])',
-                 PATRONI_ETCD3_VERSION_PREFIX='/v3', PATRONI_ETCD3_COMPAT_VERSION_PREFIX='/v3beta')
+    ret = python(
+        patched + 'import os; from patroni.config import Config; from patroni.validator import schema\n'
+        'print(dict(Config._build_environment_configuration()))\n'
+        'print("PATRONI_ETCD3_VERSION_PREFIX" in os.environ)\n'
+        'print([s for s in ("etcd3", "etcd3_compat") for r in schema.validate({s: {"srv": "a.b", '
+        '"version_prefix": 3}}) if str(r).startswith(s + ".version_prefix") and not r.status])',
+        PATRONI_ETCD3_VERSION_PREFIX='/v3',
+        PATRONI_ETCD3_COMPAT_VERSION_PREFIX='/v3beta',
+    )
     assert ret.stdout == "{'etcd3_compat': {'version_prefix': '/v3beta'}}\nTrue\n['etcd3_compat']\n", ret.stderr
     (package / '__init__.py').unlink()  # what compiled Python may leave of a patch that was taken back
     assert python(patched + WHICH % ['etcd3']).stdout.splitlines()[-1:] == ['patroni_etcd3_compat.dcs Etcd3 True']

@@ -1,10 +1,11 @@
 """What monitoring systems read: the line of a Nagios plug-in, the text of Prometheus."""
-import re
 
-from typing import Dict, FrozenSet, List, Tuple
+from __future__ import annotations
+
+import re
+from typing import Dict, FrozenSet, Tuple
 
 import pytest
-
 from prometheus_client.parser import text_string_to_metric_families
 from render_samples import facts, findings
 
@@ -16,9 +17,9 @@ from patroni_etcd3_compat.check.render.monitoring import unknown
 PERFORMANCE = re.compile(r"'((?:[^'=]|'')+)'=(-?[0-9.]+)(s|B|)(?:;([0-9.]*)){0,4}(?: |$)")
 
 
-def performance(text: str) -> Dict[str, str]:
+def performance(text: str) -> dict[str, str]:
     """Read performance data, all of it, by label."""
-    found: List[Tuple[str, str, str, str]] = PERFORMANCE.findall(text)
+    found: list[tuple[str, str, str, str]] = PERFORMANCE.findall(text)
     assert PERFORMANCE.sub('', text) == ''
     assert len({label for label, *_ in found}) == len(found)
     return {label: value + unit for label, value, unit, _ in found}
@@ -29,23 +30,33 @@ def test_nagios() -> None:
     text = render('nagios', facts(), findings())
     assert text.endswith('\n') and text.count('\n') == 1
     line, _, figures = text.rstrip('\n').partition(' | ')
-    assert line == 'PATRONI-ETCD3 CRITICAL - 1 critical, 1 warning: slot-lost at node1, slot gone; ' \
+    assert (
+        line == 'PATRONI-ETCD3 CRITICAL - 1 critical, 1 warning: slot-lost at node1, slot gone; '
         'etcd-gateway-off at etcd infra2 (http://10.0.0.2:2379)'
+    )
     assert performance(figures) == {
-        'etcd_members': '3', 'etcd_answering': '2', 'etcd infra1 time': '0.002100s', 'etcd infra1 size': '25600B',
-        'etcd infra2 time': '0.003400s', 'patroni_members': '2', 'node1 pg_wal': '50331648B',
-        'node1 slot node2': '0B', 'node2 lag': '3145728B'}
+        'etcd_members': '3',
+        'etcd_answering': '2',
+        'etcd infra1 time': '0.002100s',
+        'etcd infra1 size': '25600B',
+        'etcd infra2 time': '0.003400s',
+        'patroni_members': '2',
+        'node1 pg_wal': '50331648B',
+        'node1 slot node2': '0B',
+        'node2 lag': '3145728B',
+    }
 
 
 def test_nagios_with_nothing_wrong() -> None:
     """Information alone is no trouble."""
     assert render('nagios', facts(), findings()[2:]).startswith(
-        'PATRONI-ETCD3 OK - etcd: 2 of 3 URLs answering, Patroni: 2 members | ')
+        'PATRONI-ETCD3 OK - etcd: 2 of 3 URLs answering, Patroni: 2 members | '
+    )
 
 
 def test_nagios_names_the_first_few() -> None:
     """The line does not get as long as the list of findings."""
-    many = [Finding('slot-lost', 'critical', 'slot {0}'.format(i), '', '', '', '') for i in range(20)]
+    many = [Finding('slot-lost', 'critical', f'slot {i}', '', '', '', '') for i in range(20)]
     line = render('nagios', facts(), many)
     assert line.startswith('PATRONI-ETCD3 CRITICAL - 20 critical: slot-lost at slot 0; ')
     assert '; 15 more | ' in line and 'slot 5' not in line
@@ -66,7 +77,7 @@ def test_nagios_with_odd_names() -> None:
     line = render('nagios', odd(), [Finding('slot-lost', 'critical', 'a|b\nc', '', '', '', '')])
     assert line.count('|') == 1 and line.count('\n') == 1
     labels = performance(line.rstrip('\n').partition(' | ')[2])
-    assert {'no:de/2 "\'\'\\ lag', 'etcd http://10.0.0.1:2379 time', 'etcd http://10.0.0.2:2379 time'} <= set(labels)
+    assert {"no:de/2 \"''\\ lag", 'etcd http://10.0.0.1:2379 time', 'etcd http://10.0.0.2:2379 time'} <= set(labels)
 
 
 def test_nagios_without_facts() -> None:
@@ -100,10 +111,11 @@ def test_prometheus() -> None:
     samples = parse(render('prometheus', facts(), findings()))
     assert value(samples, 'check_status') == 2
     assert value(samples, 'check_time_seconds') == 1767323045
-    assert [value(samples, 'check_findings', severity=severity) for severity in (
-        'critical', 'warning', 'unknown', 'info')] == [1, 1, 0, 1]
+    assert [
+        value(samples, 'check_findings', severity=severity) for severity in ('critical', 'warning', 'unknown', 'info')
+    ] == [1, 1, 0, 1]
     assert value(samples, 'check_finding', id='slot-lost', severity='critical', where='node1, slot gone') == 1
-    assert [value(samples, 'etcd_up', url='http://10.0.0.{0}:2379'.format(i)) for i in (1, 2, 3)] == [1, 1, 0]
+    assert [value(samples, 'etcd_up', url=f'http://10.0.0.{i}:2379') for i in (1, 2, 3)] == [1, 1, 0]
     assert value(samples, 'etcd_gateway', member='infra2') == 0
     assert value(samples, 'etcd_answer_seconds', member='infra1') == 0.0021
     assert value(samples, 'etcd_info', member='infra1', version='3.3.25', prefixes='/v3beta /v3alpha') == 1

@@ -1,17 +1,17 @@
 """What people see."""
-import re
 
-from typing import List
+from __future__ import annotations
+
+import re
 
 import click
 import pytest
-
 from render_samples import facts, findings
 
 from patroni_etcd3_compat.check.facts import Etcd, EtcdMember, Facts, Finding
 from patroni_etcd3_compat.check.render import render
 
-WHOLE = '''\
+WHOLE = """\
 etcd: 3 URLs, 2 answering, cluster version 3.3.0, leader infra1
 +--------+----------------------+-----------+---------+------------------+--------+---------+-------+------------+
 | Member | URL                  | Version   | Cluster | Gateway          | Raft   | Alarms  |  Size | Listed     |
@@ -62,7 +62,7 @@ INFO node-serves
   more   https://example.org/node
 
 CRITICAL: 1 critical, 1 warning, 1 info (exit status 2; 2026-01-02T03:04:05+00:00, 0.41 s)
-'''
+"""
 
 
 def test_whole() -> None:
@@ -100,7 +100,8 @@ def test_colours() -> None:
     assert '\x1b' not in plain
     assert click.unstyle(coloured) == plain
     assert {click.style(text, fg='red') for text in ('no answer', 'off', 'lost', 'starting')} <= set(
-        re.findall(r'\x1b\[31m[a-z ]+\x1b\[0m', coloured))
+        re.findall(r'\x1b\[31m[a-z ]+\x1b\[0m', coloured)
+    )
 
 
 def test_names_can_not_drive_the_terminal() -> None:
@@ -115,15 +116,18 @@ def test_names_can_not_drive_the_terminal() -> None:
     assert r'node\x1b[2J' in text and r'\u202einfra' in text and r'a\x07: b\x1b]0;c' in text
 
 
-def text_of(some: Facts, *some_findings: Finding) -> List[str]:
+def text_of(some: Facts, *some_findings: Finding) -> list[str]:
     """Its blocks."""
     return render('pretty', some, list(some_findings)).split('\n\n')
 
 
 def test_etcd_alone() -> None:
     """With --endpoints there is nothing about Patroni; a port that speaks gRPC alone is shown as one."""
-    alone = Facts('2026-01-02T03:04:05+00:00', 0.1, Etcd(members=[
-        EtcdMember('https://10.0.0.1:2379', True, True, 'infra1', protocol='grpc')]))
+    alone = Facts(
+        '2026-01-02T03:04:05+00:00',
+        0.1,
+        Etcd(members=[EtcdMember('https://10.0.0.1:2379', True, True, 'infra1', protocol='grpc')]),
+    )
     first, last = text_of(alone)
     assert '| infra1 | https://10.0.0.1:2379 | -       | -       | gRPC only | -' in first
     assert re.match(r'(OK|UNKNOWN): no findings \(exit status [03]; 2026-01-02T03:04:05\+00:00, 0.10 s\)\n$', last)

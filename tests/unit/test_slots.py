@@ -1,10 +1,11 @@
 """Slot positions that an older leader does not publish: the view that the HA loop gets on Patroni 4.0."""
-import logging
 
-from typing import Any, Dict, Optional
+from __future__ import annotations
+
+import logging
+from typing import Any
 
 import pytest
-
 from patroni import dcs
 from patroni.dcs import Cluster, ClusterConfig, Leader, Member, SyncState
 
@@ -15,20 +16,25 @@ if 'retain_slots' not in getattr(Status, '_fields', ()):
     pytest.skip('the view has the shape of Patroni 4.0, where alone it is needed', allow_module_level=True)
 
 
-def member(name: str, version: Optional[str] = '4.0.2', lsn: Any = 100, **tags: Any) -> Member:
+def member(name: str, version: str | None = '4.0.2', lsn: Any = 100, **tags: Any) -> Member:
     """A member as it stands in the DCS."""
-    data: Dict[str, Any] = {'conn_url': 'postgres://x/', 'api_url': 'http://x/', 'state': 'running', 'tags': tags}
+    data: dict[str, Any] = {'conn_url': 'postgres://x/', 'api_url': 'http://x/', 'state': 'running', 'tags': tags}
     data.update({'version': version} if version else {}, **({'xlog_location': lsn} if lsn is not None else {}))
     return Member(0, name, '', data)
 
 
-def cluster(leader: Optional[Member], *others: Member, published: Optional[Dict[str, int]] = None,
-            **config: Any) -> Cluster:
+def cluster(leader: Member | None, *others: Member, published: dict[str, int] | None = None, **config: Any) -> Cluster:
     """The stock view of a cluster."""
-    values: Dict[str, Any] = dict.fromkeys(Cluster._fields)
-    values.update(initialize='1', config=ClusterConfig(0, config, 0), leader=leader and Leader(0, '', leader),
-                  members=[m for m in (leader, *others) if m], workers={}, sync=SyncState.empty(),
-                  status=Status(90, published, []))
+    values: dict[str, Any] = dict.fromkeys(Cluster._fields)
+    values.update(
+        initialize='1',
+        config=ClusterConfig(0, config, 0),
+        leader=leader and Leader(0, '', leader),
+        members=[m for m in (leader, *others) if m],
+        workers={},
+        sync=SyncState.empty(),
+        status=Status(90, published, []),
+    )
     return Cluster(**values)
 
 
@@ -52,13 +58,16 @@ def test_positions_come_from_the_members(mine: slots.MemberSlots) -> None:
     assert view.status._replace(slots=None) == stock.status._replace(slots=None)
 
 
-@pytest.mark.parametrize('stock', [
-    cluster(None, member('me'), member('c')),                              # no leader
-    cluster(member('new', '4.0.0'), member('me'), member('c')),            # publishes by itself
-    cluster(member('strange', None), member('me'), member('c')),           # does not tell
-    cluster(member('strange', 'main'), member('me'), member('c')),
-    cluster(member('me', '3.2.1'), member('c')),                           # this node is the leader
-])
+@pytest.mark.parametrize(
+    'stock',
+    [
+        cluster(None, member('me'), member('c')),  # no leader
+        cluster(member('new', '4.0.0'), member('me'), member('c')),  # publishes by itself
+        cluster(member('strange', None), member('me'), member('c')),  # does not tell
+        cluster(member('strange', 'main'), member('me'), member('c')),
+        cluster(member('me', '3.2.1'), member('c')),  # this node is the leader
+    ],
+)
 def test_stock_view_is_handed_on(mine: slots.MemberSlots, stock: Cluster) -> None:
     """Whenever the leader is not known to be an older one."""
     assert mine.view(stock) is stock
@@ -76,19 +85,32 @@ def test_other_releases_and_switched_off(mine: slots.MemberSlots, monkeypatch: p
 
 def test_slots_that_must_hold(mine: slots.MemberSlots) -> None:
     """A member that reports nothing, ``nostream``, the own slot, logical slots; of one name the one behind."""
-    view = mine.view(cluster(
-        OLD, member('me'), member('ME', lsn=1), member('silent', lsn=None), member('zero', lsn=0), member('logical'),
-        member('alone', nostream=True), member('a-1', lsn=70), member('a.1', lsn=30), member('b-1', lsn=70),
-        member('b.1', lsn=None), slots={'logical': {'type': 'logical', 'database': 'd', 'plugin': 'p'},
-                                        'physical': {'type': 'physical'}}))
+    view = mine.view(
+        cluster(
+            OLD,
+            member('me'),
+            member('ME', lsn=1),
+            member('silent', lsn=None),
+            member('zero', lsn=0),
+            member('logical'),
+            member('alone', nostream=True),
+            member('a-1', lsn=70),
+            member('a.1', lsn=30),
+            member('b-1', lsn=70),
+            member('b.1', lsn=None),
+            slots={'logical': {'type': 'logical', 'database': 'd', 'plugin': 'p'}, 'physical': {'type': 'physical'}},
+        )
+    )
     assert view.slots == {'old': 200, 'a_1': 30}
 
 
-@pytest.mark.parametrize('lsn', ['1e400', '9' * 5000, 2 ** 64, -5, {}, 'far'])
+@pytest.mark.parametrize('lsn', ['1e400', '9' * 5000, 2**64, -5, {}, 'far'])
 def test_rubbish_in_one_key(mine: slots.MemberSlots, lsn: Any) -> None:
     """The slot of that member holds, the others go on."""
     assert mine.view(cluster(OLD, member('me'), member('c', lsn=lsn), member('d', '9' * 5000))).slots == {
-        'old': 200, 'd': 100}
+        'old': 200,
+        'd': 100,
+    }
 
 
 def test_doubt_means_stock(mine: slots.MemberSlots, caplog: pytest.LogCaptureFixture) -> None:
@@ -110,7 +132,8 @@ def test_start_and_stop_are_logged_once(mine: slots.MemberSlots, caplog: pytest.
     lines = [record.getMessage() for record in caplog.records if 'member slots' in record.getMessage()]
     assert [line.split('. ')[0] for line in lines] == [
         'Leader old runs Patroni 3.2.1, which does not publish the positions of member slots',
-        'No longer taking the positions of member slots from the members: leader new runs Patroni 4.1.5']
+        'No longer taking the positions of member slots from the members: leader new runs Patroni 4.1.5',
+    ]
     caplog.clear()
     mine.view(old)
     mine.enabled = False
@@ -121,19 +144,25 @@ def test_start_and_stop_are_logged_once(mine: slots.MemberSlots, caplog: pytest.
 class FakeSlots:
     """What SlotsHandler has loaded from PostgreSQL."""
 
-    def __init__(self, **restart_lsn: Optional[int]) -> None:
+    def __init__(self, **restart_lsn: int | None) -> None:
         self._replication_slots = {name: {'type': 'physical', 'restart_lsn': lsn} for name, lsn in restart_lsn.items()}
 
 
 def test_lost_slot(mine: slots.MemberSlots, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Patroni gets no position for it, so it goes on with the others; the log has the statement, once."""
-    monkeypatch.setattr(Cluster, 'get_replication_slots', lambda self, *args, **kwargs: {
-        name: {'type': 'physical', 'lsn': lsn} for name, lsn in self.slots.items()})
+    monkeypatch.setattr(
+        Cluster,
+        'get_replication_slots',
+        lambda self, *args, **kwargs: {name: {'type': 'physical', 'lsn': lsn} for name, lsn in self.slots.items()},
+    )
     postgresql = type('Postgresql', (), {'slots_handler': FakeSlots(c=None, d=5)})()
     view = mine.view(cluster(OLD, member('me'), member('c'), member('d')))
     for _ in range(2):
         assert view.get_replication_slots(postgresql) == {
-            'old': {'type': 'physical', 'lsn': 200}, 'c': {'type': 'physical'}, 'd': {'type': 'physical', 'lsn': 100}}
+            'old': {'type': 'physical', 'lsn': 200},
+            'c': {'type': 'physical'},
+            'd': {'type': 'physical', 'lsn': 100},
+        }
     lines = [record.getMessage() for record in caplog.records if 'lost' in record.getMessage()]
     assert len(lines) == 1 and lines[0].endswith("SELECT pg_catalog.pg_drop_replication_slot('c')")
     postgresql.slots_handler = FakeSlots(c=7, d=5)

@@ -1,8 +1,10 @@
 """What reaches the socket to etcd."""
-import socket
 
+from __future__ import annotations
+
+import socket
 from types import SimpleNamespace
-from typing import Any, List, Tuple
+from typing import Any
 
 import pytest
 import urllib3
@@ -22,7 +24,7 @@ def test_options_of_urllib3_and_of_patroni(sock: socket.socket, connection: Any)
     """TCP_NODELAY, which the stock class drops, beside Patroni's keepalive."""
     store: Any = object.__new__(dcs.Etcd3)
     store._ttl, store._loop_wait, store._retry = 30, 10, SimpleNamespace(deadline=10)
-    options: List[Tuple[int, int, int]] = connection.default_socket_options
+    options: list[tuple[int, int, int]] = connection.default_socket_options
     assert (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) in options
     store.set_socket_options(sock, options)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

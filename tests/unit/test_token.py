@@ -1,14 +1,16 @@
 """The token: renewed when it was refused, sent with each call, shown nowhere."""
+
+from __future__ import annotations
+
 import copy
 import json
 import pickle
-
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 import pytest
 
 from patroni_etcd3_compat import deadline
-from patroni_etcd3_compat.answers import Answer, TOKEN_REFUSED
+from patroni_etcd3_compat.answers import TOKEN_REFUSED, Answer
 from patroni_etcd3_compat.auth import AuthPool, Secret
 from patroni_etcd3_compat.errors import LoginPending, TakesNoToken, unexecuted
 from patroni_etcd3_compat.member import Member
@@ -20,7 +22,7 @@ class Gateway:
     """Takes the token ``good`` and gives it to whoever knows the password."""
 
     def __init__(self, version: str = '3.5.30', enabled: bool = True) -> None:
-        self.calls: List[Tuple[str, Optional[str]]] = []
+        self.calls: list[tuple[str, str | None]] = []
         self.known = Member(URL, None)
         self.known.learned(version)
         self.enabled = enabled
@@ -31,10 +33,10 @@ class Gateway:
         assert url == URL
         return self.known
 
-    def urlopen(self, method: str, url: str, headers: Dict[str, str], body: str = '', **kwargs: Any) -> Answer:
+    def urlopen(self, method: str, url: str, headers: dict[str, str], body: str = '', **kwargs: Any) -> Answer:
         """Answer a call."""
         token = headers.get('authorization')
-        self.calls.append((url[len(URL):], token))
+        self.calls.append((url[len(URL) :], token))
         if url.endswith('/authenticate'):
             if not self.enabled:
                 return Answer(400, b'', 9, 'etcdserver: authentication is not enabled')
@@ -44,7 +46,7 @@ class Gateway:
         return Answer(200, b'{}') if not self.enabled or token == 'good' else Answer(401, b'', 16, self.refusal)
 
 
-def pool(gateway: Gateway, password: Optional[str] = 'right') -> AuthPool:
+def pool(gateway: Gateway, password: str | None = 'right') -> AuthPool:
     """A pool in front of it."""
     return AuthPool(gateway, lambda: ('name', password))  # type: ignore[arg-type]
 
@@ -62,8 +64,12 @@ def test_refused_token_is_renewed_and_the_call_sent_once_more(refusal: str) -> N
     gateway.refusal = refusal
     auth = pool(gateway)
     assert put(auth).status == 200 and put(auth).status == 200
-    assert gateway.calls == [('/v3/kv/put', None), ('/v3/auth/authenticate', None), ('/v3/kv/put', 'good'),
-                             ('/v3/kv/put', 'good')]
+    assert gateway.calls == [
+        ('/v3/kv/put', None),
+        ('/v3/auth/authenticate', None),
+        ('/v3/kv/put', 'good'),
+        ('/v3/kv/put', 'good'),
+    ]
 
 
 def test_refused_again_is_handed_on() -> None:
@@ -72,7 +78,8 @@ def test_refused_again_is_handed_on() -> None:
     auth = pool(gateway)
     refusal = Answer(401, b'', 16, TOKEN_REFUSED[1])
     gateway.urlopen = lambda *args, **kwargs: (  # type: ignore[method-assign]
-        Answer(200, b'{"token": "good"}') if args[1].endswith('/authenticate') else refusal)
+        Answer(200, b'{"token": "good"}') if args[1].endswith('/authenticate') else refusal
+    )
     assert put(auth).error == TOKEN_REFUSED[1]
 
 
@@ -120,7 +127,8 @@ def test_member_that_takes_no_token(caplog: pytest.LogCaptureFixture) -> None:
     assert len(gateway.calls) == 2 and gateway.known.wants_token
     assert [r.getMessage() for r in caplog.records] == [
         'etcd member http://member:2379 (version 3.2.26) cannot be used with authentication (its gateway takes tokens '
-        'from 3.3 on); using it only as a last resort']
+        'from 3.3 on); using it only as a last resort'
+    ]
 
 
 def test_nobody_waits_for_a_login_past_the_deadline() -> None:
@@ -135,10 +143,21 @@ def test_nobody_waits_for_a_login_past_the_deadline() -> None:
 def test_secret_shows_nowhere() -> None:
     """Nor by accident."""
     secret = Secret('abc')
-    assert [str(secret), repr(secret), '%s %r' % (secret, secret), '{0} {0!r}'.format(secret), f'{secret}'] == [
-        '***', '***', '*** ***', '*** ***', '***']
+    assert [str(secret), repr(secret), '%s %r' % (secret, secret), f'{secret} {secret!r}', f'{secret}'] == [
+        '***',
+        '***',
+        '*** ***',
+        '*** ***',
+        '***',
+    ]
     assert [format(secret), format(secret, '>5'), f'{secret!s:>5}', '%5s' % secret, str([secret]), f'{[secret]}'] == [
-        '***', '  ***', '  ***', '  ***', '[***]', '[***]']
+        '***',
+        '  ***',
+        '  ***',
+        '  ***',
+        '[***]',
+        '[***]',
+    ]
     assert secret == 'abc' and secret.encode() == b'abc'
 
 
@@ -149,8 +168,7 @@ def test_secret_is_whole_where_it_is_sent() -> None:
     assert 'Bearer ' + Secret('abc') == 'Bearer abc'
 
 
-@pytest.mark.parametrize('again', [Secret, copy.copy, copy.deepcopy,
-                                   lambda secret: pickle.loads(pickle.dumps(secret))])
+@pytest.mark.parametrize('again', [Secret, copy.copy, copy.deepcopy, lambda secret: pickle.loads(pickle.dumps(secret))])
 def test_secret_stays_the_same_secret(again: Callable[[Secret], Secret]) -> None:
     """Patroni puts the old token back when it has got no new one: it goes through the setter of the client again."""
     secret = again(again(Secret('abc')))

@@ -1,36 +1,61 @@
 """The table of etcd releases and the readers around it."""
+
+from __future__ import annotations
+
 import pytest
 
-from patroni_etcd3_compat.versions import (gateway_of, line_of, LINES, lists_for_admins_only, parse_version,
-                                           parse_version_prefix, wants_token_for_list)
+from patroni_etcd3_compat.versions import (
+    LINES,
+    gateway_of,
+    line_of,
+    lists_for_admins_only,
+    parse_version,
+    parse_version_prefix,
+    wants_token_for_list,
+)
 
 
-@pytest.mark.parametrize('text, version', [
-    ('3.2.26', (3, 2, 26)),
-    ('3.4.0', (3, 4, 0)),
-    ('3.6', (3, 6, 0)),
-    ('3.6.0-rc.1', (3, 6, 0)),
-    ('3.5.30+git', (3, 5, 30)),
-    ('3.5.0-alpha.0+deadbeef', (3, 5, 0)),
-    ('v3.4.23', (3, 4, 23)),
-    ('3.10.2', (3, 10, 2)),
-    ('not_decided', None),
-    ('', None),
-    ('3', None),
-    ('3.x.1', None),
-    ('3.4.x', None),
-    (None, None),
-    (3.4, None),
-])
+@pytest.mark.parametrize(
+    'text, version',
+    [
+        ('3.2.26', (3, 2, 26)),
+        ('3.4.0', (3, 4, 0)),
+        ('3.6', (3, 6, 0)),
+        ('3.6.0-rc.1', (3, 6, 0)),
+        ('3.5.30+git', (3, 5, 30)),
+        ('3.5.0-alpha.0+deadbeef', (3, 5, 0)),
+        ('v3.4.23', (3, 4, 23)),
+        ('3.10.2', (3, 10, 2)),
+        ('not_decided', None),
+        ('', None),
+        ('3', None),
+        ('3.x.1', None),
+        ('3.4.x', None),
+        (None, None),
+        (3.4, None),
+    ],
+)
 def test_versions_parse_with_and_without_suffix(text: object, version: object) -> None:
     """A version parses whatever comes behind it, and what is none is none."""
     assert parse_version(text) == version
 
 
-@pytest.mark.parametrize('text, prefix', [
-    ('3.0.4', '/v3alpha'), ('3.1.20', '/v3alpha'), ('3.2.26', '/v3alpha'), ('3.3.0', '/v3beta'), ('3.3.25', '/v3beta'),
-    ('3.4.0', '/v3'), ('3.4.23', '/v3'), ('3.5.30', '/v3'), ('3.6.0-rc.1', '/v3'), ('3.7.0', '/v3'), ('4.0.0', '/v3'),
-])
+@pytest.mark.parametrize(
+    'text, prefix',
+    [
+        ('3.0.4', '/v3alpha'),
+        ('3.1.20', '/v3alpha'),
+        ('3.2.26', '/v3alpha'),
+        ('3.3.0', '/v3beta'),
+        ('3.3.25', '/v3beta'),
+        ('3.4.0', '/v3'),
+        ('3.4.23', '/v3'),
+        ('3.5.30', '/v3'),
+        ('3.6.0-rc.1', '/v3'),
+        ('3.7.0', '/v3'),
+        ('4.0.0', '/v3'),
+    ],
+)
 def test_each_release_has_its_prefix(text: str, prefix: str) -> None:
     """The prefix follows from the version of the member (FACTS: measured per release)."""
     version = parse_version(text)
@@ -40,13 +65,14 @@ def test_each_release_has_its_prefix(text: str, prefix: str) -> None:
 
 
 @pytest.mark.parametrize('version', [(3, 0, 3), (2, 3, 8), (0, 4, 6)])
-def test_too_old_releases_have_no_gateway(version: 'tuple[int, int, int]') -> None:
+def test_too_old_releases_have_no_gateway(version: tuple[int, int, int]) -> None:
     """Nothing before 3.0.4 can be used."""
     assert gateway_of(version) is None
 
 
-@pytest.mark.parametrize('value, prefix', [
-    (None, None), ('auto', None), ('/v3', '/v3'), ('/v3beta', '/v3beta'), ('/v3alpha', '/v3alpha')])
+@pytest.mark.parametrize(
+    'value, prefix', [(None, None), ('auto', None), ('/v3', '/v3'), ('/v3beta', '/v3beta'), ('/v3alpha', '/v3alpha')]
+)
 def test_version_prefix_option(value: object, prefix: object) -> None:
     """The documented values of ``version_prefix``."""
     assert parse_version_prefix(value) == prefix
@@ -57,7 +83,7 @@ def test_any_other_version_prefix_is_refused(value: object) -> None:
     """The error lists what is allowed."""
     with pytest.raises(ValueError) as e:
         parse_version_prefix(value)
-    assert 'version_prefix is {0!r}, allowed are: auto, /v3, /v3beta, /v3alpha'.format(value) == str(e.value)
+    assert f'version_prefix is {value!r}, allowed are: auto, /v3, /v3beta, /v3alpha' == str(e.value)
 
 
 def test_lines_follow_each_other() -> None:
@@ -70,10 +96,22 @@ def test_lines_follow_each_other() -> None:
         assert (before.end_of_life or '9') < (line.end_of_life or '99')
 
 
-@pytest.mark.parametrize('text, guarded, admins', [
-    ('3.3.25', False, False), ('3.4.41', False, False), ('3.4.42', True, True), ('3.4.43', True, False),
-    ('3.5.27', False, False), ('3.5.28', True, True), ('3.5.29', True, False),
-    ('3.6.8', False, False), ('3.6.9', True, True), ('3.6.10', True, False), ('3.7.0', True, False)])
+@pytest.mark.parametrize(
+    'text, guarded, admins',
+    [
+        ('3.3.25', False, False),
+        ('3.4.41', False, False),
+        ('3.4.42', True, True),
+        ('3.4.43', True, False),
+        ('3.5.27', False, False),
+        ('3.5.28', True, True),
+        ('3.5.29', True, False),
+        ('3.6.8', False, False),
+        ('3.6.9', True, True),
+        ('3.6.10', True, False),
+        ('3.7.0', True, False),
+    ],
+)
 def test_guard_of_the_member_list(text: str, guarded: bool, admins: bool) -> None:
     """CVE-2026-33413: which releases want a token, and which want an admin's."""
     version = parse_version(text)

@@ -1,14 +1,15 @@
 """A request over a connection of urllib3, against a real socket server, under either line of urllib3."""
+
+from __future__ import annotations
+
 import logging
 import socket
 import threading
 import time
-
-from typing import Any, Iterator, List
+from typing import Any, Iterator
 
 import pytest
 import urllib3
-
 from urllib3.exceptions import ClosedPoolError, NewConnectionError, ProtocolError, ReadTimeoutError
 
 from patroni_etcd3_compat import deadline, wire
@@ -23,8 +24,8 @@ class Server:
     """Answers one request after the other on each connection as it was told to; notes packets and connections."""
 
     def __init__(self) -> None:
-        self.answers: List[bytes] = []
-        self.requests: List[bytes] = []
+        self.answers: list[bytes] = []
+        self.requests: list[bytes] = []
         self.connections = 0
         self.dripped = 0
         self.listener = socket.create_server(('127.0.0.1', 0))
@@ -89,8 +90,9 @@ def pool(server: Server) -> Iterator[urllib3.HTTPConnectionPool]:
 
 def call(pool: Any, **kwargs: Any) -> Any:
     """One call as the gateway makes it."""
-    response = wire.request(pool, 'POST', '/v3/kv/put', '{"key": "YQ=="}', {'user-agent': 'x'},
-                            **dict({'timeout': TIMEOUT}, **kwargs))
+    response = wire.request(
+        pool, 'POST', '/v3/kv/put', '{"key": "YQ=="}', {'user-agent': 'x'}, **dict({'timeout': TIMEOUT}, **kwargs)
+    )
     return response and (response.status, response.data)
 
 
@@ -133,13 +135,22 @@ def test_a_line_for_who_debugs(server: Server, pool: Any, caplog: pytest.LogCapt
     caplog.set_level(logging.DEBUG)
     call(pool)
     assert [r.getMessage() for r in caplog.records if r.name == 'patroni_etcd3_compat.wire'] == [
-        'http://127.0.0.1:{0} "POST /v3/kv/put HTTP/1.1" 200 2'.format(server.port)]
+        f'http://127.0.0.1:{server.port} "POST /v3/kv/put HTTP/1.1" 200 2'
+    ]
 
 
-@pytest.mark.parametrize('timeout, expected', [
-    (None, (10, 10)), (3, (3, 3)), (3.5, (3.5, 3.5)), (urllib3.Timeout(connect=1, total=2), (1, 2)),
-    (urllib3.Timeout(connect=5, total=2), (2, 2)), (urllib3.Timeout(connect=5, read=None), (5, 5)),
-    (urllib3.Timeout(connect=5, read=7), (5, 7))])
+@pytest.mark.parametrize(
+    'timeout, expected',
+    [
+        (None, (10, 10)),
+        (3, (3, 3)),
+        (3.5, (3.5, 3.5)),
+        (urllib3.Timeout(connect=1, total=2), (1, 2)),
+        (urllib3.Timeout(connect=5, total=2), (2, 2)),
+        (urllib3.Timeout(connect=5, read=None), (5, 5)),
+        (urllib3.Timeout(connect=5, read=7), (5, 7)),
+    ],
+)
 def test_time_outs_of_urllib3(timeout: Any, expected: Any) -> None:
     """For connecting, and for everything."""
     assert wire.limits(timeout) == expected

@@ -3,17 +3,23 @@
 Those of patronictl need nothing of the kind, they meet with the package as patronictl does.
 The names are replaced in the test modules; in ``patroni.dcs.etcd3`` they have to stay (``super(Etcd3, self)``).
 """
-from typing import Any, Dict, List
+
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 
-def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put our classes into the test modules."""
     from patroni_etcd3_compat import client, dcs
 
-    ours: Dict[str, Any] = {'Etcd3': dcs.Etcd3, 'Etcd3Client': client.CompatClient,
-                            'PatroniEtcd3Client': client.CompatClient}
+    ours: dict[str, Any] = {
+        'Etcd3': dcs.Etcd3,
+        'Etcd3Client': client.CompatClient,
+        'PatroniEtcd3Client': client.CompatClient,
+    }
     for module in {item.getparent(pytest.Module) for item in items}:
         if module and module.name.endswith('test_etcd3.py'):
             for name, cls in ours.items():

@@ -3,11 +3,13 @@
 Only what ``test_etcd.py``, ``test_etcd3.py`` and ``test_ctl.py`` take from there, and what ``test_ha.py``, where the
 last one's clusters come from, needs to be imported; written from how they use it.
 """
+
+from __future__ import annotations
+
 import json
 import unittest
-
 from types import SimpleNamespace
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Iterator
 
 
 class SleepException(Exception):
@@ -20,7 +22,7 @@ class MockResponse:
     def __init__(self, status_code: int = 200) -> None:
         self.status_code = status_code
         self.content = '{}'
-        self.headers: Dict[str, str] = {}
+        self.headers: dict[str, str] = {}
 
     @property
     def status(self) -> int:
@@ -52,10 +54,10 @@ def requests_get(url: str, **kwargs: Any) -> MockResponse:
 class MockCursor:
     """A cursor in a database that is no replica, which is all that patronictl asks for by itself."""
 
-    def __init__(self, connection: 'MockConnect') -> None:
+    def __init__(self, connection: MockConnect) -> None:
         self.connection = connection
-        self.description: List[SimpleNamespace] = []
-        self._rows: List[Tuple[Any, ...]] = []
+        self.description: list[SimpleNamespace] = []
+        self._rows: list[tuple[Any, ...]] = []
 
     def execute(self, sql: Any, *params: Any) -> None:
         """Run a statement, given as text or (patronictl since 3.0.4) as bytes."""
@@ -64,15 +66,15 @@ class MockCursor:
         self.description = [SimpleNamespace(name='pg_is_in_recovery')]
         self._rows = [(False,)]
 
-    def fetchone(self) -> Tuple[Any, ...]:
+    def fetchone(self) -> tuple[Any, ...]:
         """One row of the result."""
         return self._rows[0]
 
-    def fetchall(self) -> List[Tuple[Any, ...]]:
+    def fetchall(self) -> list[tuple[Any, ...]]:
         """All rows of the result."""
         return self._rows
 
-    def __iter__(self) -> Iterator[Tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self._rows)
 
 

@@ -1,8 +1,9 @@
 """What ``patches/upstream`` promises a maintainer of Patroni, each patch alone and all in a row."""
+
+from __future__ import annotations
+
 import email.policy
 import re
-
-from typing import Dict
 
 import pytest
 
@@ -12,7 +13,7 @@ EACH = [patch.name for patch in series()]
 
 
 @pytest.fixture(scope='module')
-def outcomes() -> Dict[str, Outcome]:
+def outcomes() -> dict[str, Outcome]:
     """What came of each patch, and under ``series`` of all."""
     return {outcome.name: outcome for outcome in check_all()}
 
@@ -23,19 +24,19 @@ def test_series_is_complete() -> None:
 
 
 @pytest.mark.parametrize('name', EACH)
-def test_applies_alone_where_it_says(outcomes: Dict[str, Outcome], name: str) -> None:
+def test_applies_alone_where_it_says(outcomes: dict[str, Outcome], name: str) -> None:
     """``patch --fuzz=0`` finds each hunk at its line, ``git am`` makes a commit of it."""
     assert outcomes[name].remarks == []
     assert len(outcomes[name].subjects) == 1
 
 
-def test_series_applies(outcomes: Dict[str, Outcome]) -> None:
+def test_series_applies(outcomes: dict[str, Outcome]) -> None:
     """All of them apply in a row, each as a commit with the subject that it has alone."""
     assert outcomes['series'].subjects == [subject for name in EACH for subject in outcomes[name].subjects]
 
 
 @pytest.mark.parametrize('name', EACH + ['series'])
-def test_patronis_tests_pass(outcomes: Dict[str, Outcome], name: str) -> None:
+def test_patronis_tests_pass(outcomes: dict[str, Outcome], name: str) -> None:
     """Patroni's own etcd tests pass, none is gone, and its flake8 has nothing to say."""
     assert outcomes[name].failed == []
     assert len(outcomes[name].passed) >= 65  # as many as the release has
@@ -43,12 +44,12 @@ def test_patronis_tests_pass(outcomes: Dict[str, Outcome], name: str) -> None:
 
 
 @pytest.mark.parametrize('name', EACH)
-def test_what_the_patch_tests_fails_without_it(outcomes: Dict[str, Outcome], name: str) -> None:
+def test_what_the_patch_tests_fails_without_it(outcomes: dict[str, Outcome], name: str) -> None:
     """Each patch adds or extends one unit test, which fails on the release as it is; all others pass there."""
     assert len(outcomes[name].without) == 1
 
 
-def test_series_tests_everything(outcomes: Dict[str, Outcome]) -> None:
+def test_series_tests_everything(outcomes: dict[str, Outcome]) -> None:
     """In a row no patch takes away what another one tests."""
     assert sorted(outcomes['series'].without) == sorted(test for name in EACH for test in outcomes[name].without)
 

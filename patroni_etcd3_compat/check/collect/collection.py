@@ -1,15 +1,17 @@
 """The order in which everything is asked: as soon as it is known whom to ask, and side by side."""
+
+from __future__ import annotations
+
 import time
-
 from datetime import datetime
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Iterable
 
-from ..facts import EtcdMember, Facts, NO_CREDENTIALS, PatroniMember, Postgres
+from ..facts import NO_CREDENTIALS, EtcdMember, Facts, PatroniMember, Postgres
 from .crew import Crew
 from .etcd import Interview, Told
 from .members import Members
 from .node import this_node
-from .patroni import add_lags, add_status, Cluster, position, RestApi
+from .patroni import Cluster, RestApi, add_lags, add_status, position
 from .postgres import ask_postgres
 from .settings import Settings
 from .web import Web
@@ -29,16 +31,15 @@ def collect(settings: Settings) -> Facts:
 
 
 class _Collection:
-
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._crew = Crew(settings.timeout)
         self._web = Web(settings.tls)
         self._members = Members(settings)
-        self._cluster: Optional[Cluster] = None
-        self._rest: Optional[RestApi] = None
+        self._cluster: Cluster | None = None
+        self._rest: RestApi | None = None
         #: positions that the REST APIs told, by name of the member
-        self._positions: Dict[str, int] = {}
+        self._positions: dict[str, int] = {}
 
     def run(self) -> Facts:
         started = time.monotonic()
@@ -56,9 +57,14 @@ class _Collection:
                 self._sample_again()
         finally:
             self._web.close()
-        return Facts(taken, round(time.monotonic() - started, 3), self._members.facts(),
-                     self._cluster.facts if self._cluster else None, this_node(self._settings),
-                     self._settings.slots_interval if self._cluster else None)
+        return Facts(
+            taken,
+            round(time.monotonic() - started, 3),
+            self._members.facts(),
+            self._cluster.facts if self._cluster else None,
+            this_node(self._settings),
+            self._settings.slots_interval if self._cluster else None,
+        )
 
     def _ask_members(self, members: Iterable[EtcdMember]) -> None:
         for member in members:
@@ -100,7 +106,7 @@ class _Collection:
         else:
             member.error = 'the member has not told its api_url'
 
-    def _postgres_arguments(self, member: PatroniMember) -> Dict[str, Any]:
+    def _postgres_arguments(self, member: PatroniMember) -> dict[str, Any]:
         node = self._cluster.nodes.get(member.name) if self._cluster else None
         try:
             return dict(node.conn_kwargs(self._settings.postgres)) if node and member.postgres_address else {}
@@ -108,10 +114,10 @@ class _Collection:
             return {}
 
     def _member(self, name: str) -> PatroniMember:
-        members: List[PatroniMember] = self._cluster.facts.members if self._cluster else []
+        members: list[PatroniMember] = self._cluster.facts.members if self._cluster else []
         return next(member for member in members if member.name == name)
 
-    def _add_status(self, name: str, status: Dict[str, Any]) -> None:
+    def _add_status(self, name: str, status: dict[str, Any]) -> None:
         add_status(self._member(name), status)
         where = position(status)
         if where is not None:
@@ -125,8 +131,9 @@ class _Collection:
             if member.api_url and not member.error:
                 self._crew.send((_REST, member.name), self._rest.status, member.api_url)
             if member.postgres and not member.postgres.error:
-                self._crew.send((_POSTGRES, member.name), ask_postgres, self._postgres_arguments(member),
-                                self._settings.timeout)
+                self._crew.send(
+                    (_POSTGRES, member.name), ask_postgres, self._postgres_arguments(member), self._settings.timeout
+                )
         for (kind, name), value, error in self._crew.outcomes():
             member = self._member(name)
             if error or value is None:

@@ -3,11 +3,13 @@
 The threads are daemons, and one that is late is left behind: looking up a name, for one, knows no time-out. So it takes
 no longer than the time-out to hear from everybody, whatever is the matter with one of them.
 """
+
+from __future__ import annotations
+
 import threading
 import time
-
 from queue import Empty, SimpleQueue
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 #: Seconds that a question may take longer than its own time-out before it is given up.
 _GRACE = 0.5
@@ -21,7 +23,7 @@ class Outcome(NamedTuple):
     #: what the function returned, ``None`` if it did not
     value: Any
     #: why it did not; the text holds nothing of what was asked or answered
-    error: Optional[str]
+    error: str | None
 
 
 class Crew:
@@ -32,8 +34,8 @@ class Crew:
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
-        self._outcomes: 'SimpleQueue[Outcome]' = SimpleQueue()
-        self._due: Dict[Any, float] = {}
+        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self._due: dict[Any, float] = {}
 
     def send(self, key: Any, function: Callable[..., Any], *args: Any) -> None:
         """Call *function* in a thread of its own.
@@ -45,11 +47,11 @@ class Crew:
         self._due[key] = time.monotonic() + self.timeout + _GRACE
         threading.Thread(target=self._work, args=(key, function, args), daemon=True).start()
 
-    def _work(self, key: Any, function: Callable[..., Any], args: Tuple[Any, ...]) -> None:
+    def _work(self, key: Any, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
             self._outcomes.put(Outcome(key, function(*args), None))
         except Exception as e:  # a text could have been made of anything, a password among it
-            self._outcomes.put(Outcome(key, None, 'unexpected {0}'.format(type(e).__name__)))
+            self._outcomes.put(Outcome(key, None, f'unexpected {type(e).__name__}'))
 
     def outcomes(self) -> Iterator[Outcome]:
         """Give the outcomes as they come in, until there are no more; more may be sent meanwhile."""
@@ -58,6 +60,6 @@ class Crew:
             try:
                 outcome = self._outcomes.get(timeout=max(self._due[key] - time.monotonic(), 0.001))
             except Empty:
-                outcome = Outcome(key, None, 'no answer within {0:g} s'.format(self.timeout))
+                outcome = Outcome(key, None, f'no answer within {self.timeout:g} s')
             if self._due.pop(outcome.key, None) is not None:  # else it was given up before
                 yield outcome

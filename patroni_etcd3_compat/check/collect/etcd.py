@@ -4,19 +4,29 @@ Nothing is written: ``authenticate`` is the one call that is more than a questio
 3.4.23, 3.5.16 and 3.5.30: all serve those that are used here under every prefix of theirs. With authentication on
 3.5.30 wants a token for each of them, and shows its status to admins alone; the others want one for ``/kv/range``.
 """
+
+from __future__ import annotations
+
 import base64
 import json
 import re
 import time
-
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
-from ...answers import Answer, AUTH_NOT_ENABLED, first_document, prefix_not_served, read_answer, read_version, \
-    TOKEN_REFUSED, UnreadableBody
+from ...answers import (
+    AUTH_NOT_ENABLED,
+    TOKEN_REFUSED,
+    Answer,
+    UnreadableBody,
+    first_document,
+    prefix_not_served,
+    read_answer,
+    read_version,
+)
 from ...errors import no_http
-from ...versions import gateway_of, parse_version, PREFIXES, TOKEN_SINCE
-from ..facts import EtcdMember, ListedMember, WRONG_SCHEME
+from ...versions import PREFIXES, TOKEN_SINCE, gateway_of, parse_version
+from ..facts import WRONG_SCHEME, EtcdMember, ListedMember
 from .metrics import add_metrics
 from .ports import what_is_spoken
 from .settings import Settings
@@ -40,7 +50,7 @@ class Keys(NamedTuple):
     """The keys of the Patroni cluster as one member gave them."""
 
     #: names without the path of the cluster, and values
-    values: Dict[str, str]
+    values: dict[str, str]
     #: revision of the store
     revision: int
     #: agreed with the other members, not just what this one has
@@ -52,10 +62,10 @@ class Told:
     """What one member told."""
 
     member: EtcdMember
-    listed: Optional[List[ListedMember]] = None
+    listed: list[ListedMember] | None = None
     #: id of the member and name, for each alarm in the cluster
-    alarms: List[Tuple[str, str]] = field(default_factory=list)
-    keys: Optional[Keys] = None
+    alarms: list[tuple[str, str]] = field(default_factory=list)
+    keys: Keys | None = None
 
 
 class _Refused(Exception):
@@ -86,16 +96,16 @@ class Interview:
         self._clock = Clock(settings.timeout)
         self._prefix = ''
         #: what each prefix answered to the first call, which shows that it is served
-        self._probed: Dict[str, Tuple[int, bytes]] = {}
-        self._token: Optional[str] = None
-        self._no_token: Optional[str] = None
+        self._probed: dict[str, tuple[int, bytes]] = {}
+        self._token: str | None = None
+        self._no_token: str | None = None
         self._alarms_untold = False
         #: the keys were read, agreed or not
-        self._answered: Optional[bool] = None
+        self._answered: bool | None = None
 
     def run(self) -> Told:
         """Ask everything."""
-        problems: List[str] = []
+        problems: list[str] = []
         try:
             self._version()
             if self._probe():
@@ -125,8 +135,7 @@ class Interview:
         member.seconds = round(time.monotonic() - started, 6)
         member.version, member.cluster_version = read_version(status, body)
         if not member.version:
-            raise Unanswered('GET /version is answered with status {0} and no version: not an etcd member'.format(
-                status))
+            raise Unanswered(f'GET /version is answered with status {status} and no version: not an etcd member')
 
     def _probe(self) -> bool:
         """Find the prefixes that are served, and choose one of them."""
@@ -144,7 +153,7 @@ class Interview:
             self._prefix = gateway.prefix if gateway and chosen else member.prefixes[0]
         return member.gateway
 
-    def _call(self, rpc: str, request: Dict[str, Any], clock: Optional[Clock] = None) -> Dict[str, Any]:
+    def _call(self, rpc: str, request: dict[str, Any], clock: Clock | None = None) -> dict[str, Any]:
         """Make a call, with a token once it turned out that one is wanted.
 
         :param clock: the time that the call has, ``None``: all that is left.
@@ -159,26 +168,26 @@ class Interview:
             self._login()
             answer = self._send(rpc, request, clock)
         if answer.status >= 400:
-            raise _Refused('{0}: {1}'.format(rpc, answer.error), answer.code == _PERMISSION_DENIED)
+            raise _Refused(f'{rpc}: {answer.error}', answer.code == _PERMISSION_DENIED)
         document = first_document(answer.status, answer.data)
         header = as_dict(document.get('header'))
         self._member.id = _id(header.get('member_id')) or self._member.id
         self._member.raft_term = as_int(header.get('raft_term')) or self._member.raft_term
         return document
 
-    def _send(self, rpc: str, request: Dict[str, Any], clock: Optional[Clock] = None) -> Answer:
+    def _send(self, rpc: str, request: dict[str, Any], clock: Clock | None = None) -> Answer:
         path = self._prefix + rpc
         probed = self._probed.pop(self._prefix, None) if rpc == _STATUS else None
         try:
-            status, body = probed or self._web.ask('POST', self._member.url + path, clock or self._clock,
-                                                   json.dumps(request).encode(), self._token)
+            status, body = probed or self._web.ask(
+                'POST', self._member.url + path, clock or self._clock, json.dumps(request).encode(), self._token
+            )
         except Unanswered as e:
-            raise Unanswered('{0}: {1}'.format(path, e)) from None
+            raise Unanswered(f'{path}: {e}') from None
         try:
             return read_answer(rpc, status, body)
         except UnreadableBody:
-            raise _Refused('{0} is answered with status {1} and a body that is not from etcd'.format(
-                path, status)) from None
+            raise _Refused(f'{path} is answered with status {status} and a body that is not from etcd') from None
 
     def _login(self) -> None:
         """Get a token; when that fails, it fails in the same way for all further questions."""
@@ -196,7 +205,7 @@ class Interview:
         if answer.error == AUTH_NOT_ENABLED:
             self._member.auth = False
         elif answer.status >= 400:
-            self._no_token = 'can not log in as {0}: {1}'.format(name, answer.error)
+            self._no_token = f'can not log in as {name}: {answer.error}'
             raise _Refused(self._no_token)
         else:
             self._token = str(first_document(answer.status, answer.data)['token'])
@@ -235,7 +244,7 @@ class Interview:
 
     def _keys(self, agreed: bool, clock: Clock) -> None:
         path = self._settings.path
-        request: Dict[str, Any] = {'key': _encode(path or 'health'), 'serializable': not agreed}
+        request: dict[str, Any] = {'key': _encode(path or 'health'), 'serializable': not agreed}
         if path:
             request['range_end'] = _encode(path[:-1] + chr(ord(path[-1]) + 1))
         try:
@@ -247,15 +256,22 @@ class Interview:
         self._answered = agreed
         self._member.auth = bool(self._member.auth)  # nobody has asked for a token
         if path:
-            values = {_decode(kv.get('key'))[len(path):]: _decode(kv.get('value')) for kv in answer.get('kvs', ())}
+            values = {_decode(kv.get('key'))[len(path) :]: _decode(kv.get('value')) for kv in answer.get('kvs', ())}
             self.told.keys = Keys(values, as_int(as_dict(answer.get('header')).get('revision')) or 0, agreed)
 
     def _list(self) -> None:
         if not self._member.learner:  # which refuses
             answer = self._call(_LIST, {})
-            self.told.listed = [ListedMember(
-                _id(entry.get('ID')) or '', str(entry.get('name', '')), as_texts(entry.get('clientURLs')),
-                as_texts(entry.get('peerURLs')), bool(entry.get('isLearner', False))) for entry in answer['members']]
+            self.told.listed = [
+                ListedMember(
+                    _id(entry.get('ID')) or '',
+                    str(entry.get('name', '')),
+                    as_texts(entry.get('clientURLs')),
+                    as_texts(entry.get('peerURLs')),
+                    bool(entry.get('isLearner', False)),
+                )
+                for entry in answer['members']
+            ]
 
     def _alarms(self) -> None:
         """Ask for the alarms where the status does not tell them; the question goes through etcd's log."""
@@ -266,7 +282,7 @@ class Interview:
                     self.told.alarms.append((_id(entry.get('memberID')) or '', str(entry.get('alarm', 'NONE'))))
 
 
-def _id(value: Any) -> Optional[str]:
+def _id(value: Any) -> str | None:
     """Write an id as etcdctl does; 0 means none."""
     number = as_int(value)
     return format(number, 'x') if number else None

@@ -1,5 +1,7 @@
 """The etcd cluster, put together from what its members tell."""
-from typing import Dict, List, Optional
+
+from __future__ import annotations
+
 from urllib.parse import urlsplit
 
 from ...client import is_loopback
@@ -17,16 +19,16 @@ class Members:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._members: Dict[str, EtcdMember] = {}
-        self._told: List[Told] = []
+        self._members: dict[str, EtcdMember] = {}
+        self._told: list[Told] = []
 
-    def configured(self) -> List[EtcdMember]:
+    def configured(self) -> list[EtcdMember]:
         """Give the members to ask first."""
         for url in self._settings.urls:
             self._members[same(url)] = EtcdMember(url, True, tls=url.startswith('https:'))
         return [_blank(member) for member in self._members.values()]
 
-    def hear(self, told: Told) -> List[EtcdMember]:
+    def hear(self, told: Told) -> list[EtcdMember]:
         """Take in what a member told.
 
         :returns: members that are to be asked as well.
@@ -54,7 +56,7 @@ class Members:
         """
         self._members[same(url)].error = error
 
-    def keys(self) -> Optional[Keys]:
+    def keys(self) -> Keys | None:
         """Give the keys of the Patroni cluster from the member that has the latest ones."""
         keys = [told.keys for told in self._told if told.keys]
         return max(keys, key=lambda each: (each.agreed, each.revision)) if keys else None
@@ -71,17 +73,23 @@ class Members:
         for member in self._members.values():
             member.alarms = sorted(name for owner, name in alarms if owner == member.id)
         settings = self._settings
-        return Etcd(settings.urls, settings.use_proxies, settings.version_prefix,
-                    bool(settings.username and settings.password), listed, list(self._members.values()))
+        return Etcd(
+            settings.urls,
+            settings.use_proxies,
+            settings.version_prefix,
+            bool(settings.username and settings.password),
+            listed,
+            list(self._members.values()),
+        )
 
-    def _listed(self) -> Optional[List[ListedMember]]:
+    def _listed(self) -> list[ListedMember] | None:
         """The member list of the leader, or else of the first that had one."""
         lists = sorted((told for told in self._told if told.listed), key=lambda told: not told.member.leader)
         # In an order that tells something: etcd's own is that of the ids, which are random.
         return sorted(lists[0].listed or (), key=lambda entry: (entry.name, entry.id)) if lists else None
 
 
-def _unfit(url: str, listed_by: str) -> Optional[str]:
+def _unfit(url: str, listed_by: str) -> str | None:
     """Tell why an advertised URL is not to be asked."""
     try:
         if not url.startswith(('http://', 'https://')):

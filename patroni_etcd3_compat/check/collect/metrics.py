@@ -1,5 +1,6 @@
 """What ``GET /metrics`` tells in the place of ``/maintenance/status``, which 3.5.30 shows to admins alone."""
-from typing import Dict
+
+from __future__ import annotations
 
 from ..facts import EtcdMember
 from .values import as_int
@@ -26,7 +27,7 @@ def add_metrics(member: EtcdMember, status: int, body: bytes) -> bool:
     return True
 
 
-def _values(body: bytes) -> Dict[str, float]:
+def _values(body: bytes) -> dict[str, float]:
     values = {}
     for line in body.decode('utf-8', 'replace').splitlines():
         name, _, value = line.partition(' ')

@@ -1,11 +1,11 @@
 """This machine: what serves section etcd3 in the Python that the command runs in."""
+
+from __future__ import annotations
+
 import inspect
 import platform
 
-from typing import Optional, Tuple
-
 import urllib3
-
 from patroni.version import __version__ as patroni_version
 
 from ... import __version__
@@ -23,20 +23,30 @@ def this_node(settings: Settings) -> Node:
     :param settings: where the configuration is named.
     """
     serves, compat = _serves(settings.section)
-    return Node(settings.name, settings.section, serves, compat, patroni_version, getattr(urllib3, '__version__'),
-                platform.python_version())
+    return Node(
+        settings.name,
+        settings.section,
+        serves,
+        compat,
+        patroni_version,
+        str(vars(urllib3)['__version__']),
+        platform.python_version(),
+    )
 
 
-def _serves(section: Optional[str]) -> Tuple[str, Optional[str]]:
+def _serves(section: str | None) -> tuple[str, str | None]:
     """Tell what serves section etcd3, as Patroni finds it: the first class whose name is that but for case."""
     if section == SECTION:  # known to nobody else
         return 'package', __version__
     from patroni.dcs import etcd3
-    module = next((item.__module__ for name, item in vars(etcd3).items()
-                   if name.lower() == 'etcd3' and inspect.isclass(item)), '')
+
+    module = next(
+        (item.__module__ for name, item in vars(etcd3).items() if name.lower() == 'etcd3' and inspect.isclass(item)), ''
+    )
     if module.startswith(_OURS + '.'):
         return 'package', __version__
     if module.startswith(_PATCH + '.'):
         from importlib import import_module
+
         return 'patch', getattr(import_module(_PATCH), '__version__', None)
     return 'stock', None

@@ -1,16 +1,17 @@
 """The Patroni cluster: its keys in the DCS, and what each member's REST API adds to them."""
+
+from __future__ import annotations
+
 import json
 import re
-
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Iterable, Mapping
 from urllib.parse import urlsplit
-
-from urllib3 import disable_warnings
-from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from patroni.dcs import Member
 from patroni.request import PatroniRequest
 from patroni.utils import parse_bool
+from urllib3 import disable_warnings
+from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from ..facts import Patroni, PatroniMember
 from ..urls import show
@@ -20,8 +21,18 @@ from .values import as_dict, as_int, as_text
 from .web import reason
 
 #: What matters here of the dynamic configuration.
-_CONFIG = ('ttl', 'loop_wait', 'retry_timeout', 'failsafe_mode', 'member_slots_ttl', 'slots', 'permanent_slots',
-           'permanent_replication_slots', 'ignore_slots', 'synchronous_mode')
+_CONFIG = (
+    'ttl',
+    'loop_wait',
+    'retry_timeout',
+    'failsafe_mode',
+    'member_slots_ttl',
+    'slots',
+    'permanent_slots',
+    'permanent_replication_slots',
+    'ignore_slots',
+    'synchronous_mode',
+)
 
 #: A restore_command, for one, may hold credentials.
 _STANDBY_CLUSTER = ('host', 'port', 'primary_slot_name')
@@ -37,21 +48,24 @@ class Cluster:
     :param keys: its keys, ``None`` if no member of etcd gave them.
     """
 
-    def __init__(self, settings: Settings, keys: Optional[Keys]) -> None:
+    def __init__(self, settings: Settings, keys: Keys | None) -> None:
         self.facts = Patroni(settings.scope or '', settings.namespace)
         #: members as Patroni reads them, by name
-        self.nodes: Dict[str, Any] = {}
+        self.nodes: dict[str, Any] = {}
         if keys is None:
-            self.facts.error = 'no etcd member gave the keys below {0}'.format(settings.path)
+            self.facts.error = f'no etcd member gave the keys below {settings.path}'
         else:
             self._read(keys.values)
             if not keys.values:
-                self.facts.error = 'there are no keys below {0} in etcd: scope or namespace is wrong, or the cluster ' \
-                    'was never started'.format(settings.path)
+                self.facts.error = (
+                    f'there are no keys below {settings.path} in etcd: scope or namespace is wrong, or the cluster '
+                    'was never started'
+                )
             groups = _groups(keys.values)
             if groups and settings.group is None and not self.facts.members:
                 self.facts.error = 'a Citus cluster with group{0} {1}: set citus.group in the configuration'.format(
-                    's' if len(groups) > 1 else '', ', '.join(map(str, groups)))
+                    's' if len(groups) > 1 else '', ', '.join(map(str, groups))
+                )
         if settings.name and settings.name not in self.nodes and settings.api_url:
             self.facts.members.append(PatroniMember(settings.name, in_dcs=False, api_url=settings.api_url))
 
@@ -67,15 +81,16 @@ class Cluster:
         if any(standby.get(name) for name in ('host', 'port', 'restore_command')):
             facts.config['standby_cluster'] = {name: standby[name] for name in _STANDBY_CLUSTER if standby.get(name)}
         status = _dict(values.get('status'))
-        facts.published_slots = {name: position for name, position in as_dict(status.get('slots')).items()
-                                 if isinstance(position, int)}
+        facts.published_slots = {
+            name: position for name, position in as_dict(status.get('slots')).items() if isinstance(position, int)
+        }
         position = as_int(status.get('optime', values.get('optime/leader')))
         in_sync = _synchronous(values)
         for key in sorted(values):
             if key.startswith('members/') and key.count('/') == 1:
-                facts.members.append(self._member(key[len('members/'):], values[key], in_sync, position))
+                facts.members.append(self._member(key[len('members/') :], values[key], in_sync, position))
 
-    def _member(self, name: str, value: str, in_sync: List[str], position: Optional[int]) -> PatroniMember:
+    def _member(self, name: str, value: str, in_sync: list[str], position: int | None) -> PatroniMember:
         try:
             node = Member.from_node(0, name, None, value)
         except Exception:  # anything may stand there
@@ -94,7 +109,7 @@ class Cluster:
         member.postgres_address = _address(node)
         return member
 
-    def _role(self, name: str, data: Mapping[str, Any], in_sync: List[str]) -> str:
+    def _role(self, name: str, data: Mapping[str, Any], in_sync: list[str]) -> str:
         facts = self.facts
         if name == facts.leader or facts.leader is None and data.get('role') in _PRIMARY:
             return 'standby_leader' if 'standby_cluster' in facts.config else 'leader'
@@ -104,13 +119,13 @@ class Cluster:
         return 'replica'
 
 
-def _groups(names: Iterable[str]) -> List[int]:
+def _groups(names: Iterable[str]) -> list[int]:
     """The groups of a Citus cluster, each of which has keys below its number."""
     found = (re.match('([0-9]{1,9})/', name) for name in names)
     return sorted({int(match.group(1)) for match in found if match})
 
 
-def _synchronous(values: Mapping[str, str]) -> List[str]:
+def _synchronous(values: Mapping[str, str]) -> list[str]:
     names = _dict(values.get('sync')).get('sync_standby')
     return [name.strip() for name in names.split(',')] if isinstance(names, str) else []
 
@@ -127,7 +142,7 @@ class RestApi:
         self._timeout = settings.timeout
         self._scope = settings.scope
 
-    def status(self, url: str) -> Dict[str, Any]:
+    def status(self, url: str) -> dict[str, Any]:
         """Ask one member for its status.
 
         :param url: URL of the REST API, whatever its path.
@@ -138,13 +153,17 @@ class RestApi:
             parts = urlsplit(url)
             if parts.scheme not in ('http', 'https') or not parts.netloc:
                 return {'error': 'its api_url is none of http or https'}
-            response = self._request.request('GET', '{0}://{1}/patroni'.format(parts.scheme, parts.netloc),
-                                             timeout=self._timeout, retries=False, redirect=False)
+            response = self._request.request(
+                'GET', f'{parts.scheme}://{parts.netloc}/patroni', timeout=self._timeout, retries=False, redirect=False
+            )
             status = json.loads(response.data.decode('utf-8'))
             if isinstance(status, dict) and isinstance(status.get('patroni'), dict):
                 scope = status['patroni'].get('scope')
-                return status if scope in (self._scope, None) else {
-                    'error': 'the REST API there belongs to another cluster, {0}'.format(scope)}
+                return (
+                    status
+                    if scope in (self._scope, None)
+                    else {'error': f'the REST API there belongs to another cluster, {scope}'}
+                )
         except (HTTPError, OSError) as e:
             return {'error': reason(e, self._timeout)}
         except ValueError:
@@ -184,35 +203,44 @@ def add_lags(facts: Patroni, positions: Mapping[str, int]) -> None:
             member.lag = max(leader - positions[member.name], 0)
 
 
-def position(status: Mapping[str, Any]) -> Optional[int]:
+def position(status: Mapping[str, Any]) -> int | None:
     """The position of a member in bytes: written, or received and replayed.
 
     :param status: as :meth:`RestApi.status` gives it.
     """
     xlog = as_dict(status.get('xlog'))
-    return max((value for value in (as_int(xlog.get(name)) for name in (
-        'location', 'received_location', 'replayed_location')) if value is not None), default=None)
+    return max(
+        (
+            value
+            for value in (as_int(xlog.get(name)) for name in ('location', 'received_location', 'replayed_location'))
+            if value is not None
+        ),
+        default=None,
+    )
 
 
-def _postgres_version(number: Any) -> Optional[str]:
+def _postgres_version(number: Any) -> str | None:
     """Write 150006 as 15.6, and 90624 as 9.6.24."""
     number = as_int(number)
     if not number:
         return None
-    return '{0}.{1}.{2}'.format(number // 10000, number // 100 % 100, number % 100) if number < 100000 \
-        else '{0}.{1}'.format(number // 10000, number % 10000)
+    return (
+        f'{number // 10000}.{number // 100 % 100}.{number % 100}'
+        if number < 100000
+        else f'{number // 10000}.{number % 10000}'
+    )
 
 
-def _address(node: Any) -> Optional[str]:
+def _address(node: Any) -> str | None:
     try:
         arguments = node.conn_kwargs()
         host, port = arguments.get('host'), arguments.get('port')
     except (TypeError, ValueError, AttributeError):
         return None
-    return '{0}:{1}'.format('[{0}]'.format(host) if ':' in str(host) else host, port) if host else None
+    return '{0}:{1}'.format(f'[{host}]' if ':' in str(host) else host, port) if host else None
 
 
-def _dict(text: Optional[str]) -> Dict[str, Any]:
+def _dict(text: str | None) -> dict[str, Any]:
     try:
         return as_dict(json.loads(text or ''))
     except (ValueError, RecursionError):

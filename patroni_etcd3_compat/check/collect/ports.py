@@ -1,8 +1,10 @@
 """What is spoken on a port that did not answer in HTTP/1.1: by the first bytes that it sends."""
+
+from __future__ import annotations
+
 import socket
 import ssl
-
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..facts import WRONG_SCHEME
@@ -17,7 +19,7 @@ _HEADER = 9
 _GET = b'GET /version HTTP/1.0\r\n\r\n'
 
 
-def what_is_spoken(url: str, options: Dict[str, Any], clock: Clock) -> Tuple[Optional[str], Optional[str]]:
+def what_is_spoken(url: str, options: dict[str, Any], clock: Clock) -> tuple[str | None, str | None]:
     """Find out why a URL does not answer in HTTP/1.1.
 
     A port that etcd has split off for gRPC (option ``listen-client-http-urls``) speaks HTTP/2 alone. One that is asked
@@ -42,8 +44,9 @@ def what_is_spoken(url: str, options: Dict[str, Any], clock: Clock) -> Tuple[Opt
     return None, None
 
 
-def _first_words(address: Tuple[str, int], tls: bool, options: Dict[str, Any], clock: Clock,
-                 opening: bytes) -> Optional[str]:
+def _first_words(
+    address: tuple[str, int], tls: bool, options: dict[str, Any], clock: Clock, opening: bytes
+) -> str | None:
     try:
         with socket.create_connection(address, clock.left()) as plain:
             if not tls:
@@ -54,7 +57,7 @@ def _first_words(address: Tuple[str, int], tls: bool, options: Dict[str, Any], c
         return None
 
 
-def _context(options: Dict[str, Any]) -> ssl.SSLContext:
+def _context(options: dict[str, Any]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # nothing is told there, and the certificate has been judged before
     context.verify_mode = ssl.CERT_NONE
@@ -64,7 +67,7 @@ def _context(options: Dict[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def _answer(connection: socket.socket, clock: Clock, opening: bytes) -> Optional[str]:
+def _answer(connection: socket.socket, clock: Clock, opening: bytes) -> str | None:
     connection.sendall(opening)
     data = b''
     while len(data) < _HEADER:

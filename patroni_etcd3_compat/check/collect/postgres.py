@@ -3,9 +3,11 @@
 Read only, and written so that it runs on PostgreSQL 9.6 to 18, on a primary and on a replica. What an account that is
 no superuser may not ask stays untold.
 """
-import json
 
-from typing import Any, Dict, List, Optional
+from __future__ import annotations
+
+import json
+from typing import Any
 
 from patroni.postgresql.misc import parse_lsn
 
@@ -14,10 +16,10 @@ from .web import Clock, Unanswered
 
 #: {wal} and {lsn} are "xlog" and "location" before PostgreSQL 10. In recovery the last one received may be behind the
 #: last one replayed, when WAL comes from an archive.
-_POSITION = '''SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery()
+_POSITION = """SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery()
   THEN greatest(pg_{wal}_{lsn}_diff(pg_last_{wal}_receive_{lsn}(), '0/0'),
                 pg_{wal}_{lsn}_diff(pg_last_{wal}_replay_{lsn}(), '0/0'))
-  ELSE pg_{wal}_{lsn}_diff(pg_current_{wal}_{lsn}(), '0/0') END::bigint'''
+  ELSE pg_{wal}_{lsn}_diff(pg_current_{wal}_{lsn}(), '0/0') END::bigint"""
 
 _SLOTS = 'SELECT to_json(s)::text FROM pg_replication_slots s ORDER BY slot_name'  # the columns differ
 
@@ -29,7 +31,7 @@ _SETTING = "SELECT pg_size_bytes(current_setting('{0}', true))"
 _SEGMENTS = "SELECT current_setting('wal_keep_segments')::bigint * pg_size_bytes(current_setting('wal_segment_size'))"
 
 
-def ask_postgres(arguments: Dict[str, Any], timeout: float) -> Postgres:
+def ask_postgres(arguments: dict[str, Any], timeout: float) -> Postgres:
     """Ask one PostgreSQL.
 
     :param arguments: where it is, and credentials: as Patroni's ``Member.conn_kwargs`` gives them.
@@ -38,6 +40,7 @@ def ask_postgres(arguments: Dict[str, Any], timeout: float) -> Postgres:
     :returns: what it told; with the reason if it did not.
     """
     from patroni import psycopg  # fails where no driver is installed; Patroni needs one, this command does not
+
     facts, clock = Postgres(), Clock(timeout)
     try:
         connection = psycopg.connect(**_connection_arguments(arguments, timeout))
@@ -52,13 +55,16 @@ def ask_postgres(arguments: Dict[str, Any], timeout: float) -> Postgres:
     return facts
 
 
-def _connection_arguments(arguments: Dict[str, Any], timeout: float) -> Dict[str, Any]:
+def _connection_arguments(arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
     ret = {name: value for name, value in arguments.items() if value is not None}
     ret.update(
-        dbname=ret.get('dbname') or 'postgres', application_name='patroni-etcd3-compat check',
+        dbname=ret.get('dbname') or 'postgres',
+        application_name='patroni-etcd3-compat check',
         connect_timeout=max(int(timeout), 2),  # whole seconds, and libpq takes 1 for 2
         options='-c default_transaction_read_only=on -c statement_timeout={0:d} -c lock_timeout={0:d}'.format(
-            max(int(timeout * 1000), 1)))
+            max(int(timeout * 1000), 1)
+        ),
+    )
     return ret
 
 
@@ -70,13 +76,13 @@ class _Queries:
         self._error = error
         self._clock = clock
 
-    def rows(self, sql: str) -> List[Any]:
+    def rows(self, sql: str) -> list[Any]:
         self._clock.left()
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
             return list(cursor.fetchall())
 
-    def number(self, sql: str) -> Optional[int]:
+    def number(self, sql: str) -> int | None:
         """Give a number, ``None`` if the account may not ask for it or the release does not have it."""
         try:
             value = self.rows(sql)[0][0]
@@ -96,13 +102,22 @@ def _read(queries: _Queries, facts: Postgres, version: int) -> None:
     facts.max_slot_wal_keep_size = queries.number(_SETTING.format('max_slot_wal_keep_size'))
 
 
-def _slot(row: Dict[str, Any], position: Optional[int]) -> Slot:
+def _slot(row: dict[str, Any], position: int | None) -> Slot:
     lsn = row.get('restart_lsn')
     restart = parse_lsn(lsn) if lsn else None
     retained = max(position - restart, 0) if position is not None and restart is not None else None
-    return Slot(row['slot_name'], row['slot_type'], bool(row['active']), restart, None, retained,
-                _text(row.get('xmin')), _text(row.get('catalog_xmin')), row.get('wal_status'))
+    return Slot(
+        row['slot_name'],
+        row['slot_type'],
+        bool(row['active']),
+        restart,
+        None,
+        retained,
+        _text(row.get('xmin')),
+        _text(row.get('catalog_xmin')),
+        row.get('wal_status'),
+    )
 
 
-def _text(value: Any) -> Optional[str]:
+def _text(value: Any) -> str | None:
     return None if value is None else str(value)

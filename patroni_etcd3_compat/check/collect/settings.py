@@ -1,16 +1,17 @@
 """What to collect and from whom: Patroni's configuration, as Patroni itself reads it, or a list of etcd endpoints."""
+
+from __future__ import annotations
+
 import logging
 import os
 import re
-
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, Sequence
 from urllib.parse import urlsplit
 
 import urllib3.util.connection
 import yaml
-
 from patroni.config import Config
 from patroni.dcs import etcd3
 from patroni.dcs.etcd import AbstractEtcd
@@ -34,33 +35,33 @@ class Settings:
     """What to collect and from whom."""
 
     #: URLs of etcd members, in the order of the configuration
-    urls: List[str]
+    urls: list[str]
     #: seconds that each member has
     timeout: float = 5
     #: seconds between two samples of the slots, ``None``: one sample
-    slots_interval: Optional[float] = None
+    slots_interval: float | None = None
     #: section of the DCS, ``None`` without a configuration
-    section: Optional[str] = None
+    section: str | None = None
     use_proxies: bool = False
     #: as it is set, ``None`` if it is not or 'auto'
-    version_prefix: Optional[str] = None
-    username: Optional[str] = field(default=None, repr=False)
-    password: Optional[str] = field(default=None, repr=False)
+    version_prefix: str | None = None
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
     #: certificates for etcd, as arguments of :class:`urllib3.PoolManager`
-    tls: Dict[str, Any] = field(default_factory=dict, repr=False)
+    tls: dict[str, Any] = field(default_factory=dict, repr=False)
     #: name of the Patroni cluster, ``None``: etcd alone
-    scope: Optional[str] = None
+    scope: str | None = None
     namespace: str = '/service'
     #: Citus group
-    group: Optional[int] = None
+    group: int | None = None
     #: name of the Patroni member that the configuration belongs to, if it is one of :attr:`scope`
-    name: Optional[str] = None
+    name: str | None = None
     #: URL of its REST API
-    api_url: Optional[str] = None
+    api_url: str | None = None
     #: sections ``ctl`` and ``restapi``, without credentials
-    rest: Dict[str, Any] = field(default_factory=dict, repr=False)
+    rest: dict[str, Any] = field(default_factory=dict, repr=False)
     #: credentials for PostgreSQL, names as in Patroni's configuration
-    postgres: Dict[str, Any] = field(default_factory=dict, repr=False)
+    postgres: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def path(self) -> str:
@@ -71,8 +72,13 @@ class Settings:
         return re.sub('/+', '/', '/'.join([''] + parts + ['']))
 
 
-def load_settings(config_file: Optional[str], endpoints: Sequence[str] = (), scope: Optional[str] = None,
-                  timeout: float = 5, slots_interval: Optional[float] = None) -> Settings:
+def load_settings(
+    config_file: str | None,
+    endpoints: Sequence[str] = (),
+    scope: str | None = None,
+    timeout: float = 5,
+    slots_interval: float | None = None,
+) -> Settings:
     """Find out what to collect and from whom.
 
     :param config_file: Patroni's configuration, a file or a folder of files; ``None``: the environment alone.
@@ -88,18 +94,19 @@ def load_settings(config_file: Optional[str], endpoints: Sequence[str] = (), sco
         :exc:`ConfigError`: if the configuration is not there, can't be read or lacks something.
     """
     if timeout <= 0:
-        raise ConfigError('the time-out is {0:g} seconds, it has to be more than 0'.format(timeout))
+        raise ConfigError(f'the time-out is {timeout:g} seconds, it has to be more than 0')
     where = config_file or 'the environment (PATRONI_*)'
     config = _read(config_file)
     section = next((name for name in (SECTION, 'etcd3') if name in config), None)
     if section is None and not (endpoints and config_file is None):
         other = ', '.join(name for name in ('etcd', 'consul', 'zookeeper', 'kubernetes', 'raft') if name in config)
-        raise ConfigError('{0} has no section etcd3{1}; name the configuration file of a Patroni that uses etcd3 '
-                          '(-c), or etcd members (--endpoints)'.format(
-                              where, ' (but {0})'.format(other) if other else ''))
+        raise ConfigError(
+            '{0} has no section etcd3{1}; name the configuration file of a Patroni that uses etcd3 '
+            '(-c), or etcd members (--endpoints)'.format(where, f' (but {other})' if other else '')
+        )
     options = config.get(section) if section else {}
     if not isinstance(options, dict):
-        raise ConfigError('section {0} in {1} holds no options'.format(section, where))
+        raise ConfigError(f'section {section} in {where} holds no options')
     options = dict(options, retry_timeout=timeout)
     given = _endpoints(endpoints, str(options.get('protocol') or 'http'))
     if config_file is None:  # which Patroni reads only where there are other options in the environment
@@ -110,40 +117,54 @@ def load_settings(config_file: Optional[str], endpoints: Sequence[str] = (), sco
             options.pop(option, None)
         options['hosts'] = ''  # something to read, the rest of the options counts
     client = _client(options, section, where)
-    settings = Settings(given[0] or _urls(client, section, where), timeout, slots_interval, section,
-                        bool(client.options.get('use_proxies')), _prefix(options.get('version_prefix')),
-                        given[1] or client.options.get('username'), given[2] or client.options.get('password'),
-                        _tls(client.options, section, where))
+    settings = Settings(
+        given[0] or _urls(client, section, where),
+        timeout,
+        slots_interval,
+        section,
+        bool(client.options.get('use_proxies')),
+        _prefix(options.get('version_prefix')),
+        given[1] or client.options.get('username'),
+        given[2] or client.options.get('password'),
+        _tls(client.options, section, where),
+    )
     _add_patroni(settings, config, scope, where if config_file or not endpoints else None)
     return settings
 
 
-def _prefix(value: Any) -> Optional[str]:
+def _prefix(value: Any) -> str | None:
     return None if value in (None, AUTO) else str(value)
 
 
-def _read(config_file: Optional[str]) -> Dict[str, Any]:
+def _read(config_file: str | None) -> dict[str, Any]:
     """Read the configuration as Patroni does. The texts leave out what Patroni and YAML say about the contents."""
     if config_file and not os.path.exists(config_file):
-        raise ConfigError('the configuration file {0} does not exist; name the one that Patroni is started with (-c)'
-                          .format(config_file))
+        raise ConfigError(
+            f'the configuration file {config_file} does not exist; name the one that Patroni is started with (-c)'
+        )
     try:
         with _quiet():
             return dict(Config(config_file or '', validator=None).copy())
     except OSError as e:
-        raise ConfigError('{0} can not be read: {1}; run this as the user that Patroni runs as'.format(
-            e.filename or config_file, e.strerror)) from None
+        raise ConfigError(
+            f'{e.filename or config_file} can not be read: {e.strerror}; run this as the user that Patroni runs as'
+        ) from None
     except yaml.YAMLError as e:
         mark = getattr(e, 'problem_mark', None)
-        place = ' (line {0}, column {1})'.format(mark.line + 1, mark.column + 1) if mark else ''
-        raise ConfigError('{0} is not valid YAML{1}; "patroni --validate-config FILE" tells more'.format(
-            config_file or 'PATRONI_CONFIGURATION', place)) from None
+        place = f' (line {mark.line + 1}, column {mark.column + 1})' if mark else ''
+        raise ConfigError(
+            '{0} is not valid YAML{1}; "patroni --validate-config FILE" tells more'.format(
+                config_file or 'PATRONI_CONFIGURATION', place
+            )
+        ) from None
     except UnicodeDecodeError:
-        raise ConfigError('{0} is not a text file'.format(config_file)) from None
+        raise ConfigError(f'{config_file} is not a text file') from None
     except Exception as e:
         text = str(getattr(e, 'value', '')) if isinstance(e, PatroniException) else type(e).__name__
-        raise ConfigError('{0} can not be used as a configuration of Patroni ({1}); "patroni --validate-config FILE" '
-                          'tells more'.format(config_file or 'the environment (PATRONI_*)', text)) from None
+        raise ConfigError(
+            '{0} can not be used as a configuration of Patroni ({1}); "patroni --validate-config FILE" '
+            'tells more'.format(config_file or 'the environment (PATRONI_*)', text)
+        ) from None
 
 
 @contextmanager
@@ -158,12 +179,12 @@ def _quiet() -> Iterator[None]:
         logging.disable(disabled)
         os.environ.clear()
         os.environ.update(environment)
-        setattr(urllib3.util.connection, 'create_connection', create_connection)
+        urllib3.util.connection.create_connection = create_connection
 
 
-def _endpoints(values: Sequence[str], protocol: str) -> Tuple[List[str], Optional[str], Optional[str]]:
+def _endpoints(values: Sequence[str], protocol: str) -> tuple[list[str], str | None, str | None]:
     """Read the endpoints of the command line: URLs, and user and password if one of them has any."""
-    urls: List[str] = []
+    urls: list[str] = []
     username = password = None
     for value in (part.strip() for text in values for part in text.split(',') if part.strip()):
         # With a comma in a password a part of it is a value of its own.
@@ -183,8 +204,7 @@ def _endpoints(values: Sequence[str], protocol: str) -> Tuple[List[str], Optiona
                     raise ValueError
                 urls.append(uri(protocol, (host, port)))
         except ValueError:
-            raise ConfigError('{0} is no endpoint of etcd; write host:port or http(s)://host:port'.format(
-                shown)) from None
+            raise ConfigError(f'{shown} is no endpoint of etcd; write host:port or http(s)://host:port') from None
     return list(dict.fromkeys(urls)), username, password
 
 
@@ -193,47 +213,54 @@ class _Client(etcd3.Etcd3Client):  # type: ignore[misc]
 
     machines = ('',)  # Patroni looks whether there are any
 
-    def __init__(self, config: Dict[str, Any], dns_resolver: Any) -> None:
+    def __init__(self, config: dict[str, Any], dns_resolver: Any) -> None:
         self.http = None
         self.options = self._config = config
         self._protocol = config.get('protocol') or 'http'
         self._dns_resolver = dns_resolver
         self._read_timeout = config['retry_timeout']
 
-    def urls(self) -> List[str]:
+    def urls(self) -> list[str]:
         """The members to start with: hosts, host, srv or url, as Patroni puts them together."""
         return list(self._get_machines_cache_from_config())
 
 
-def _client(options: Dict[str, Any], section: Optional[str], where: str) -> Any:
+def _client(options: dict[str, Any], section: str | None, where: str) -> Any:
     try:
         with _quiet():
             return AbstractEtcd.get_etcd_client(None, options, _Client)
     except Exception:  # the text could hold a part of an URL, and that one of a password
-        raise ConfigError('host, hosts, url or proxy in section {0} of {1} is none that Patroni can read; write '
-                          'host:port'.format(section, where)) from None
+        raise ConfigError(
+            f'host, hosts, url or proxy in section {section} of {where} is none that Patroni can read; write host:port'
+        ) from None
 
 
-def _urls(client: Any, section: Optional[str], where: str) -> List[str]:
+def _urls(client: Any, section: str | None, where: str) -> list[str]:
     if not any(option in client.options for option in ('srv', 'hosts', 'host')):
-        raise ConfigError('section {0} in {1} names no etcd member: set hosts (or host, url, proxy, srv)'.format(
-            section, where))
+        raise ConfigError(f'section {section} in {where} names no etcd member: set hosts (or host, url, proxy, srv)')
     try:
         with _quiet():
             urls = client.urls()
     except Exception as e:
-        raise ConfigError('section {0} in {1}: Patroni can not make out the etcd members ({2}); set hosts'.format(
-            section, where, type(e).__name__)) from None
+        raise ConfigError(
+            f'section {section} in {where}: Patroni can not make out the etcd members ({type(e).__name__}); set hosts'
+        ) from None
     if any('@' in url for url in urls):
-        raise ConfigError('a host in section {0} of {1} has an @ in it; {2}'.format(section, where, _APART))
+        raise ConfigError(f'a host in section {section} of {where} has an @ in it; {_APART}')
     if not urls:
-        raise ConfigError('section {0} in {1} gives no etcd member: {2}'.format(
-            section, where, 'no SRV records were found for {0}'.format(client.options['srv'])
-            if 'srv' in client.options else 'set hosts'))
+        raise ConfigError(
+            'section {0} in {1} gives no etcd member: {2}'.format(
+                section,
+                where,
+                'no SRV records were found for {0}'.format(client.options['srv'])
+                if 'srv' in client.options
+                else 'set hosts',
+            )
+        )
     return list(dict.fromkeys(urls)) if 'hosts' in client.options else sorted(set(urls))
 
 
-def _tls(options: Dict[str, Any], section: Optional[str], where: str) -> Dict[str, Any]:
+def _tls(options: dict[str, Any], section: str | None, where: str) -> dict[str, Any]:
     """The certificates, as python-etcd hands them on to urllib3."""
     cert, tls = options.get('cert'), {}
     if cert:
@@ -242,12 +269,14 @@ def _tls(options: Dict[str, Any], section: Optional[str], where: str) -> Dict[st
         tls.update(ca_certs=options['ca_cert'], cert_reqs='CERT_REQUIRED')
     for name, path in tls.items():
         if name != 'cert_reqs' and not os.access(str(path), os.R_OK):
-            raise ConfigError('{0}, named in section {1} of {2}, can not be read; run this as the user that Patroni '
-                              'runs as'.format(path, section, where))
+            raise ConfigError(
+                f'{path}, named in section {section} of {where}, can not be read; run this as the user that Patroni '
+                'runs as'
+            )
     return tls
 
 
-def _add_patroni(settings: Settings, config: Dict[str, Any], scope: Optional[str], where: Optional[str]) -> None:
+def _add_patroni(settings: Settings, config: dict[str, Any], scope: str | None, where: str | None) -> None:
     """Add what Patroni's part needs.
 
     :param where: the configuration is from; ``None`` without one.
@@ -255,27 +284,35 @@ def _add_patroni(settings: Settings, config: Dict[str, Any], scope: Optional[str
     settings.scope = scope or (config.get('scope') if where else None)
     for name in ('scope', 'name') if where else ():
         if config.get(name) is not None and not isinstance(config[name], str):
-            raise ConfigError('{0} in {1} is no text; put it in quotes'.format(name, where))
+            raise ConfigError(f'{name} in {where} is no text; put it in quotes')
     if where and not settings.scope:
-        raise ConfigError('{0} names no scope; name the Patroni cluster on the command line'.format(where))
+        raise ConfigError(f'{where} names no scope; name the Patroni cluster on the command line')
     settings.namespace = '/' + str(config.get('namespace') or 'service').strip('/')
     if not where:
         return
 
-    def section(name: str) -> Dict[str, Any]:
+    def section(name: str) -> dict[str, Any]:
         value = config.get(name)
         return value if isinstance(value, dict) else {}
 
-    settings.rest = {name: {option: value for option, value in section(name).items()
-                            if option not in ('auth', 'authentication')} for name in ('ctl', 'restapi')}
+    settings.rest = {
+        name: {option: value for option, value in section(name).items() if option not in ('auth', 'authentication')}
+        for name in ('ctl', 'restapi')
+    }
     accounts = section('postgresql').get('authentication')
     if isinstance(accounts, dict):
-        settings.postgres = next((dict(accounts[name]) for name in ('superuser', 'rewind')
-                                  if isinstance(accounts.get(name), dict) and accounts[name]), {})
+        settings.postgres = next(
+            (
+                dict(accounts[name])
+                for name in ('superuser', 'rewind')
+                if isinstance(accounts.get(name), dict) and accounts[name]
+            ),
+            {},
+        )
     if not scope or scope == config.get('scope'):
         settings.name = config.get('name')
         settings.group = section('citus').get('group')
         address = section('restapi').get('connect_address') if settings.name else None
         if address:
             scheme = 'https' if section('restapi').get('certfile') else 'http'
-            settings.api_url = '{0}://{1}/patroni'.format(scheme, address)
+            settings.api_url = f'{scheme}://{address}/patroni'

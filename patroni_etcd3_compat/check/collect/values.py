@@ -1,26 +1,29 @@
 """Values as they should be, out of JSON that anybody may have written."""
-from typing import Any, Dict, List, Optional
+
+from __future__ import annotations
+
+from typing import Any
 
 
-def as_dict(value: Any) -> Dict[str, Any]:
+def as_dict(value: Any) -> dict[str, Any]:
     """Give an object, an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
-def as_int(value: Any) -> Optional[int]:
+def as_int(value: Any) -> int | None:
     """Give a number, also from text: in the JSON of protobuf those of 64 bits are written so."""
     try:
         number = None if isinstance(value, bool) else int(value)
-        return number if number is None or abs(number) < 2 ** 64 else None
+        return number if number is None or abs(number) < 2**64 else None
     except (TypeError, ValueError, OverflowError):
         return None
 
 
-def as_text(value: Any) -> Optional[str]:
+def as_text(value: Any) -> str | None:
     """Give a text, ``None`` for an empty one and for anything else."""
     return value if isinstance(value, str) and value else None
 
 
-def as_texts(value: Any) -> List[str]:
+def as_texts(value: Any) -> list[str]:
     """Give the texts in a list."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -1,13 +1,20 @@
 """HTTP requests that ask once: no retry, no redirect, no waiting because a server says so; and what errors mean."""
+
+from __future__ import annotations
+
 import re
 import time
-
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Mapping
 
 import urllib3
-
-from urllib3.exceptions import HTTPError, InsecureRequestWarning, NewConnectionError, ProtocolError, SSLError, \
-    TimeoutError
+from urllib3.exceptions import (
+    HTTPError,
+    InsecureRequestWarning,
+    NewConnectionError,
+    ProtocolError,
+    SSLError,
+    TimeoutError,
+)
 from urllib3.util import Timeout
 
 _USER_AGENT = 'patroni-etcd3-compat check'
@@ -20,7 +27,7 @@ class Unanswered(Exception):
     :param error: what came out of urllib3, ``None`` if the time was over before anything was sent.
     """
 
-    def __init__(self, text: str, error: Optional[BaseException] = None) -> None:
+    def __init__(self, text: str, error: BaseException | None = None) -> None:
         super().__init__(text)
         self.error = error
 
@@ -36,8 +43,9 @@ class Web:
         urllib3.disable_warnings(InsecureRequestWarning)
         self._pool = urllib3.PoolManager(num_pools=100, **options)
 
-    def ask(self, method: str, url: str, clock: 'Clock', body: Optional[bytes] = None,
-            token: Optional[str] = None) -> Tuple[int, bytes]:
+    def ask(
+        self, method: str, url: str, clock: Clock, body: bytes | None = None, token: str | None = None
+    ) -> tuple[int, bytes]:
         """Send one request.
 
         :param method: HTTP method.
@@ -55,8 +63,15 @@ class Web:
         if token:
             headers['authorization'] = token
         try:
-            response = self._pool.urlopen(method, url, body=body, headers=headers, retries=False, redirect=False,
-                                          timeout=Timeout(total=clock.left()))
+            response = self._pool.urlopen(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                timeout=Timeout(total=clock.left()),
+            )
             return response.status, response.data
         except (HTTPError, OSError, ValueError) as e:  # ValueError: a URL that is none
             raise Unanswered(reason(e, clock.timeout), e) from None
@@ -84,7 +99,7 @@ class Clock:
         """
         left = self._end - time.monotonic()
         if left <= 0:
-            raise Unanswered('no answer within {0:g} s'.format(self.timeout))
+            raise Unanswered(f'no answer within {self.timeout:g} s')
         return left
 
 
@@ -99,13 +114,13 @@ def reason(error: BaseException, timeout: float) -> str:
         cause = error.__cause__ or error.__context__
         return 'can not connect: {0}'.format(getattr(cause, 'strerror', None) or type(cause or error).__name__)
     if isinstance(error, TimeoutError) or 'timed out' in str(error):
-        return 'no answer within {0:g} s'.format(timeout)
+        return f'no answer within {timeout:g} s'
     if isinstance(error, SSLError):
-        return 'TLS: {0}'.format(_plain(error.args[0] if error.args else error))
+        return f'TLS: {_plain(error.args[0] if error.args else error)}'
     if isinstance(error, ProtocolError):
         cause = error.args[1] if len(error.args) > 1 else error
-        return 'the connection was closed without an answer ({0})'.format(type(cause).__name__)
-    return 'no answer ({0})'.format(type(error).__name__)
+        return f'the connection was closed without an answer ({type(cause).__name__})'
+    return f'no answer ({type(error).__name__})'
 
 
 def _plain(error: Any) -> str:

@@ -1,10 +1,13 @@
 """What the facts mean: findings, each with what was seen, what follows and what to do. Pure functions, no I/O."""
-from typing import Callable, Iterator, List, Sequence, Tuple
 
-from ..facts import Facts, Finding, SEVERITIES
+from __future__ import annotations
+
+from typing import Callable, Iterator, Sequence
+
+from ..facts import SEVERITIES, Facts, Finding
 from .compat import judge_compat
 from .etcd import judge_cluster_version, judge_etcd
-from .kinds import Kind, KINDS, row_of
+from .kinds import KINDS, Kind, row_of
 from .members import alive
 from .node import judge_node
 from .patroni import judge_patroni
@@ -13,11 +16,17 @@ from .upgrade import judge_upgrade
 
 __all__ = ['exit_status', 'judge', 'Kind', 'KINDS']
 
-_JUDGES: Tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    judge_etcd, judge_cluster_version, judge_compat, judge_upgrade, judge_patroni, judge_slots)
+_JUDGES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    judge_etcd,
+    judge_cluster_version,
+    judge_compat,
+    judge_upgrade,
+    judge_patroni,
+    judge_slots,
+)
 
 
-def judge(facts: Facts) -> List[Finding]:
+def judge(facts: Facts) -> list[Finding]:
     """Make findings of facts.
 
     :param facts: as they were collected.

@@ -1,9 +1,11 @@
 """The etcd cluster as its findings look at it: URLs that lead to the same member are one member."""
-from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Tuple
 
-from ...versions import dotted, gateway_of, parse_version, Version
-from ..facts import Etcd, EtcdMember, Facts, ListedMember, Patroni, WRONG_SCHEME
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...versions import Version, dotted, gateway_of, parse_version
+from ..facts import WRONG_SCHEME, Etcd, EtcdMember, Facts, ListedMember, Patroni
 from ..urls import same, show
 
 
@@ -11,19 +13,27 @@ from ..urls import same, show
 class Server:
     """A member and the URLs that lead to it."""
 
-    id: Optional[str]
-    name: Optional[str]
-    urls: List[EtcdMember] = field(default_factory=list)
-    listed: Optional[ListedMember] = None
+    id: str | None
+    name: str | None
+    urls: list[EtcdMember] = field(default_factory=list)
+    listed: ListedMember | None = None
 
     @property
-    def best(self) -> Optional[EtcdMember]:
+    def best(self) -> EtcdMember | None:
         """The URL that told most."""
-        return max(self.urls, key=lambda url: (url.version is not None, bool(url.prefixes), url.protocol == 'http',
-                                               url.protocol is not None), default=None)
+        return max(
+            self.urls,
+            key=lambda url: (
+                url.version is not None,
+                bool(url.prefixes),
+                url.protocol == 'http',
+                url.protocol is not None,
+            ),
+            default=None,
+        )
 
     @property
-    def version(self) -> Optional[Version]:
+    def version(self) -> Version | None:
         """Version of the member itself."""
         return parse_version(self.best.version) if self.best else None
 
@@ -44,7 +54,7 @@ class Server:
         name = self.name or self.id
         if not name:
             return 'etcd ' + (', '.join(urls) or 'member without a name')
-        return 'etcd {0}'.format(name) + (' ({0})'.format(', '.join(urls)) if urls else '')
+        return f'etcd {name}' + (' ({0})'.format(', '.join(urls)) if urls else '')
 
 
 def alive(url: EtcdMember) -> bool:
@@ -59,7 +69,7 @@ def wrongly_spoken(url: EtcdMember) -> bool:
 
 def named(url: EtcdMember) -> str:
     """A URL with the name of its member."""
-    return 'etcd {0} ({1})'.format(url.name, show(url.url)) if url.name else 'etcd {0}'.format(show(url.url))
+    return f'etcd {url.name} ({show(url.url)})' if url.name else f'etcd {show(url.url)}'
 
 
 def brief(url: EtcdMember) -> str:
@@ -67,7 +77,7 @@ def brief(url: EtcdMember) -> str:
     return url.name or show(url.url)
 
 
-def served(url: EtcdMember) -> Tuple[str, ...]:
+def served(url: EtcdMember) -> tuple[str, ...]:
     """The prefixes that are served at a URL; by the version where they were not tried out."""
     if url.prefixes or url.gateway is False or url.protocol == 'grpc':
         return tuple(url.prefixes)
@@ -76,16 +86,16 @@ def served(url: EtcdMember) -> Tuple[str, ...]:
     return gateway.served if gateway else ()
 
 
-def servers(etcd: Etcd) -> List[Server]:
+def servers(etcd: Etcd) -> list[Server]:
     """Put the URLs together by member: in the order of the member list, then those that are not in it.
 
     :param etcd: the facts. URLs of unknown members count as a member each.
     """
-    by_id: Dict[str, Server] = {}
+    by_id: dict[str, Server] = {}
     for entry in etcd.listed or []:
         by_id.setdefault(entry.id, Server(entry.id, entry.name or None, listed=entry))
     by_url = {same(url): entry.id for entry in etcd.listed or [] for url in entry.client_urls}
-    others: List[Server] = []
+    others: list[Server] = []
     for url in etcd.members:
         server = by_id.get(url.id or by_url.get(same(url.url), ''))
         if server is None:
@@ -98,7 +108,7 @@ def servers(etcd: Etcd) -> List[Server]:
     return [server for server in by_id.values() if server.listed] + others
 
 
-def auth(facts: Facts) -> Optional[bool]:
+def auth(facts: Facts) -> bool | None:
     """Tell whether authentication is on; ``None`` if no member told."""
     answers = {url.auth for url in facts.etcd.members} - {None}
     return True in answers if answers else None
@@ -109,13 +119,13 @@ def ours(facts: Facts) -> bool:
     return facts.node.serves in ('package', 'patch')
 
 
-def patroni_versions(patroni: Optional[Patroni]) -> Dict[str, Version]:
+def patroni_versions(patroni: Patroni | None) -> dict[str, Version]:
     """Versions of the Patroni members, as far as known, by name."""
     found = {member.name: parse_version(member.version) for member in (patroni.members if patroni else [])}
     return {name: version for name, version in found.items() if version}
 
 
-def text(version: Optional[Version]) -> str:
+def text(version: Version | None) -> str:
     """A version as it is written."""
     return dotted(version) if version else 'unknown'
 

@@ -4,17 +4,18 @@ Read in ``Etcd3Client._ensure_version_prefix``, ``_get_machines_list`` and ``_do
 configured member that gives the member list decides: its view of the *cluster's* version makes the prefix for all. The
 next request goes to any of the advertised URLs, and a 404 there is no reason to try another one.
 """
-import re
 
+from __future__ import annotations
+
+import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Set, Tuple
 
 from ...versions import OLDEST, Version
 from ..facts import Etcd, EtcdMember
 from .members import served
 
 #: below this version of the cluster: the prefix
-_PREFIXES: Tuple[Tuple[Version, str], ...] = (((3, 3, 0), '/v3alpha'), ((3, 4, 0), '/v3beta'))
+_PREFIXES: tuple[tuple[Version, str], ...] = (((3, 3, 0), '/v3alpha'), ((3, 4, 0), '/v3beta'))
 
 
 @dataclass
@@ -22,13 +23,13 @@ class Outlook:
     """How stock Patroni fares."""
 
     #: prefixes that it may end up with, by URL of the member that it asks first
-    prefixes: Dict[str, str] = field(default_factory=dict)
+    prefixes: dict[str, str] = field(default_factory=dict)
     #: configured members that it can't get the member list from, and why
-    refused: List[Tuple[EtcdMember, str]] = field(default_factory=list)
+    refused: list[tuple[EtcdMember, str]] = field(default_factory=list)
     #: members that it may move to and that do not serve a prefix of :attr:`prefixes`
-    lost: List[EtcdMember] = field(default_factory=list)
+    lost: list[EtcdMember] = field(default_factory=list)
     #: it starts: True, False, or None: that depends on the members that it asks first and moves to
-    starts: Optional[bool] = True
+    starts: bool | None = True
 
     @property
     def fine(self) -> bool:
@@ -36,7 +37,7 @@ class Outlook:
         return bool(self.starts) and not self.refused and not self.lost
 
 
-def _strict(text: Optional[str]) -> Optional[Version]:
+def _strict(text: str | None) -> Version | None:
     """Read a version as stock Patroni does: numbers and dots, and nothing else."""
     if not text or not re.match(r'\d{1,9}(\.\d{1,9}){0,3}$', text):
         return None
@@ -44,7 +45,7 @@ def _strict(text: Optional[str]) -> Optional[Version]:
     return numbers[0], numbers[1], numbers[2]
 
 
-def stock_prefix(url: EtcdMember) -> Tuple[Optional[str], str]:
+def stock_prefix(url: EtcdMember) -> tuple[str | None, str]:
     """Tell the prefix that stock Patroni takes after asking this member.
 
     :returns: the prefix or ``None``, and in that case the reason.
@@ -58,7 +59,7 @@ def stock_prefix(url: EtcdMember) -> Tuple[Optional[str], str]:
     return next((prefix for before, prefix in _PREFIXES if cluster < before), '/v3'), ''
 
 
-def outlook(etcd: Etcd) -> Optional[Outlook]:
+def outlook(etcd: Etcd) -> Outlook | None:
     """Work out how stock Patroni fares with the members that answer and have their gateway on.
 
     :param etcd: the facts.
@@ -71,11 +72,11 @@ def outlook(etcd: Etcd) -> Optional[Outlook]:
         return None
     targets = asked if etcd.use_proxies else [url for url in usable if url.advertised] or asked
     ret = Outlook()
-    outcomes: Set[bool] = set()
+    outcomes: set[bool] = set()
     for url in asked:
         prefix, reason = stock_prefix(url)
         if prefix and prefix not in served(url):
-            reason = '{0} is not served there'.format(prefix)
+            reason = f'{prefix} is not served there'
         if not prefix or reason:
             ret.refused.append((url, reason))
             continue

@@ -1,5 +1,8 @@
 """The procedure of an upgrade for one very cluster: ``make_plan`` decides, ``render_plan`` writes it down. No I/O."""
-from typing import Optional, Sequence
+
+from __future__ import annotations
+
+from typing import Sequence
 
 from ..facts import Facts, Finding
 from .etcd import plan_etcd
@@ -11,8 +14,14 @@ from .render import render_plan
 __all__ = ['make_plan', 'Plan', 'render_plan']
 
 
-def make_plan(facts: Facts, findings: Sequence[Finding], etcd_to: Optional[str], patroni_to: Optional[str],
-              direct: bool, config_file: Optional[str] = None) -> Plan:
+def make_plan(
+    facts: Facts,
+    findings: Sequence[Finding],
+    etcd_to: str | None,
+    patroni_to: str | None,
+    direct: bool,
+    config_file: str | None = None,
+) -> Plan:
     """Make the plan of an upgrade.
 
     :param facts: what was collected.

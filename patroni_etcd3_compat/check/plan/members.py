@@ -1,7 +1,10 @@
 """The members of the etcd cluster as a plan needs them: one entry for each, however many URLs lead to it."""
-from typing import List, NamedTuple, Optional
 
-from ...versions import parse_version, Version
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...versions import Version, parse_version
 from ..facts import Etcd
 from ..judge.members import Server, servers
 from ..urls import show
@@ -12,26 +15,26 @@ class Node(NamedTuple):
 
     name: str
     #: hexadecimal
-    id: Optional[str]
+    id: str | None
     #: where it answers HTTP: what Patroni uses
     url: str
     #: its client URL, what etcdctl uses
     client_url: str
-    peer_url: Optional[str]
+    peer_url: str | None
     #: as it reports it, and taken apart; None: it did not answer
-    text: Optional[str]
-    version: Optional[Version]
-    cluster_version: Optional[str]
+    text: str | None
+    version: Version | None
+    cluster_version: str | None
     #: the gateway is on
-    gateway: Optional[bool]
+    gateway: bool | None
     leader: bool
     learner: bool
-    error: Optional[str]
+    error: str | None
 
     @property
     def where(self) -> str:
         """Name and URL, for people."""
-        return self.name if self.name == self.url else '{0} ({1})'.format(self.name, self.url)
+        return self.name if self.name == self.url else f'{self.name} ({self.url})'
 
 
 def _node(server: Server) -> Node:
@@ -39,19 +42,28 @@ def _node(server: Server) -> Node:
     urls = ([best.url] if best else []) + (listed.client_urls if listed else [])
     url = show(urls[0]) if urls else 'URL'
     version = parse_version(best.version) if best else None
-    return Node(server.name or url, server.id or None, url,
-                show(listed.client_urls[0]) if listed and listed.client_urls else url,
-                show(listed.peer_urls[0]) if listed and listed.peer_urls else None,
-                best.version if best and version else None, version, best.cluster_version if best else None,
-                best.gateway if best else None, any(url.leader for url in server.urls), server.learner,
-                best.error if best else 'it was not asked')
+    return Node(
+        server.name or url,
+        server.id or None,
+        url,
+        show(listed.client_urls[0]) if listed and listed.client_urls else url,
+        show(listed.peer_urls[0]) if listed and listed.peer_urls else None,
+        best.version if best and version else None,
+        version,
+        best.cluster_version if best else None,
+        best.gateway if best else None,
+        any(url.leader for url in server.urls),
+        server.learner,
+        best.error if best else 'it was not asked',
+    )
 
 
-def nodes(etcd: Etcd) -> List[Node]:
+def nodes(etcd: Etcd) -> list[Node]:
     """Give the members, in the order of Patroni's configuration as far as they stand there.
 
     :param etcd: what was collected. Without a member list every URL counts as a member.
     """
+
     def place(server: Server) -> int:
         configured = [etcd.configured.index(url.url) for url in server.urls if url.url in etcd.configured]
         return min(configured) if configured else len(etcd.configured)

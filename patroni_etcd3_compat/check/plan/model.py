@@ -5,8 +5,11 @@ Documented for programs in ``docs/plan.schema.json``.
 Commands are for ``sh`` and ``bash``. Those of :attr:`Step.commands` that start with ``#`` say what only the site itself
 can know, such as how a package gets installed; the others can be run as they are once :attr:`Plan.variables` are set.
 """
+
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 #: Version of the JSON output. Grows when a name changes its meaning or goes; new names do not count.
 SCHEMA = 1
@@ -40,7 +43,7 @@ class Refusal:
     #: the path that works
     way: str
     #: commands of that path
-    commands: List[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -80,21 +83,21 @@ class Step:
     title: str
     #: the same for a machine: ``{'action': 'upgrade', 'member': 'etcd0', 'to': '3.4'}``. Actions on etcd: snapshot,
     #: move-leader, upgrade; on Patroni: save-config, install-package, upgrade, pause, resume
-    action: Dict[str, str]
+    action: dict[str, str]
     why: str
-    commands: List[str]
+    commands: list[str]
     #: all have to hold before the next step
-    gates: List[Gate]
+    gates: list[Gate]
     #: the way back, or the statement that there is none
     back: str
-    back_commands: List[str] = field(default_factory=list)
+    back_commands: list[str] = field(default_factory=list)
     #: False: from here on the way back is another one than undoing the step
     reversible: bool = True
     #: name of the member that it is done on, and its URL
-    member: Optional[str] = None
-    url: Optional[str] = None
+    member: str | None = None
+    url: str | None = None
     #: what to mind on the way
-    notes: List[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -112,19 +115,19 @@ class Plan:
     direct: bool = False
     schema: int = SCHEMA
     #: the members as they are now: name, url, version, role
-    members: List[Dict[str, Optional[str]]] = field(default_factory=list)
+    members: list[dict[str, str | None]] = field(default_factory=list)
     #: what has to be known before anything else
-    warnings: List[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     #: with any of these there are no steps
-    refusals: List[Refusal] = field(default_factory=list)
-    variables: List[Variable] = field(default_factory=list)
-    prechecks: List[PreCheck] = field(default_factory=list)
-    steps: List[Step] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    variables: list[Variable] = field(default_factory=list)
+    prechecks: list[PreCheck] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     #: what has to hold at the end
-    health: List[Gate] = field(default_factory=list)
-    notes: List[str] = field(default_factory=list)
+    health: list[Gate] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     #: pages that the procedure follows
-    sources: List[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
 
     @property
     def ready(self) -> bool:
@@ -132,10 +135,10 @@ class Plan:
         return bool(self.steps) and not self.refusals and not self.failed
 
     @property
-    def failed(self) -> List[PreCheck]:
+    def failed(self) -> list[PreCheck]:
         """The pre-checks that have to pass first."""
         return [check for check in self.prechecks if check.result == 'failed']
 
-    def as_dict(self) -> Dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The plan as JSON has it."""
         return dict(asdict(self), ready=self.ready)

@@ -1,9 +1,11 @@
 """Names and URLs that get into the commands of a plan. They come from etcd, where anybody with access may have written
 anything, and the commands are made to be pasted into a shell, perhaps root's.
 """
-import re
 
-from typing import Iterator, Optional, Tuple
+from __future__ import annotations
+
+import re
+from typing import Iterator
 
 from ..facts import Facts
 from ..urls import show
@@ -25,15 +27,16 @@ def refuse_commands(facts: Facts) -> None:
         pattern = _URL if kind == 'URL' else _NAME
         if text and not pattern.fullmatch(text):
             raise ValueError(
-                'no plan is made: {0} has the {1} {2!r}. It would stand in commands that are made to be pasted into a '
+                f'no plan is made: {whose} has the {kind} {text!r}. It would stand in commands that are made to be pasted into a '
                 'shell, and anybody who can write to etcd could have put a command there. Find out who has, and put '
-                'it right'.format(whose, kind, text))
+                'it right'
+            )
 
 
-def _texts(facts: Facts) -> Iterator[Tuple[str, str, Optional[str]]]:
+def _texts(facts: Facts) -> Iterator[tuple[str, str, str | None]]:
     """Whose, whether it is a name or a URL, and the text itself without user name and password."""
     for entry in facts.etcd.listed or ():
-        whose = 'member {0} of etcd'.format(entry.id)
+        whose = f'member {entry.id} of etcd'
         yield whose, 'name', entry.name
         for url in entry.client_urls + entry.peer_urls:
             yield whose, 'URL', show(url)
@@ -44,4 +47,4 @@ def _texts(facts: Facts) -> Iterator[Tuple[str, str, Optional[str]]]:
     for member in facts.patroni.members if facts.patroni else ():
         yield 'a member of Patroni', 'name', member.name
         yield 'a member of Patroni', 'version', member.version
-        yield 'member {0!r} of Patroni'.format(member.name), 'URL', show(member.api_url or '')
+        yield f'member {member.name!r} of Patroni', 'URL', show(member.api_url or '')

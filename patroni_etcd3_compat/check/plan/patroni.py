@@ -1,19 +1,24 @@
 """The plan for Patroni: in which order, and the steps. Pure: facts in, plan out."""
-from typing import List, Optional, Sequence
+
+from __future__ import annotations
+
+from typing import Sequence
 
 from ...versions import dotted
 from ..facts import Facts, Finding, Patroni
 from ..judge.members import patroni_versions
 from .gates import Commands
 from .model import Gate, Plan, Step
-from .patroni_checks import leader_goes_first, prechecks, read_target, refusals, Target
+from .patroni_checks import Target, leader_goes_first, prechecks, read_target, refusals
 from .patroni_steps import through, upgrade, version_gate
 
-_SOURCES = ['https://github.com/patroni/patroni/blob/master/docs/releases.rst',
-            'https://patroni.readthedocs.io/en/latest/pause.html']
+_SOURCES = [
+    'https://github.com/patroni/patroni/blob/master/docs/releases.rst',
+    'https://patroni.readthedocs.io/en/latest/pause.html',
+]
 
 
-def plan_patroni(facts: Facts, findings: Sequence[Finding], to: str, config_file: Optional[str]) -> Plan:
+def plan_patroni(facts: Facts, findings: Sequence[Finding], to: str, config_file: str | None) -> Plan:
     """Make the plan for an upgrade of Patroni.
 
     :param facts: what was collected.
@@ -28,21 +33,35 @@ def plan_patroni(facts: Facts, findings: Sequence[Finding], to: str, config_file
     if patroni is None:
         raise ValueError('a plan for Patroni needs its configuration: -c FILE')
     versions = patroni_versions(patroni)
-    plan = Plan('Patroni {0} to {1}, cluster {2}'.format(
-        ', '.join(sorted({dotted(version) for version in versions.values()})) or 'of unknown version',
-        target.text, patroni.scope),
-        'patroni', to, facts.taken, sources=list(_SOURCES))
-    plan.members = [{'name': member.name, 'url': member.api_url, 'version': member.version, 'role': member.role}
-                    for member in patroni.members]
+    plan = Plan(
+        'Patroni {0} to {1}, cluster {2}'.format(
+            ', '.join(sorted({dotted(version) for version in versions.values()})) or 'of unknown version',
+            target.text,
+            patroni.scope,
+        ),
+        'patroni',
+        to,
+        facts.taken,
+        sources=list(_SOURCES),
+    )
+    plan.members = [
+        {'name': member.name, 'url': member.api_url, 'version': member.version, 'role': member.role}
+        for member in patroni.members
+    ]
     plan.refusals = refusals(patroni, target)
     if plan.refusals:
         return plan
-    done = [name for name, version in versions.items()
-            if (version >= target.version if target.exact else version[:2] >= target.version[:2])]
+    done = [
+        name
+        for name, version in versions.items()
+        if (version >= target.version if target.exact else version[:2] >= target.version[:2])
+    ]
     if len(done) == len(patroni.members):
-        plan.notes.append('Nothing to do: every member runs {0} or later.{1}'.format(
-            target.text, '' if target.exact else ' For a newer patch release name it: --patroni-to {0}.N'.format(
-                target.text)))
+        plan.notes.append(
+            'Nothing to do: every member runs {0} or later.{1}'.format(
+                target.text, '' if target.exact else f' For a newer patch release name it: --patroni-to {target.text}.N'
+            )
+        )
         return plan
     commands = Commands(facts, [], config_file)
     plan.variables = commands.variables()
@@ -51,8 +70,12 @@ def plan_patroni(facts: Facts, findings: Sequence[Finding], to: str, config_file
     first = leader_goes_first(patroni, target)
     work = upgrade(target.text + ('' if target.exact else ' (its newest patch release)'), pattern, facts.node.serves)
     plan.steps = [_save(commands)] + through(
-        patroni, commands, work, done, 'The leader first, unlike usual: with the replicas first {0}.'.format(
-            first.hazard.consequence) if first else '')
+        patroni,
+        commands,
+        work,
+        done,
+        f'The leader first, unlike usual: with the replicas first {first.hazard.consequence}.' if first else '',
+    )
     plan.health = _health(patroni, pattern, target, commands)
     plan.notes = _notes(patroni, target)
     return plan
@@ -65,27 +88,33 @@ def _pattern(target: Target) -> str:
 
 
 def _save(commands: Commands) -> Step:
-    return Step('Save the dynamic configuration', {'action': 'save-config'},
-                'It is the only thing in etcd that Patroni cannot make anew by itself.',
-                ['(umask 077; mkdir -p "$BACKUP")',
-                 commands.patronictl('show-config') + ' > "$BACKUP/patroni-config.yml"'],
-                [Gate('there is something in it', 'test -s "$BACKUP/patroni-config.yml"', '', 0)],
-                'Nothing was changed.')
+    return Step(
+        'Save the dynamic configuration',
+        {'action': 'save-config'},
+        'It is the only thing in etcd that Patroni cannot make anew by itself.',
+        ['(umask 077; mkdir -p "$BACKUP")', commands.patronictl('show-config') + ' > "$BACKUP/patroni-config.yml"'],
+        [Gate('there is something in it', 'test -s "$BACKUP/patroni-config.yml"', '', 0)],
+        'Nothing was changed.',
+    )
 
 
-def _health(patroni: Patroni, pattern: str, target: Target, commands: Commands) -> List[Gate]:
+def _health(patroni: Patroni, pattern: str, target: Target, commands: Commands) -> list[Gate]:
     gates = [version_gate(member, pattern, target.text) for member in patroni.members]
     return [gate for gate in gates if gate] + commands.leads() + commands.checks('CHECK_PATRONI') + [commands.slots()]
 
 
-def _notes(patroni: Patroni, target: Target) -> List[str]:
-    notes = ['Do the members one after the other and without long breaks: releases side by side are meant for the time '
-             'of an upgrade.',
-             'No switchover, no change of the dynamic configuration and no upgrade of etcd meanwhile.',
-             'At the end read all that "$CHECK" says, not only what stops the plan.']
+def _notes(patroni: Patroni, target: Target) -> list[str]:
+    notes = [
+        'Do the members one after the other and without long breaks: releases side by side are meant for the time '
+        'of an upgrade.',
+        'No switchover, no change of the dynamic configuration and no upgrade of etcd meanwhile.',
+        'At the end read all that "$CHECK" says, not only what stops the plan.',
+    ]
     if target.version >= (4, 0, 0) and any(version < (4, 0, 0) for version in patroni_versions(patroni).values()):
-        notes.append('synchronous_mode: quorum only when every member runs 4.0.0 (better 4.0.6) or later: under an '
-                     'older leader it silently means no synchronous replication at all.')
+        notes.append(
+            'synchronous_mode: quorum only when every member runs 4.0.0 (better 4.0.6) or later: under an '
+            'older leader it silently means no synchronous replication at all.'
+        )
     if patroni.config.get('failsafe_mode'):
         notes.append('failsafe_mode is on: its members should have one version soon.')
     if patroni.paused:

@@ -1,5 +1,8 @@
 """Steps that go through the members of a Patroni cluster: replicas first, the leader in pause."""
-from typing import List, NamedTuple, Optional
+
+from __future__ import annotations
+
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ..facts import Patroni, PatroniMember
@@ -7,11 +10,15 @@ from ..urls import show
 from .gates import Commands
 from .model import Gate, Step
 
-_WHY_REPLICAS = 'Replicas first: what goes wrong with the new one is seen on a member that nobody writes to, and the ' \
+_WHY_REPLICAS = (
+    'Replicas first: what goes wrong with the new one is seen on a member that nobody writes to, and the '
     'leader can fail over to members that are known to work.'
+)
 
-_WHY_PAUSE = 'In pause Patroni leaves PostgreSQL alone: its restart on the leader is no failover and no ' \
+_WHY_PAUSE = (
+    'In pause Patroni leaves PostgreSQL alone: its restart on the leader is no failover and no '
     'interruption. For that time nobody is promoted if the primary fails.'
+)
 
 
 class Work(NamedTuple):
@@ -24,44 +31,58 @@ class Work(NamedTuple):
     #: the release of Patroni, empty if it stays what it is
     to: str
     #: commands on a member, without the restart
-    commands: List[str]
+    commands: list[str]
     #: regular expression for the version of Patroni that has to run then; ``None``: it stays what it is
-    version: Optional[str]
+    version: str | None
     #: how to undo it
     back: str
 
 
 def install_package() -> Work:
     """Put this package beside Patroni."""
-    return Work('install-package', 'Install patroni-etcd3-compat on {0}', '',
-                ['# into the environment that Patroni runs in: pip install patroni-etcd3-compat'], None,
-                'pip uninstall patroni-etcd3-compat and restart Patroni, but not while members of etcd differ.')
+    return Work(
+        'install-package',
+        'Install patroni-etcd3-compat on {0}',
+        '',
+        ['# into the environment that Patroni runs in: pip install patroni-etcd3-compat'],
+        None,
+        'pip uninstall patroni-etcd3-compat and restart Patroni, but not while members of etcd differ.',
+    )
 
 
-def upgrade(text: str, version: str, package: Optional[str]) -> Work:
+def upgrade(text: str, version: str, package: str | None) -> Work:
     """Put another release of Patroni there.
 
     :param text: the release, in words.
     :param version: regular expression for it.
     :param package: 'package' or 'patch' if that serves, and has to be there again afterwards.
     """
-    commands = ['# install Patroni {0}, for example: pip install "patroni[etcd3]=={1}"'.format(
-        text, text if text.count('.') > 1 else text.split()[0] + '.*')]
+    commands = [
+        '# install Patroni {0}, for example: pip install "patroni[etcd3]=={1}"'.format(
+            text, text if text.count('.') > 1 else text.split()[0] + '.*'
+        )
+    ]
     if package == 'package':
         commands.append('# patroni-etcd3-compat has to be in the same environment, as it was')
     elif package == 'patch':
         commands.append('# put the patch of patroni-etcd3-compat for this release in again')
-    return Work('upgrade', 'Upgrade {0} to Patroni ' + text, text.split()[0], commands, version,
-                'Install the former release on {0} again and restart Patroni.')
+    return Work(
+        'upgrade',
+        'Upgrade {0} to Patroni ' + text,
+        text.split()[0],
+        commands,
+        version,
+        'Install the former release on {0} again and restart Patroni.',
+    )
 
 
-def ordered(patroni: Patroni) -> List[PatroniMember]:
+def ordered(patroni: Patroni) -> list[PatroniMember]:
     """The members in the order of the work: replicas, synchronous ones last of them, then the leader."""
     rank = {'sync_standby': 2, 'quorum_standby': 1}
     return sorted(patroni.members, key=lambda member: (member.name == patroni.leader, rank.get(member.role or '', 0)))
 
 
-def through(patroni: Patroni, commands: Commands, work: Work, skip: List[str], leader_first: str = '') -> List[Step]:
+def through(patroni: Patroni, commands: Commands, work: Work, skip: list[str], leader_first: str = '') -> list[Step]:
     """Give the steps for all members.
 
     :param patroni: the cluster.
@@ -74,63 +95,94 @@ def through(patroni: Patroni, commands: Commands, work: Work, skip: List[str], l
     replicas = [_member(member, False, commands, work) for member in todo if member.name != patroni.leader]
     leader = [_member(member, True, commands, work) for member in todo if member.name == patroni.leader]
     if leader and not patroni.paused:
-        others = [member for member in ordered(patroni) if member.name != patroni.leader
-                  and not member.tags.get('nofailover')]
+        others = [
+            member for member in ordered(patroni) if member.name != patroni.leader and not member.tags.get('nofailover')
+        ]
         leader = [_pause(commands)] + leader + [_resume(commands)]
         if others and not leader_first:
             leader[0].notes.append(
                 'Or, in place of this step and the next two: "{0}", and then treat {1} like the others. Clients notice '
-                'that one; take it where KillMode is not process.'.format(commands.patronictl(
-                    'switchover', '--leader', str(patroni.leader), '--candidate', others[-1].name), patroni.leader))
+                'that one; take it where KillMode is not process.'.format(
+                    commands.patronictl('switchover', '--leader', str(patroni.leader), '--candidate', others[-1].name),
+                    patroni.leader,
+                )
+            )
     for step in leader if leader_first else ():
         if step.action['action'] == work.action:
             step.why = leader_first
     return leader + replicas if leader_first else replicas + leader
 
 
-def around_patroni(patroni: Patroni, commands: Commands) -> List[Step]:
+def around_patroni(patroni: Patroni, commands: Commands) -> list[Step]:
     """Give the steps that put this package on every node."""
     return through(patroni, commands, install_package(), [])
 
 
-def api(member: PatroniMember) -> Optional[str]:
+def api(member: PatroniMember) -> str | None:
     """Where the REST API of a member tells its version."""
     parts = urlsplit(show(member.api_url or ''))
-    return '{0}://{1}/patroni'.format(parts.scheme, parts.netloc) if parts.scheme and parts.netloc else None
+    return f'{parts.scheme}://{parts.netloc}/patroni' if parts.scheme and parts.netloc else None
 
 
-def version_gate(member: PatroniMember, version: str, to: str) -> Optional[Gate]:
+def version_gate(member: PatroniMember, version: str, to: str) -> Gate | None:
     """The member runs that release of Patroni."""
     url = api(member)
-    command = 'curl -fsS $API_FLAGS {0} | grep -E \'"version": ?"{1}\''.format(url, version)
-    return Gate('{0} runs Patroni {1}'.format(member.name, to), command, 'what its REST API says') if url else None
+    command = f'curl -fsS $API_FLAGS {url} | grep -E \'"version": ?"{version}\''
+    return Gate(f'{member.name} runs Patroni {to}', command, 'what its REST API says') if url else None
 
 
 def _member(member: PatroniMember, leads: bool, commands: Commands, work: Work) -> Step:
-    gates = [version_gate(member, work.version, work.to) if work.version else
-             Gate('the package serves on {0}'.format(member.name),
-                  'journalctl -u patroni | grep "patroni-etcd3-compat .* serves section"',
-                  'on {0}: the line of this start'.format(member.name)),
-             commands.up(member.name, leads)] + list(commands.checks('CHECK_PATRONI'))
+    gates = [
+        version_gate(member, work.version, work.to)
+        if work.version
+        else Gate(
+            f'the package serves on {member.name}',
+            'journalctl -u patroni | grep "patroni-etcd3-compat .* serves section"',
+            f'on {member.name}: the line of this start',
+        ),
+        commands.up(member.name, leads),
+    ] + list(commands.checks('CHECK_PATRONI'))
     return Step(
-        work.title.format(member.name), dict({'action': work.action, 'member': member.name},
-                                             **({'to': work.to} if work.to else {})),
+        work.title.format(member.name),
+        dict({'action': work.action, 'member': member.name}, **({'to': work.to} if work.to else {})),
         'The leader, last. Its PostgreSQL runs on meanwhile.' if leads else _WHY_REPLICAS,
-        ['# on {0}:'.format(member.name)] + work.commands + ['# systemctl restart patroni'],
-        [gate for gate in gates if gate], work.back.format(member.name), member=member.name, url=api(member),
-        notes=[] if leads else ['Without pause the restart of Patroni restarts PostgreSQL on {0}: take readers away '
-                                'from it first.'.format(member.name)])
+        [f'# on {member.name}:'] + work.commands + ['# systemctl restart patroni'],
+        [gate for gate in gates if gate],
+        work.back.format(member.name),
+        member=member.name,
+        url=api(member),
+        notes=[]
+        if leads
+        else [
+            f'Without pause the restart of Patroni restarts PostgreSQL on {member.name}: take readers away '
+            'from it first.'
+        ],
+    )
 
 
 def _pause(commands: Commands) -> Step:
-    return Step('Pause Patroni', {'action': 'pause'}, _WHY_PAUSE, [commands.patronictl('pause', '--wait')],
-                [commands.paused(True)], 'Resume:', [commands.patronictl('resume', '--wait')], notes=[
-                    '"systemctl show -p KillMode patroni" on the leader has to say process: with another value systemd '
-                    'stops PostgreSQL together with Patroni, pause or not.'])
+    return Step(
+        'Pause Patroni',
+        {'action': 'pause'},
+        _WHY_PAUSE,
+        [commands.patronictl('pause', '--wait')],
+        [commands.paused(True)],
+        'Resume:',
+        [commands.patronictl('resume', '--wait')],
+        notes=[
+            '"systemctl show -p KillMode patroni" on the leader has to say process: with another value systemd '
+            'stops PostgreSQL together with Patroni, pause or not.'
+        ],
+    )
 
 
 def _resume(commands: Commands) -> Step:
-    return Step('Resume', {'action': 'resume'}, 'From here on the cluster fails over by itself again.',
-                [commands.patronictl('resume', '--wait')],
-                [commands.paused(False)] + commands.checks('CHECK_PATRONI'), 'Pause:',
-                [commands.patronictl('pause', '--wait')])
+    return Step(
+        'Resume',
+        {'action': 'resume'},
+        'From here on the cluster fails over by itself again.',
+        [commands.patronictl('resume', '--wait')],
+        [commands.paused(False)] + commands.checks('CHECK_PATRONI'),
+        'Pause:',
+        [commands.patronictl('pause', '--wait')],
+    )

@@ -2,11 +2,13 @@
 
 Sources are the guides on etcd.io and etcd's blog; where something was measured here in place of read, the row says so.
 """
+
+from __future__ import annotations
+
 import re
+from typing import NamedTuple
 
-from typing import List, NamedTuple, Optional, Tuple
-
-from ...versions import gateway_of, line_of, Line, LINES, Minor, parse_version, Version
+from ...versions import LINES, Line, Minor, Version, gateway_of, line_of, parse_version
 
 #: etcd's policy: one minor release at a time, newest patch release first.
 POLICY = 'https://etcd.io/docs/v3.6/upgrades/upgrading-etcd/'
@@ -20,7 +22,7 @@ class Guide(NamedTuple):
 
     minor: Minor
     #: what to look at in the configuration of a member before it starts as this release
-    changes: Tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     #: why ``upgrade_from`` of :data:`..versions.LINES` is a certain patch release, and the page that says so
     why: str = ''
     why_page: str = ''
@@ -36,52 +38,72 @@ class Guide(NamedTuple):
         return line
 
     @property
-    def least(self) -> Optional[Version]:
+    def least(self) -> Version | None:
         """Every member has to run this release of the line before, or a later one; ``None``: any will do."""
         return self.line.upgrade_from if self.line.upgrade_from[2] else None
 
 
-GUIDES: Tuple[Guide, ...] = (
+GUIDES: tuple[Guide, ...] = (
     Guide((3, 1)),
     Guide((3, 2)),
-    Guide((3, 3), (
-        'auto-compaction-retention in a configuration file has to be a string now: "24" or "24h"',
-        'with authentication on, bring every member to 3.2.31 or later first: before that leases and authentication '
-        'together can make the members differ (etcd issue 11689)')),
-    Guide((3, 4), (
-        'a member that is started from a configuration file needs enable-grpc-gateway: true in it, or 3.4 serves no '
-        'gateway and Patroni loses the member (measured on 3.4.23; 3.3 and 3.5 have it on by default)',
-        'the v2 API is off by default; where something still uses it (section etcd of Patroni does, etcd3 does not): '
-        '--enable-v2',
-        '--ca-file and --peer-ca-file are gone: --trusted-ca-file, --peer-trusted-ca-file',
-        '--log-output has become --log-outputs, a list in a configuration file; --debug has become --log-level=debug',
-        '/v3alpha is no longer served')),
-    Guide((3, 5), (
-        '--logger=capnslog, --log-output, --debug and --log-package-levels are gone: --logger=zap, --log-outputs, '
-        '--log-level',
-        'take 3.5.3 or later: 3.5.0 to 3.5.2 can make the members differ (etcd issue 13766)'),
+    Guide(
+        (3, 3),
+        (
+            'auto-compaction-retention in a configuration file has to be a string now: "24" or "24h"',
+            'with authentication on, bring every member to 3.2.31 or later first: before that leases and authentication '
+            'together can make the members differ (etcd issue 11689)',
+        ),
+    ),
+    Guide(
+        (3, 4),
+        (
+            'a member that is started from a configuration file needs enable-grpc-gateway: true in it, or 3.4 serves no '
+            'gateway and Patroni loses the member (measured on 3.4.23; 3.3 and 3.5 have it on by default)',
+            'the v2 API is off by default; where something still uses it (section etcd of Patroni does, etcd3 does not): '
+            '--enable-v2',
+            '--ca-file and --peer-ca-file are gone: --trusted-ca-file, --peer-trusted-ca-file',
+            '--log-output has become --log-outputs, a list in a configuration file; --debug has become --log-level=debug',
+            '/v3alpha is no longer served',
+        ),
+    ),
+    Guide(
+        (3, 5),
+        (
+            '--logger=capnslog, --log-output, --debug and --log-package-levels are gone: --logger=zap, --log-outputs, '
+            '--log-level',
+            'take 3.5.3 or later: 3.5.0 to 3.5.2 can make the members differ (etcd issue 13766)',
+        ),
         back='etcd 3.4.32 and later can take the place of 3.5, one member at a time, when it is started with '
-             '--next-cluster-version-compatible and authentication is off. Below 3.4.32 there is no way back but the '
-             'snapshot',
-        back_page='https://etcd.io/docs/v3.5/downgrades/downgrade_3_5/'),
-    Guide((3, 6), (
-        '--enable-v2, --experimental-enable-v2v3 and --proxy* are gone, etcd does not start with them',
-        'data in the v2 store: "etcdutl check v2store --data-dir DIR" has to find none, or 3.6 does not start',
-        '--experimental-* options have new names, see the guide; --snapshot-count is 10000 by default, was 100000'),
+        '--next-cluster-version-compatible and authentication is off. Below 3.4.32 there is no way back but the '
+        'snapshot',
+        back_page='https://etcd.io/docs/v3.5/downgrades/downgrade_3_5/',
+    ),
+    Guide(
+        (3, 6),
+        (
+            '--enable-v2, --experimental-enable-v2v3 and --proxy* are gone, etcd does not start with them',
+            'data in the v2 store: "etcdutl check v2store --data-dir DIR" has to find none, or 3.6 does not start',
+            '--experimental-* options have new names, see the guide; --snapshot-count is 10000 by default, was 100000',
+        ),
         'before 3.5.26 the two records that etcd keeps of its members can differ, and 3.6 reads the other one: members '
         'that were removed long ago come back, or voting members turn into learners, and the cluster stands still',
         'https://etcd.io/blog/2025/zombie_members_upgrade/',
         '"etcdctl downgrade validate 3.5", "etcdctl downgrade enable 3.5", wait until every member shows storage '
         'version 3.5, then one member at a time',
-        'https://etcd.io/docs/v3.6/downgrades/downgrade_3_6/'),
-    Guide((3, 7), (
-        '--experimental-* options are gone, etcd does not start with them: see the guide to 3.6 for their new names',
-        'the v2 store is gone with all of its options'),
+        'https://etcd.io/docs/v3.6/downgrades/downgrade_3_6/',
+    ),
+    Guide(
+        (3, 7),
+        (
+            '--experimental-* options are gone, etcd does not start with them: see the guide to 3.6 for their new names',
+            'the v2 store is gone with all of its options',
+        ),
         'earlier 3.6 releases may not go together with 3.7 in one cluster',
         'https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/',
         '"etcdctl downgrade validate 3.6", "etcdctl downgrade enable 3.6", wait until every member shows storage '
         'version 3.6, then one member at a time',
-        'https://etcd.io/docs/v3.7/downgrades/downgrade_3_7/'),
+        'https://etcd.io/docs/v3.7/downgrades/downgrade_3_7/',
+    ),
 )
 
 #: The last line that skipping a minor release was measured with here.
@@ -91,12 +113,12 @@ SKIPPED_TO: Minor = (3, 5)
 AUTH_BREAK: Minor = next(line.minor for line in LINES if not line.upgrade_with_auth)
 
 
-def guide_to(minor: Minor) -> Optional[Guide]:
+def guide_to(minor: Minor) -> Guide | None:
     """Look up the guide to a minor release; ``None`` if it is not known."""
     return next((guide for guide in GUIDES if guide.minor == minor), None)
 
 
-def read_release(text: str) -> Optional[Version]:
+def read_release(text: str) -> Version | None:
     """Read a release that somebody wants to have, stricter than ``parse_version``: a release candidate is none.
 
     :returns: ``None`` if *text* is neither a line such as ``3.5`` nor a release such as ``3.5.16``.
@@ -104,7 +126,7 @@ def read_release(text: str) -> Optional[Version]:
     return parse_version(text) if re.fullmatch(r'v?[0-9]{1,4}(\.[0-9]{1,4}){1,2}', text) else None
 
 
-def shared_prefixes(one: Version, other: Version) -> List[str]:
+def shared_prefixes(one: Version, other: Version) -> list[str]:
     """The gateway prefixes that two releases both serve."""
     first, second = gateway_of(one), gateway_of(other)
     return [prefix for prefix in first.served if prefix in second.served] if first and second else []

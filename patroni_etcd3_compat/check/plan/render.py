@@ -1,7 +1,9 @@
 """A plan as text: Markdown for people, JSON for programs."""
-import json
 
-from typing import Callable, Dict, List, Sequence
+from __future__ import annotations
+
+import json
+from typing import Callable, Sequence
 
 from .model import Gate, Plan, Step, Variable
 
@@ -27,25 +29,38 @@ def _json(plan: Plan) -> str:
 
 
 def _markdown(plan: Plan) -> str:
-    blocks = ['# Upgrade of {0}'.format(plan.title)]
-    blocks.append('Made for the cluster as it was at {0}. When something has changed, make a new one.'.format(
-        plan.taken))
+    blocks = [f'# Upgrade of {plan.title}']
+    blocks.append(f'Made for the cluster as it was at {plan.taken}. When something has changed, make a new one.')
     blocks += ['> **Mind:** ' + text for text in plan.warnings]
-    blocks.append(_table(['member', 'URL', 'version', 'role'],
-                         [[member[name] or 'unknown' for name in ('name', 'url', 'version', 'role')]
-                          for member in plan.members]) if plan.members else '')
+    blocks.append(
+        _table(
+            ['member', 'URL', 'version', 'role'],
+            [[member[name] or 'unknown' for name in ('name', 'url', 'version', 'role')] for member in plan.members],
+        )
+        if plan.members
+        else ''
+    )
     for refusal in plan.refusals:
-        blocks += ['## Not possible like this', '{0} ({1})'.format(refusal.reason, refusal.source),
-                   '**The way that works:** ' + refusal.way]
+        blocks += [
+            '## Not possible like this',
+            f'{refusal.reason} ({refusal.source})',
+            '**The way that works:** ' + refusal.way,
+        ]
         blocks.append(_code(refusal.commands))
     if plan.prechecks:
         blocks += _prechecks(plan)
     if plan.steps:
-        blocks += ['## Variables', 'Of the shell (sh or bash) that the commands below are for. Put in what is yours.',
-                   _code([_assignment(variable) for variable in plan.variables])]
-        blocks += ['## Steps', 'After each step every command under "go on when" has to end with status 0. Repeat one '
-                   'that does not for a minute (or as long as it says) before you take it for failed. Lines under "do" '
-                   'that start with # are for you: only you know how it is done on your machines.']
+        blocks += [
+            '## Variables',
+            'Of the shell (sh or bash) that the commands below are for. Put in what is yours.',
+            _code([_assignment(variable) for variable in plan.variables]),
+        ]
+        blocks += [
+            '## Steps',
+            'After each step every command under "go on when" has to end with status 0. Repeat one '
+            'that does not for a minute (or as long as it says) before you take it for failed. Lines under "do" '
+            'that start with # are for you: only you know how it is done on your machines.',
+        ]
         for number, step in enumerate(plan.steps, 1):
             blocks += _step(number, step)
     if plan.health:
@@ -56,41 +71,54 @@ def _markdown(plan: Plan) -> str:
     return '\n\n'.join(block for block in blocks if block) + '\n'
 
 
-def _prechecks(plan: Plan) -> List[str]:
+def _prechecks(plan: Plan) -> list[str]:
     failed = len(plan.failed)
-    verdict = '**{0} of {1} failed: do not begin before they pass.**'.format(
-        failed, len(plan.prechecks)) if failed else 'None has failed. What says "look" cannot be seen from here.'
-    rows = [[_MARKS[check.result], check.title, check.seen,
-             check.remedy + (' ({0})'.format(check.source) if check.remedy and check.source else '')]
-            for check in plan.prechecks]
+    verdict = (
+        f'**{failed} of {len(plan.prechecks)} failed: do not begin before they pass.**'
+        if failed
+        else 'None has failed. What says "look" cannot be seen from here.'
+    )
+    rows = [
+        [
+            _MARKS[check.result],
+            check.title,
+            check.seen,
+            check.remedy + (f' ({check.source})' if check.remedy and check.source else ''),
+        ]
+        for check in plan.prechecks
+    ]
     return ['## Before you begin', verdict, _table(['result', 'has to be', 'is', 'what to do'], rows)]
 
 
 def _assignment(variable: Variable) -> str:
     text = '{0}{1}={2}'.format('export ' if variable.export else '', variable.name, _quoted(variable.value))
-    return '{0:<60}  # {1}'.format(text, variable.note)
+    return f'{text:<60}  # {variable.note}'
 
 
 def _quoted(value: str) -> str:
     return '"{0}"'.format(value.replace('\\', '\\\\').replace('"', '\\"').replace('`', '\\`'))
 
 
-def _step(number: int, step: Step) -> List[str]:
-    blocks = ['### {0}. {1}'.format(number, step.title), step.why]
+def _step(number: int, step: Step) -> list[str]:
+    blocks = [f'### {number}. {step.title}', step.why]
     if step.notes:
         blocks.append('\n'.join('- ' + note for note in step.notes))
-    blocks += ['Do:', _code(step.commands), 'Go on when:', _code(_gates(step.gates)),
-               '{0} {1}'.format('Way back:' if step.reversible else '**No simple way back:**', step.back),
-               _code(step.back_commands)]
+    blocks += [
+        'Do:',
+        _code(step.commands),
+        'Go on when:',
+        _code(_gates(step.gates)),
+        '{0} {1}'.format('Way back:' if step.reversible else '**No simple way back:**', step.back),
+        _code(step.back_commands),
+    ]
     return blocks
 
 
-def _gates(gates: Sequence[Gate]) -> List[str]:
+def _gates(gates: Sequence[Gate]) -> list[str]:
     lines = []
     for gate in gates:
-        again = '; give it {0} s'.format(gate.seconds) if gate.seconds > 60 else ''
-        lines += ['# {0}{1}{2}'.format(gate.title, ' ({0})'.format(gate.expect) if gate.expect else '', again),
-                  gate.command]
+        again = f'; give it {gate.seconds} s' if gate.seconds > 60 else ''
+        lines += ['# {0}{1}{2}'.format(gate.title, f' ({gate.expect})' if gate.expect else '', again), gate.command]
     return lines
 
 
@@ -105,4 +133,4 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return '\n'.join([line(header), '|' + '---|' * len(header)] + [line(row) for row in rows])
 
 
-FORMATS: Dict[str, Callable[[Plan], str]] = {'markdown': _markdown, 'json': _json}
+FORMATS: dict[str, Callable[[Plan], str]] = {'markdown': _markdown, 'json': _json}

@@ -1,5 +1,8 @@
 """Facts and findings as text, in every format that the command has."""
-from typing import Callable, Dict, List, Optional
+
+from __future__ import annotations
+
+from typing import Callable
 
 from ..facts import Facts, Finding
 from .machine import as_json, as_tsv, as_yaml
@@ -13,7 +16,7 @@ WIDTH = 120
 
 #: What makes a text out of facts, findings, the width in columns, and whether colours are wanted. The names are those
 #: of ``patronictl``, and two for monitoring.
-FORMATS: Dict[str, Callable[[Facts, List[Finding], int, bool], str]] = {
+FORMATS: dict[str, Callable[[Facts, list[Finding], int, bool], str]] = {
     'pretty': pretty,
     'json': as_json,
     'yaml': as_yaml,
@@ -24,7 +27,7 @@ FORMATS: Dict[str, Callable[[Facts, List[Finding], int, bool], str]] = {
 }
 
 
-def render(fmt: str, facts: Facts, findings: List[Finding], width: Optional[int] = None, colour: bool = False) -> str:
+def render(fmt: str, facts: Facts, findings: list[Finding], width: int | None = None, colour: bool = False) -> str:
     """Make the text of one format.
 
     :param fmt: a name in :data:`FORMATS`.

@@ -2,15 +2,17 @@
 
 ``docs/check.schema.json`` describes the document that JSON and YAML hold.
 """
+
+from __future__ import annotations
+
 import dataclasses
 import json
 import math
-
-from typing import Any, Dict, List
+from typing import Any
 
 import yaml
 
-from ..facts import Facts, Finding, SCHEMA
+from ..facts import SCHEMA, Facts, Finding
 from ..judge import exit_status
 
 #: Fields of a finding in the order of their columns.
@@ -28,7 +30,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (str, bool, int, float)) else str(value)
 
 
-def document(facts: Facts, findings: List[Finding]) -> Dict[str, Any]:
+def document(facts: Facts, findings: list[Finding]) -> dict[str, Any]:
     """Put everything into one document.
 
     :param facts: what was collected.
@@ -36,17 +38,22 @@ def document(facts: Facts, findings: List[Finding]) -> Dict[str, Any]:
 
     :returns: the document as ``docs/check.schema.json`` describes it, of dictionaries, lists and plain values.
     """
-    return dict({'schema': SCHEMA, 'exit_status': exit_status(facts, findings),
-                 'findings': [_plain(dataclasses.asdict(finding)) for finding in findings]},
-                **_plain(dataclasses.asdict(facts)))
+    return dict(
+        {
+            'schema': SCHEMA,
+            'exit_status': exit_status(facts, findings),
+            'findings': [_plain(dataclasses.asdict(finding)) for finding in findings],
+        },
+        **_plain(dataclasses.asdict(facts)),
+    )
 
 
-def as_json(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+def as_json(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
     """The document as JSON."""
     return json.dumps(document(facts, findings), indent=2) + '\n'
 
 
-def as_yaml(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+def as_yaml(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
     """The same as YAML."""
     return str(yaml.safe_dump(document(facts, findings), sort_keys=False, default_flow_style=False))
 
@@ -55,7 +62,7 @@ def _cell(value: str) -> str:
     return ''.join(' ' if char in '\t\r\n' else char for char in value)
 
 
-def as_tsv(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+def as_tsv(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
     """The findings one per line, under a line with the names of the columns."""
     rows = [COLUMNS] + [tuple(_cell(getattr(finding, name)) for name in COLUMNS) for finding in findings]
     return ''.join('\t'.join(row) + '\n' for row in rows)

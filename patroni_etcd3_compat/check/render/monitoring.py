@@ -1,10 +1,13 @@
 """The formats that monitoring systems read: the one line of a Nagios plug-in, and the text of Prometheus."""
+
+from __future__ import annotations
+
 from datetime import datetime
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from ..facts import Facts, Finding
 from ..judge import exit_status
-from .text import answers, clean, counts, etcd_label, number, one_line, STATUS, summary
+from .text import STATUS, answers, clean, counts, etcd_label, number, one_line, summary
 
 #: So many findings are named in the line for Nagios; the rest is counted.
 NAMED = 5
@@ -21,24 +24,23 @@ def unknown(reason: object) -> str:
     return 'PATRONI-ETCD3 UNKNOWN - {0}\n'.format(one_line(reason).replace('|', '/'))
 
 
-def _performance(facts: Facts) -> List[Tuple[str, Optional[float], str]]:
+def _performance(facts: Facts) -> list[tuple[str, float | None, str]]:
     """What is measured: label, value, unit with what follows it."""
     members = facts.etcd.members
-    data: List[Tuple[str, Optional[float], str]] = [
+    data: list[tuple[str, float | None, str]] = [
         ('etcd_members', len(members), ';;;0'),
-        ('etcd_answering', sum(map(answers, members)), ';;;0;{0}'.format(len(members)))]
+        ('etcd_answering', sum(map(answers, members)), f';;;0;{len(members)}'),
+    ]
     for member in members:
         label = etcd_label(facts, member)
-        data += [('etcd {0} time'.format(label), member.seconds, 's;;;0'),
-                 ('etcd {0} size'.format(label), member.db_size, 'B;;;0')]
+        data += [(f'etcd {label} time', member.seconds, 's;;;0'), (f'etcd {label} size', member.db_size, 'B;;;0')]
     if facts.patroni is not None:
         data.append(('patroni_members', len(facts.patroni.members), ';;;0'))
         for node in facts.patroni.members:
-            data.append(('{0} lag'.format(node.name), node.lag, 'B;;;0'))
+            data.append((f'{node.name} lag', node.lag, 'B;;;0'))
             if node.postgres is not None:
-                data.append(('{0} pg_wal'.format(node.name), node.postgres.wal_size, 'B;;;0'))
-                data += [('{0} slot {1}'.format(node.name, slot.name), slot.retained, 'B;;;0')
-                         for slot in node.postgres.slots]
+                data.append((f'{node.name} pg_wal', node.postgres.wal_size, 'B;;;0'))
+                data += [(f'{node.name} slot {slot.name}', slot.retained, 'B;;;0') for slot in node.postgres.slots]
     return data
 
 
@@ -47,34 +49,38 @@ def _label(text: str) -> str:
     return one_line(text).replace('=', ':').replace('|', '/').replace("'", "''")
 
 
-def nagios(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+def nagios(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
     """One line: the status, the findings that matter by identifier and place, and performance data."""
     matter = [finding for finding in findings if finding.severity != 'info']
-    named = ['{0} at {1}'.format(finding.id, finding.where) for finding in matter[:NAMED]]
+    named = [f'{finding.id} at {finding.where}' for finding in matter[:NAMED]]
     if len(matter) > NAMED:
-        named.append('{0} more'.format(len(matter) - NAMED))
+        named.append(f'{len(matter) - NAMED} more')
     if matter:
         text = '{0}: {1}'.format(summary(matter), '; '.join(named))
     else:
-        text = 'etcd: {0} of {1} answering'.format(sum(map(answers, facts.etcd.members)),
-                                                   number(len(facts.etcd.members), 'URL'))
+        text = 'etcd: {0} of {1} answering'.format(
+            sum(map(answers, facts.etcd.members)), number(len(facts.etcd.members), 'URL')
+        )
         if facts.patroni:
             text += ', Patroni: {0}'.format(number(len(facts.patroni.members), 'member'))
-    performance = ' '.join("'{0}'={1}{2}".format(_label(label), '{0:.6f}'.format(value) if isinstance(value, float)
-                                                 else value, unit)
-                           for label, value, unit in _performance(facts) if value is not None)
-    return 'PATRONI-ETCD3 {0} - {1} | {2}\n'.format(STATUS[exit_status(facts, findings)],
-                                                    one_line(text).replace('|', '/'), performance)
+    performance = ' '.join(
+        "'{0}'={1}{2}".format(_label(label), f'{value:.6f}' if isinstance(value, float) else value, unit)
+        for label, value, unit in _performance(facts)
+        if value is not None
+    )
+    return 'PATRONI-ETCD3 {0} - {1} | {2}\n'.format(
+        STATUS[exit_status(facts, findings)], one_line(text).replace('|', '/'), performance
+    )
 
 
 class Metrics:
     """Text of Prometheus' exposition format, put together metric by metric."""
 
     def __init__(self) -> None:
-        self._help: Dict[str, str] = {}
-        self._samples: Dict[str, Dict[str, str]] = {}
+        self._help: dict[str, str] = {}
+        self._samples: dict[str, dict[str, str]] = {}
 
-    def add(self, name: str, text: str, value: Any, **labels: Optional[str]) -> None:
+    def add(self, name: str, text: str, value: Any, **labels: str | None) -> None:
         """Add a sample.
 
         :param name: name of the metric, without :data:`PREFIX`.
@@ -85,7 +91,7 @@ class Metrics:
         if value is not None:
             self._help[name] = text
             pairs = ','.join('{0}="{1}"'.format(label, self._escape(text or '')) for label, text in labels.items())
-            self._samples.setdefault(name, {})[pairs and '{' + pairs + '}'] = '{0:.15g}'.format(float(value))
+            self._samples.setdefault(name, {})[pairs and '{' + pairs + '}'] = f'{float(value):.15g}'
 
     @staticmethod
     def _escape(text: str) -> str:
@@ -94,9 +100,8 @@ class Metrics:
     def __str__(self) -> str:
         lines = []
         for name, samples in self._samples.items():
-            lines += ['# HELP {0}{1} {2}'.format(PREFIX, name, self._help[name]),
-                      '# TYPE {0}{1} gauge'.format(PREFIX, name)]
-            lines += ['{0}{1}{2} {3}'.format(PREFIX, name, labels, value) for labels, value in samples.items()]
+            lines += [f'# HELP {PREFIX}{name} {self._help[name]}', f'# TYPE {PREFIX}{name} gauge']
+            lines += [f'{PREFIX}{name}{labels} {value}' for labels, value in samples.items()]
         return ''.join(line + '\n' for line in lines)
 
 
@@ -104,9 +109,16 @@ def _etcd(metrics: Metrics, facts: Facts) -> None:
     for member in facts.etcd.members:
         labels = {'url': member.url, 'member': member.name}
         metrics.add('etcd_up', 'whether the URL of an etcd member answers', answers(member), **labels)
-        metrics.add('etcd_info', 'versions of an etcd member and of the cluster as it sees it, gateway prefixes', 1,
-                    version=member.version, cluster_version=member.cluster_version,
-                    prefixes=' '.join(member.prefixes), protocol=member.protocol, **labels)
+        metrics.add(
+            'etcd_info',
+            'versions of an etcd member and of the cluster as it sees it, gateway prefixes',
+            1,
+            version=member.version,
+            cluster_version=member.cluster_version,
+            prefixes=' '.join(member.prefixes),
+            protocol=member.protocol,
+            **labels,
+        )
         metrics.add('etcd_gateway', 'whether the JSON gateway is on', member.gateway, **labels)
         metrics.add('etcd_answer_seconds', 'time until GET /version was answered', member.seconds, **labels)
         metrics.add('etcd_leader', 'whether the member is the leader in raft', member.leader, **labels)
@@ -122,13 +134,25 @@ def _patroni(metrics: Metrics, facts: Facts) -> None:
     if facts.patroni is None:
         return
     scope = facts.patroni.scope
-    metrics.add('patroni_has_leader', 'whether the leader key is there',
-                None if facts.patroni.error else facts.patroni.leader is not None, scope=scope)
+    metrics.add(
+        'patroni_has_leader',
+        'whether the leader key is there',
+        None if facts.patroni.error else facts.patroni.leader is not None,
+        scope=scope,
+    )
     metrics.add('patroni_paused', 'whether the cluster is paused', facts.patroni.paused, scope=scope)
     for node in facts.patroni.members:
         labels = {'scope': scope, 'member': node.name}
-        metrics.add('patroni_info', 'role, state and versions of a Patroni member', 1, role=node.role,
-                    state=node.state, version=node.version, postgres_version=node.postgres_version, **labels)
+        metrics.add(
+            'patroni_info',
+            'role, state and versions of a Patroni member',
+            1,
+            role=node.role,
+            state=node.state,
+            version=node.version,
+            postgres_version=node.postgres_version,
+            **labels,
+        )
         metrics.add('patroni_api_up', 'whether the REST API answers', node.error is None, **labels)
         metrics.add('patroni_timeline', 'timeline of PostgreSQL', node.timeline, **labels)
         metrics.add('patroni_position_bytes', 'position in the WAL', node.position, **labels)
@@ -142,23 +166,34 @@ def _patroni(metrics: Metrics, facts: Facts) -> None:
             own = dict(labels, slot=slot.name, type=slot.type)
             metrics.add('slot_active', 'whether a replication slot is in use', slot.active, **own)
             metrics.add('slot_retained_bytes', 'WAL that a replication slot keeps', slot.retained, **own)
-            metrics.add('slot_lost', 'whether the WAL that a replication slot needs is gone',
-                        None if slot.wal_status is None else slot.wal_status == 'lost', **own)
+            metrics.add(
+                'slot_lost',
+                'whether the WAL that a replication slot needs is gone',
+                None if slot.wal_status is None else slot.wal_status == 'lost',
+                **own,
+            )
 
 
-def prometheus(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+def prometheus(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
     """The text that node_exporter's textfile collector reads."""
     metrics = Metrics()
-    metrics.add('check_status', 'exit status of the check: 0 ok, 1 warning, 2 critical, 3 could not tell',
-                exit_status(facts, findings))
-    metrics.add('check_time_seconds', 'when it was done, in seconds since 1970',
-                datetime.fromisoformat(facts.taken.replace('Z', '+00:00')).timestamp())
+    metrics.add(
+        'check_status',
+        'exit status of the check: 0 ok, 1 warning, 2 critical, 3 could not tell',
+        exit_status(facts, findings),
+    )
+    metrics.add(
+        'check_time_seconds',
+        'when it was done, in seconds since 1970',
+        datetime.fromisoformat(facts.taken.replace('Z', '+00:00')).timestamp(),
+    )
     metrics.add('check_duration_seconds', 'how long it took', facts.seconds)
     for severity, count in counts(findings).items():
         metrics.add('check_findings', 'number of findings', count, severity=severity)
     for finding in findings:
-        metrics.add('check_finding', 'one for each finding', 1, id=finding.id, severity=finding.severity,
-                    where=finding.where)
+        metrics.add(
+            'check_finding', 'one for each finding', 1, id=finding.id, severity=finding.severity, where=finding.where
+        )
     _etcd(metrics, facts)
     _patroni(metrics, facts)
     return str(metrics)

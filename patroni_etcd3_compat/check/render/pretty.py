@@ -1,15 +1,17 @@
 """The format for people: the members of etcd and of Patroni, the slots, then the findings."""
-import textwrap
 
-from typing import Iterator, List, Optional, Tuple
+from __future__ import annotations
+
+import textwrap
+from typing import Iterator
 
 import click
 
-from ..facts import EtcdMember, Facts, Finding, PatroniMember, RUNNING, Slot
+from ..facts import RUNNING, EtcdMember, Facts, Finding, PatroniMember, Slot
 from ..judge import exit_status
 from ..units import lsn, size
-from .table import bad, Cell, Column, good, show, table
-from .text import answers, clean, number, one_line, STATUS, summary
+from .table import Cell, Column, bad, good, show, table
+from .text import STATUS, answers, clean, number, one_line, summary
 
 #: Colour of a severity.
 COLOURS = {'critical': 'red', 'warning': 'yellow', 'unknown': 'magenta', 'info': 'cyan'}
@@ -31,21 +33,22 @@ def _origin(member: EtcdMember) -> str:
     return 'both' if member.configured and member.advertised else 'configured' if member.configured else 'advertised'
 
 
-def _yes_no(value: Optional[bool]) -> str:
+def _yes_no(value: bool | None) -> str:
     return '-' if value is None else 'on' if value else 'off'
 
 
-def _without(columns: List[Column], **shown: bool) -> List[Column]:
+def _without(columns: list[Column], **shown: bool) -> list[Column]:
     """Leave out columns, by title, that would show nothing of note."""
     return [column for column in columns if shown.get(column.title, True)]
 
 
-def _etcd(facts: Facts) -> Tuple[str, List[Column]]:
+def _etcd(facts: Facts) -> tuple[str, list[Column]]:
     members = facts.etcd.members
     leader = next((member.name for member in members if member.leader), None)
     seen = sorted({member.cluster_version for member in members if member.cluster_version})
     title = 'etcd: {0}, {1} answering, cluster version {2}, leader {3}'.format(
-        number(len(members), 'URL'), sum(map(answers, members)), show(' or '.join(seen)), show(leader))
+        number(len(members), 'URL'), sum(map(answers, members)), show(' or '.join(seen)), show(leader)
+    )
     columns = [
         Column('Member', [Cell(show(member.name)) for member in members]),
         Column('URL', [Cell(clean(member.url)) for member in members]),
@@ -59,10 +62,18 @@ def _etcd(facts: Facts) -> Tuple[str, List[Column]]:
         Column('Term', [Cell(show(member.raft_term)) for member in members], 5, True),
         Column('Index', [Cell(show(member.raft_index)) for member in members], 6, True),
         Column('Listed', [Cell(_origin(member)) for member in members], 1),
-        Column('Time', [Cell('-' if member.seconds is None else '{0:.0f} ms'.format(member.seconds * 1000))
-                        for member in members], 4, True)]
-    return title, _without(columns, Alarms=any(member.alarms for member in members),
-                           Listed=any(_origin(member) != 'both' for member in members))
+        Column(
+            'Time',
+            [Cell('-' if member.seconds is None else f'{member.seconds * 1000:.0f} ms') for member in members],
+            4,
+            True,
+        ),
+    ]
+    return title, _without(
+        columns,
+        Alarms=any(member.alarms for member in members),
+        Listed=any(_origin(member) != 'both' for member in members),
+    )
 
 
 def _setting(value: object) -> str:
@@ -70,52 +81,64 @@ def _setting(value: object) -> str:
 
 
 def _tags(member: PatroniMember) -> str:
-    return ', '.join('{0}: {1}'.format(name, _setting(value)) for name, value in sorted(member.tags.items()))
+    return ', '.join(f'{name}: {_setting(value)}' for name, value in sorted(member.tags.items()))
 
 
-def _patroni(facts: Facts) -> Tuple[str, List[Column]]:
+def _patroni(facts: Facts) -> tuple[str, list[Column]]:
     cluster = facts.patroni
     assert cluster is not None
     members = cluster.members
-    config = ['{0} {1}'.format(name, _setting(cluster.config[name])) for name in (
-        'ttl', 'loop_wait', 'retry_timeout', 'failsafe_mode', 'synchronous_mode', 'member_slots_ttl')
-        if name in cluster.config]
-    title = ', '.join(['Patroni: {0}'.format(clean(cluster.scope)), number(len(members), 'member'),
-                       'leader {0}'.format(show(cluster.leader))] + ['paused'] * bool(cluster.paused) + config)
+    config = [
+        f'{name} {_setting(cluster.config[name])}'
+        for name in ('ttl', 'loop_wait', 'retry_timeout', 'failsafe_mode', 'synchronous_mode', 'member_slots_ttl')
+        if name in cluster.config
+    ]
+    title = ', '.join(
+        [f'Patroni: {clean(cluster.scope)}', number(len(members), 'member'), f'leader {show(cluster.leader)}']
+        + ['paused'] * bool(cluster.paused)
+        + config
+    )
     walls = [member.postgres for member in members]
-    return title, _without([
-        Column('Member', [Cell(clean(member.name)) for member in members]),
-        Column('PostgreSQL at', [Cell(show(member.postgres_address)) for member in members], 4),
-        Column('Role', [good(member.role, member.role in ('leader', 'standby_leader')) for member in members]),
-        Column('State', [bad(member.state, member.state not in RUNNING) for member in members]),
-        Column('Patroni', [Cell(show(member.version)) for member in members]),
-        Column('PostgreSQL', [Cell(show(member.postgres_version)) for member in members]),
-        Column('TL', [Cell(show(member.timeline)) for member in members], 3, True),
-        Column('Lag', [Cell(size(member.lag)) for member in members], 1, True),
-        Column('REST API', [bad('no answer') if member.error else Cell('ok') for member in members], 5),
-        Column('pg_wal', [Cell(size(wall.wal_size if wall else None)) for wall in walls], 2, True),
-        Column('Tags', [Cell(show(_tags(member))) for member in members], 6)
-    ], Tags=any(member.tags for member in members))
+    return title, _without(
+        [
+            Column('Member', [Cell(clean(member.name)) for member in members]),
+            Column('PostgreSQL at', [Cell(show(member.postgres_address)) for member in members], 4),
+            Column('Role', [good(member.role, member.role in ('leader', 'standby_leader')) for member in members]),
+            Column('State', [bad(member.state, member.state not in RUNNING) for member in members]),
+            Column('Patroni', [Cell(show(member.version)) for member in members]),
+            Column('PostgreSQL', [Cell(show(member.postgres_version)) for member in members]),
+            Column('TL', [Cell(show(member.timeline)) for member in members], 3, True),
+            Column('Lag', [Cell(size(member.lag)) for member in members], 1, True),
+            Column('REST API', [bad('no answer') if member.error else Cell('ok') for member in members], 5),
+            Column('pg_wal', [Cell(size(wall.wal_size if wall else None)) for wall in walls], 2, True),
+            Column('Tags', [Cell(show(_tags(member))) for member in members], 6),
+        ],
+        Tags=any(member.tags for member in members),
+    )
 
 
-def _slots(slots: List[Tuple[str, Slot]]) -> Tuple[str, List[Column]]:
-    return 'Replication slots: {0}'.format(len(slots)), _without([
-        Column('Member', [Cell(clean(member)) for member, slot in slots]),
-        Column('Slot', [Cell(clean(slot.name)) for member, slot in slots]),
-        Column('Type', [Cell(show(slot.type)) for member, slot in slots], 2),
-        Column('Active', [Cell('yes' if slot.active else 'no') for member, slot in slots], 1),
-        Column('Position', [Cell(lsn(slot.restart_lsn)) for member, slot in slots]),
-        Column('Later', [Cell(lsn(slot.later_restart_lsn)) for member, slot in slots]),
-        Column('Retained', [Cell(size(slot.retained)) for member, slot in slots], 0, True),
-        Column('xmin', [Cell(show(slot.xmin)) for member, slot in slots], 4, True),
-        Column('catalog_xmin', [Cell(show(slot.catalog_xmin)) for member, slot in slots], 5, True),
-        Column('WAL', [bad(slot.wal_status, slot.wal_status == 'lost') for member, slot in slots])
-    ], Later=any(slot.later_restart_lsn is not None for member, slot in slots))
+def _slots(slots: list[tuple[str, Slot]]) -> tuple[str, list[Column]]:
+    return f'Replication slots: {len(slots)}', _without(
+        [
+            Column('Member', [Cell(clean(member)) for member, slot in slots]),
+            Column('Slot', [Cell(clean(slot.name)) for member, slot in slots]),
+            Column('Type', [Cell(show(slot.type)) for member, slot in slots], 2),
+            Column('Active', [Cell('yes' if slot.active else 'no') for member, slot in slots], 1),
+            Column('Position', [Cell(lsn(slot.restart_lsn)) for member, slot in slots]),
+            Column('Later', [Cell(lsn(slot.later_restart_lsn)) for member, slot in slots]),
+            Column('Retained', [Cell(size(slot.retained)) for member, slot in slots], 0, True),
+            Column('xmin', [Cell(show(slot.xmin)) for member, slot in slots], 4, True),
+            Column('catalog_xmin', [Cell(show(slot.catalog_xmin)) for member, slot in slots], 5, True),
+            Column('WAL', [bad(slot.wal_status, slot.wal_status == 'lost') for member, slot in slots]),
+        ],
+        Later=any(slot.later_restart_lsn is not None for member, slot in slots),
+    )
 
 
 def _tables(facts: Facts, width: int, colour: bool) -> Iterator[str]:
     """The tables, each under its title, and a line where there is nothing to put into one."""
-    def section(title: str, columns: List[Column]) -> str:
+
+    def section(title: str, columns: list[Column]) -> str:
         head = '\n'.join(textwrap.wrap(title, width))
         return head + '\n' + table(columns, width, colour) if columns[0].cells else head
 
@@ -123,8 +146,7 @@ def _tables(facts: Facts, width: int, colour: bool) -> Iterator[str]:
     if facts.patroni is None:
         return
     if facts.patroni.error:
-        yield '\n'.join(textwrap.wrap('Patroni: {0}: {1}'.format(
-            clean(facts.patroni.scope), one_line(facts.patroni.error)), width))
+        yield '\n'.join(textwrap.wrap(f'Patroni: {clean(facts.patroni.scope)}: {one_line(facts.patroni.error)}', width))
         return
     yield section(*_patroni(facts))
     servers = [(member.name, member.postgres) for member in facts.patroni.members if member.postgres]
@@ -134,29 +156,42 @@ def _tables(facts: Facts, width: int, colour: bool) -> Iterator[str]:
 
 
 def _finding(finding: Finding, width: int, colour: bool) -> str:
-    head = '{0} {1}'.format(finding.severity.upper(), finding.id)
+    head = f'{finding.severity.upper()} {finding.id}'
     if colour:
-        head = '{0} {1}'.format(click.style(finding.severity.upper(), fg=COLOURS.get(finding.severity), bold=True),
-                                click.style(finding.id, bold=True))
+        head = f'{click.style(finding.severity.upper(), fg=COLOURS.get(finding.severity), bold=True)} {click.style(finding.id, bold=True)}'
     lines = [head]
-    for label, text in (('where', finding.where), ('seen', finding.seen), ('means', finding.consequence),
-                        ('do', finding.remedy), ('more', finding.link)):
-        lead = '  {0:<7}'.format(label)
+    for label, text in (
+        ('where', finding.where),
+        ('seen', finding.seen),
+        ('means', finding.consequence),
+        ('do', finding.remedy),
+        ('more', finding.link),
+    ):
+        lead = f'  {label:<7}'
         for part in clean(text).split('\n') if text else ():
             # Neither a URL nor an option of a command is to be broken: they are there to be copied.
-            lines += textwrap.wrap(part, width, initial_indent=lead, subsequent_indent=' ' * len(lead),
-                                   break_long_words=False, break_on_hyphens=False)
+            lines += textwrap.wrap(
+                part,
+                width,
+                initial_indent=lead,
+                subsequent_indent=' ' * len(lead),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
             lead = ' ' * len(lead)
     return '\n'.join(lines)
 
 
-def pretty(facts: Facts, findings: List[Finding], width: int, colour: bool) -> str:
+def pretty(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
     """Tables and findings, blocks separated by an empty line, and a last line with the sum of it."""
     blocks = list(_tables(facts, width, colour))
     blocks += [_finding(finding, width, colour) for finding in findings]
     status = exit_status(facts, findings)
-    last = '\n'.join(textwrap.wrap('{0}: {1} (exit status {2}; {3}, {4:.2f} s)'.format(
-        STATUS[status], summary(findings), status, facts.taken, facts.seconds), width))
+    last = '\n'.join(
+        textwrap.wrap(
+            f'{STATUS[status]}: {summary(findings)} (exit status {status}; {facts.taken}, {facts.seconds:.2f} s)', width
+        )
+    )
     if colour:
         word, _, rest = last.partition(':')
         last = click.style(word, fg=('green', 'yellow', 'red', 'magenta')[status], bold=True) + ':' + rest

@@ -1,10 +1,11 @@
 """Tables that fit the width of a terminal: columns that matter least go first, then cells are wrapped."""
-import textwrap
 
-from typing import List, NamedTuple, Optional, Sequence
+from __future__ import annotations
+
+import textwrap
+from typing import NamedTuple, Sequence
 
 import click
-
 from prettytable import PrettyTable
 
 from .text import clean
@@ -18,14 +19,14 @@ class Cell(NamedTuple):
 
     text: str
     #: colour for a terminal
-    colour: Optional[str] = None
+    colour: str | None = None
 
 
 class Column(NamedTuple):
     """A column of a table."""
 
     title: str
-    cells: List[Cell]
+    cells: list[Cell]
     #: 0: always shown; of the others those with the highest figure go first where there is no room
     rank: int = 0
     right: bool = False
@@ -51,8 +52,15 @@ def _draw(columns: Sequence[Column], colour: bool) -> str:
     for column in columns:
         table.align[column.title] = 'r' if column.right else 'l'
     for row in zip(*(column.cells for column in columns)):
-        table.add_row(['\n'.join(click.style(line, fg=cell.colour) if colour and cell.colour else line
-                                 for line in cell.text.split('\n')) for cell in row])
+        table.add_row(
+            [
+                '\n'.join(
+                    click.style(line, fg=cell.colour) if colour and cell.colour else line
+                    for line in cell.text.split('\n')
+                )
+                for cell in row
+            ]
+        )
     return str(table.get_string())
 
 
@@ -70,10 +78,14 @@ def _longest_word(column: Column) -> int:
 
 def _wrapped(column: Column, width: int) -> Column:
     """Wrap the cells of a column to a number of columns of the terminal."""
-    return column._replace(cells=[
-        cell._replace(text='\n'.join(part for line in cell.text.split('\n')
-                                     for part in textwrap.wrap(line, width) or ['']))
-        for cell in column.cells])
+    return column._replace(
+        cells=[
+            cell._replace(
+                text='\n'.join(part for line in cell.text.split('\n') for part in textwrap.wrap(line, width) or [''])
+            )
+            for cell in column.cells
+        ]
+    )
 
 
 def table(columns: Sequence[Column], width: int, colour: bool) -> str:

@@ -1,7 +1,8 @@
 """Small pieces of text that several formats share."""
-from typing import Dict, List
 
-from ..facts import EtcdMember, Facts, Finding, SEVERITIES
+from __future__ import annotations
+
+from ..facts import SEVERITIES, EtcdMember, Facts, Finding
 
 #: The word for an exit status, as Nagios has it.
 STATUS = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
@@ -14,8 +15,10 @@ def clean(text: object) -> str:
 
     :returns: the text with escape sequences in place of what a terminal would obey or can't show.
     """
-    return ''.join(char if char.isprintable() or char == '\n' else char.encode('unicode_escape').decode('ascii')
-                   for char in str(text))
+    return ''.join(
+        char if char.isprintable() or char == '\n' else char.encode('unicode_escape').decode('ascii')
+        for char in str(text)
+    )
 
 
 def one_line(text: object) -> str:
@@ -43,12 +46,12 @@ def etcd_label(facts: Facts, member: EtcdMember) -> str:
     return clean(member.name if member.name and len(same) == 1 else member.url)
 
 
-def counts(findings: List[Finding]) -> Dict[str, int]:
+def counts(findings: list[Finding]) -> dict[str, int]:
     """Count the findings by severity, the most severe first; severities without any are there with 0."""
     return {severity: sum(finding.severity == severity for finding in findings) for severity in reversed(SEVERITIES)}
 
 
-def summary(findings: List[Finding]) -> str:
+def summary(findings: list[Finding]) -> str:
     """Say in a few words how many findings there are of which severity: ``2 critical, 1 warning``."""
-    parts = ['{0} {1}'.format(count, severity) for severity, count in counts(findings).items() if count]
+    parts = [f'{count} {severity}' for severity, count in counts(findings).items() if count]
     return ', '.join(parts) or 'no findings'
