@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 #: Version of the JSON output. Grows when a name changes its meaning or goes; new names do not count.
-SCHEMA = 1
+SCHEMA = 2
 
 #: Severities of findings, least first. ``unknown``: something that matters could not be told.
 SEVERITIES = ('info', 'unknown', 'warning', 'critical')
@@ -18,7 +18,7 @@ SEVERITIES = ('info', 'unknown', 'warning', 'critical')
 #: States of a Patroni member whose PostgreSQL does its work, as all releases report them.
 RUNNING = ('running', 'streaming', 'in archive recovery')
 
-#: In :attr:`EtcdMember.error` where http and https were taken for each other.
+#: In :attr:`EtcdEndpoint.error` where http and https were taken for each other.
 WRONG_SCHEME = 'the scheme is wrong'
 
 
@@ -27,7 +27,7 @@ NO_CREDENTIALS = 'no credentials in the configuration (postgresql.authentication
 
 
 @dataclass
-class EtcdMember:
+class EtcdEndpoint:
     """One URL of the etcd cluster, and the member behind it as far as it answers."""
 
     #: base URL that was asked, such as ``http://10.0.0.1:2379``
@@ -94,7 +94,7 @@ class Etcd:
     #: the member list as one of the members gave it; None if none did
     listed: list[ListedMember] | None = None
     #: one entry for each URL, configured and advertised
-    members: list[EtcdMember] = field(default_factory=list)
+    endpoints: list[EtcdEndpoint] = field(default_factory=list)
 
 
 @dataclass
@@ -191,7 +191,7 @@ class Patroni:
 
 
 @dataclass
-class Node:
+class ThisHost:
     """This machine, and the Python that the command runs in."""
 
     #: name of the Patroni member in the configuration
@@ -218,7 +218,7 @@ class Facts:
     etcd: Etcd
     #: None without a configuration of Patroni (``--endpoints``)
     patroni: Patroni | None = None
-    node: Node = field(default_factory=Node)
+    this_host: ThisHost = field(default_factory=ThisHost)
     #: seconds between the two samples of the slots, None: one sample
     slots_interval: float | None = None
 

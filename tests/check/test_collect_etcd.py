@@ -13,7 +13,7 @@ from lab.member import EtcdMember as LabMember
 from lab.member import release
 from lab.processes import free_port, wait_until
 from patroni_etcd3_compat.check.collect import collect, load_settings
-from patroni_etcd3_compat.check.facts import EtcdMember, Facts
+from patroni_etcd3_compat.check.facts import EtcdEndpoint, Facts
 
 QUESTIONS = {
     '/version',
@@ -30,9 +30,9 @@ def look(urls: Sequence[str], timeout: float = 5) -> Facts:
     return collect(load_settings(None, urls, timeout=timeout))
 
 
-def by_name(facts: Facts) -> dict[str | None, EtcdMember]:
+def by_name(facts: Facts) -> dict[str | None, EtcdEndpoint]:
     """The members by name."""
-    return {member.name: member for member in facts.etcd.members}
+    return {member.name: member for member in facts.etcd.endpoints}
 
 
 @pytest.fixture(scope='module')
@@ -96,8 +96,8 @@ def authenticated(mixed: EtcdCluster) -> Iterator[EtcdCluster]:
 def test_authentication(authenticated: EtcdCluster, configuration: Callable[..., str]) -> None:
     """Without credentials, with wrong and with right ones; a member that can't be given a token is named."""
     facts = look(authenticated.urls)
-    assert {member.auth for member in facts.etcd.members} == {True}
-    assert {member.error for member in facts.etcd.members} == {
+    assert {member.auth for member in facts.etcd.endpoints} == {True}
+    assert {member.error for member in facts.etcd.endpoints} == {
         'authentication is on, and there are no credentials (username, password) to log in with'
     }
     assert not facts.etcd.credentials and facts.etcd.listed  # these releases show the list to everybody
@@ -130,7 +130,7 @@ def test_dead_and_frozen(mixed: EtcdCluster) -> None:
         members = by_name(look(mixed.urls))
         assert members['etcd0'].error == 'can not connect: Connection refused' and members['etcd0'].protocol is None
         wait_until(
-            lambda: [member.name for member in look(mixed.urls).etcd.members if member.error] == ['etcd0'],
+            lambda: [member.name for member in look(mixed.urls).etcd.endpoints if member.error] == ['etcd0'],
             20,
             'the others to have a leader',
         )
@@ -156,7 +156,7 @@ def test_dead_and_frozen(mixed: EtcdCluster) -> None:
 def test_guarded_release(start: Callable[..., EtcdCluster], configuration: Callable[..., str]) -> None:
     """With authentication on 3.5.30 shows little without a token, and its status to admins alone."""
     cluster = start(['3.5.30'], auth=('patroni', SECRET))
-    (member,) = look(cluster.urls).etcd.members
+    (member,) = look(cluster.urls).etcd.endpoints
     assert (member.version, member.prefixes, member.auth) == ('3.5.30', ['/v3', '/v3beta'], True)
     assert member.id is None and member.error and 'no credentials' in member.error
     assert member.leader is member.has_leader is True and (member.db_size or 0) > 0
@@ -173,7 +173,7 @@ def test_guarded_release(start: Callable[..., EtcdCluster], configuration: Calla
     for user in ('patroni', 'limited'):
         path = configuration({'url': cluster.urls[0].replace('//', f'//{user}:{SECRET}@')})
         facts = collect(load_settings(path))
-        (member,) = facts.etcd.members
+        (member,) = facts.etcd.endpoints
         assert (member.error, member.auth, member.leader, member.has_leader) == (None, True, True, True)
         assert member.name == 'etcd0' and member.alarms == [] and (member.raft_term or 0) > 0
         assert (member.db_size or 0) > 0 and (member.raft_index or 0) > 0
@@ -185,7 +185,7 @@ def test_gateway_off(start: Callable[..., EtcdCluster]) -> None:
     cluster = start(['3.4'], extra_flags=[])
     cluster.members[0].flags = ['--enable-grpc-gateway=false']
     cluster.members[0].restart()
-    (member,) = look(cluster.urls).etcd.members
+    (member,) = look(cluster.urls).etcd.endpoints
     assert (member.gateway, member.prefixes, member.error) == (False, [], None)
     assert member.version == cluster.members[0].version and member.protocol == 'http'
 
@@ -235,18 +235,18 @@ def test_tls_and_split_ports(
         member.restart()
         options = {'hosts': [http.partition('//')[2]], 'protocol': scheme}
         tls = {'cacert': files['ca.pem'], 'cert': files['client.pem'], 'key': files['client.key']}
-        first, second = collect(load_settings(configuration(dict(options, **tls)))).etcd.members
+        first, second = collect(load_settings(configuration(dict(options, **tls)))).etcd.endpoints
         assert first.error is None and first.leader and first.configured and not first.advertised
         assert (second.url, second.protocol, second.advertised, second.configured) == (grpc, 'grpc', True, False)
         assert second.error and 'a port for gRPC alone' in second.error and second.version is None
         assert first.name == second.name == 'etcd0' and first.tls is second.tls is (scheme == 'https')
         wrong = 'https' if scheme == 'http' else 'http'
-        (found,) = look([http.replace(scheme, wrong, 1)]).etcd.members
+        (found,) = look([http.replace(scheme, wrong, 1)]).etcd.endpoints
         assert found.error == f'the scheme is wrong, {scheme} is spoken there'
     for untrusted in ({'cacert': files['other.pem']}, {}):
-        (found,) = collect(load_settings(configuration(dict(options, **untrusted)))).etcd.members
+        (found,) = collect(load_settings(configuration(dict(options, **untrusted)))).etcd.endpoints
         assert found.error and found.error.startswith('TLS: certificate verify failed: ') and found.version is None
-    (found,) = collect(load_settings(configuration(dict(options, cacert=files['ca.pem'])))).etcd.members
+    (found,) = collect(load_settings(configuration(dict(options, cacert=files['ca.pem'])))).etcd.endpoints
     assert found.error and 'TLS: ' in found.error and 'certificate' in found.error  # it wants one of the client
 
 
@@ -286,7 +286,7 @@ def test_alarm(start: Callable[..., EtcdCluster], version: str) -> None:
         return bool(cluster.call(0, 'kv/put', {'key': b64('a'), 'value': b64('x' * 30000)})[0] != 200)
 
     wait_until(full, 20, 'the quota')
-    (member,) = look(cluster.urls).etcd.members
+    (member,) = look(cluster.urls).etcd.endpoints
     assert member.alarms == ['NOSPACE'] and member.error is None and member.leader
 
 
@@ -300,7 +300,7 @@ def test_loopback_advertised_by_another_machine(mixed: EtcdCluster, monkeypatch:
         'getaddrinfo',
         lambda host, *args, **kwargs: resolve('127.0.0.1' if host == 'etcd0.example' else host, *args, **kwargs),
     )
-    members: list[EtcdMember] = look(['etcd0.example:' + mixed.hosts[0].partition(':')[2]]).etcd.members
+    members: list[EtcdEndpoint] = look(['etcd0.example:' + mixed.hosts[0].partition(':')[2]]).etcd.endpoints
     assert members[0].error is None and members[0].name == 'etcd0'
     assert {member.url for member in members[1:]} == set(mixed.urls)
     assert {member.error for member in members[1:]} == {'a loopback address, advertised by a member on another machine'}

@@ -103,7 +103,11 @@ def test_whole_cluster(cluster: PatroniCluster) -> None:
             'retry_timeout': 5,
         }
         assert set(patroni.published_slots) <= {node.name for node in cluster.nodes}
-        assert (facts.node.name, facts.node.section, facts.node.serves) == (node.name, 'etcd3', 'package')
+        assert (facts.this_host.name, facts.this_host.section, facts.this_host.serves) == (
+            node.name,
+            'etcd3',
+            'package',
+        )
         assert [member.name for member in patroni.members] == ['node1', 'node2', 'node3']
         for member, real in zip(patroni.members, cluster.nodes):
             assert member.in_dcs and member.error is None and member.version == '4.1.5' and member.timeline == 1
@@ -245,7 +249,7 @@ def test_rubbish_in_the_dcs(cluster: PatroniCluster) -> None:
     last = patroni.members[3]
     assert (last.role, last.version, last.position, last.lag) == ('replica', '3.0.2', 5, 4)
     assert last.error == 'can not connect: Connection refused' and last.postgres_address == '[::1]:1'
-    assert facts.node.name is None  # the configuration is of another cluster
+    assert facts.this_host.name is None  # the configuration is of another cluster
 
 
 def test_group_of_citus_and_unknown_scope(cluster: PatroniCluster, configuration: Callable[..., str]) -> None:
@@ -282,6 +286,6 @@ def test_beside_the_oldest_release(cluster: PatroniCluster) -> None:
     done = environment('3.0.2', '1.26').run(['-c', script, str(cluster.nodes[0].config_file)], stderr=subprocess.PIPE)
     assert done.stderr == ''
     facts = json.loads(done.stdout)
-    assert (facts['node']['patroni'], facts['node']['serves']) == ('3.0.2', 'package')
-    assert {member['error'] for member in facts['etcd']['members'] + facts['patroni']['members']} == {None}
+    assert (facts['this_host']['patroni'], facts['node']['serves']) == ('3.0.2', 'package')
+    assert {member['error'] for member in facts['etcd']['endpoints'] + facts['patroni']['members']} == {None}
     assert {member['postgres']['error'] for member in facts['patroni']['members']} == {None}

@@ -172,7 +172,7 @@ def test_auth(tmp_path: Path) -> None:
         url = f'http://patroni:{PASSWORD}@{cluster.hosts[0]}'
         ended = run('check', '--endpoints', url, '-f', 'json')
         assert PASSWORD not in ended.out + ended.err
-        assert json.loads(ended.out)['etcd']['members'][0]['auth'] is True
+        assert json.loads(ended.out)['etcd']['endpoints'][0]['auth'] is True
 
 
 def test_mixed() -> None:
@@ -182,7 +182,7 @@ def test_mixed() -> None:
         compare('mixed', run('check', '--endpoints', endpoints(cluster), *NO_AGE, **WIDE), names)
         ended = run('check', '--endpoints', endpoints(cluster), '-f', 'json')
         ages = run('check', '--endpoints', endpoints(cluster), '--only', 'etcd-end-of-life', '-f', 'tsv')
-    members = json.loads(ended.out)['etcd']['members']
+    members = json.loads(ended.out)['etcd']['endpoints']
     assert [member['prefixes'] for member in members] == [
         ['/v3beta', '/v3alpha'],
         ['/v3', '/v3beta'],

@@ -6,11 +6,11 @@ from typing import Any
 
 from patroni_etcd3_compat.check.facts import (
     Etcd,
-    EtcdMember,
+    EtcdEndpoint,
     Facts,
     Finding,
     ListedMember,
-    Node,
+    ThisHost,
     Patroni,
     PatroniMember,
     Postgres,
@@ -26,11 +26,11 @@ MB = 1024 * 1024
 
 def etcd_member(
     number: int = 1, version: str | None = '3.5.16', cluster: str | None = '3.5.0', **different: Any
-) -> EtcdMember:
+) -> EtcdEndpoint:
     """A member that answers; ``version=None``: one that does not."""
     parsed = parse_version(version)
     gateway = gateway_of(parsed) if parsed else None
-    ret = EtcdMember(f'http://10.0.0.{number}:2379', True, True, f'infra{number}', f'a{number}')
+    ret = EtcdEndpoint(f'http://10.0.0.{number}:2379', True, True, f'infra{number}', f'a{number}')
     if version:
         ret.version, ret.cluster_version, ret.gateway, ret.protocol, ret.auth = version, cluster, True, 'http', False
         ret.prefixes = [gateway.prefix, *gateway.also] if gateway else []
@@ -43,9 +43,9 @@ def etcd_member(
     return ret
 
 
-def etcd_facts(*members: EtcdMember, listed: bool = True, **different: Any) -> Etcd:
+def etcd_facts(*members: EtcdEndpoint, listed: bool = True, **different: Any) -> Etcd:
     """A cluster of these; the member list names all that are advertised."""
-    ret = Etcd([member.url for member in members if member.configured], members=list(members))
+    ret = Etcd([member.url for member in members if member.configured], endpoints=list(members))
     if listed:
         entries: dict[str, ListedMember] = {}
         for member in members:
@@ -124,7 +124,7 @@ def facts(
     if patroni is None:
         patroni = patroni_facts(patroni_member('node1'), patroni_member('node2'))
     return Facts(
-        taken, 0.1, etcd, patroni, Node('node1', 'etcd3', serves, None, '4.1.5', '2.8.0', '3.11.2'), slots_interval
+        taken, 0.1, etcd, patroni, ThisHost('node1', 'etcd3', serves, None, '4.1.5', '2.8.0', '3.11.2'), slots_interval
     )
 
 

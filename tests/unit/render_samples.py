@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from patroni_etcd3_compat.check.facts import (
     Etcd,
-    EtcdMember,
+    EtcdEndpoint,
     Facts,
     Finding,
     ListedMember,
-    Node,
+    ThisHost,
     Patroni,
     PatroniMember,
     Postgres,
@@ -26,8 +26,8 @@ def facts() -> Facts:
         etcd=Etcd(
             configured=['http://10.0.0.1:2379', 'http://10.0.0.2:2379', 'http://10.0.0.3:2379'],
             listed=[ListedMember('1f', 'infra1', ['http://10.0.0.1:2379'], ['http://10.0.0.1:2380'])],
-            members=[
-                EtcdMember(
+            endpoints=[
+                EtcdEndpoint(
                     'http://10.0.0.1:2379',
                     True,
                     True,
@@ -48,7 +48,7 @@ def facts() -> Facts:
                     False,
                     0.0021,
                 ),
-                EtcdMember(
+                EtcdEndpoint(
                     'http://10.0.0.2:2379',
                     True,
                     True,
@@ -61,7 +61,7 @@ def facts() -> Facts:
                     'http',
                     seconds=0.0034,
                 ),
-                EtcdMember('http://10.0.0.3:2379', True, error='connection refused'),
+                EtcdEndpoint('http://10.0.0.3:2379', True, error='connection refused'),
             ],
         ),
         patroni=Patroni(
@@ -108,7 +108,7 @@ def facts() -> Facts:
                 ),
             ],
         ),
-        node=Node('node1', 'etcd3', 'package', '0.1.0', '3.2.1', '2.2.3', '3.11.2'),
+        this_host=ThisHost('node1', 'etcd3', 'package', '0.1.0', '3.2.1', '2.2.3', '3.11.2'),
     )
 
 

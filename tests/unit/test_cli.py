@@ -154,8 +154,8 @@ def test_plan(run: Run, tmp_path: Path, args: list[str], status: int) -> None:
 def test_plan_is_ready(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """0: nothing stands against it."""
     well = facts()
-    well.patroni, well.etcd.members = None, well.etcd.members[:1]
-    well.etcd.members[0].alarms = []
+    well.patroni, well.etcd.endpoints = None, well.etcd.endpoints[:1]
+    well.etcd.endpoints[0].alarms = []
     monkeypatch.setattr(cli, 'collect', lambda settings: well)
     monkeypatch.setattr(cli, 'judge', lambda facts: [])
     status, out, _ = run('plan', '--endpoints', '10.0.0.1', '--etcd-to', '3.4', '-f', 'json')

@@ -18,7 +18,7 @@ from patroni_etcd3_compat.check.collect.crew import Crew
 from patroni_etcd3_compat.check.collect.etcd import Interview, Keys, Told
 from patroni_etcd3_compat.check.collect.members import Members
 from patroni_etcd3_compat.check.collect.web import Clock, Unanswered, Web
-from patroni_etcd3_compat.check.facts import EtcdMember, ListedMember
+from patroni_etcd3_compat.check.facts import EtcdEndpoint, ListedMember
 
 Reply = Tuple[int, bytes]
 NOT_SERVED = (404, b'404 page not found\n')
@@ -70,7 +70,7 @@ REFUSED = (400, {'code': 3, 'message': 'etcdserver: user name is empty'})
 
 def interview(script: Script, **settings: Any) -> Told:
     """Ask a member that answers so."""
-    return Interview(EtcdMember('http://a:1', True), Settings(['http://a:1'], **settings), script).run()
+    return Interview(EtcdEndpoint('http://a:1', True), Settings(['http://a:1'], **settings), script).run()
 
 
 def healthy(**replies: Any) -> Script:
@@ -296,7 +296,7 @@ def test_any_answers(replies: list[Any], version: bool) -> None:
 
 def told(url: str, id: str, listed: list[ListedMember] | None = None, leader: bool = False, **more: Any) -> Told:
     """What a member told."""
-    return Told(EtcdMember(url, True, id=id, leader=leader), listed, **more)
+    return Told(EtcdEndpoint(url, True, id=id, leader=leader), listed, **more)
 
 
 def test_cluster_is_put_together() -> None:
@@ -315,7 +315,7 @@ def test_cluster_is_put_together() -> None:
     facts = members.facts()
     assert facts.credentials and facts.configured == ['http://A:1', 'http://b:2']
     assert facts.listed and {entry.id for entry in facts.listed} == {'1', '2', '3'}
-    assert [(m.url, m.name, m.id, m.advertised, m.alarms, m.error) for m in facts.members] == [
+    assert [(m.url, m.name, m.id, m.advertised, m.alarms, m.error) for m in facts.endpoints] == [
         ('http://A:1', 'one', '1', True, [], None),
         ('http://b:2', 'two', '2', True, ['NOSPACE'], 'no answer within 5 s'),
         ('http://c:3', 'two', '2', True, ['NOSPACE'], None),
@@ -345,5 +345,5 @@ def test_bug_in_one_question_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(_Collection, '_interview', broken)
     facts = collect(Settings(['http://a:1'], scope='lab'))
-    assert [member.error for member in facts.etcd.members] == ['unexpected KeyError']
+    assert [member.error for member in facts.etcd.endpoints] == ['unexpected KeyError']
     assert facts.patroni and facts.patroni.error and 'pAssw0rd' not in repr(facts)

@@ -51,7 +51,7 @@ def test_prefix_is_the_one_that_stock_patroni_takes(version: str, cluster: str) 
 
 def on_one_host(etcd: Etcd, number: int) -> Etcd:
     """The configuration of a node that has only this member."""
-    for place, member in enumerate(etcd.members, 1):
+    for place, member in enumerate(etcd.endpoints, 1):
         member.configured = place == number
     return etcd
 
@@ -92,7 +92,7 @@ def test_outlook_with_proxies() -> None:
 def test_prefix_with_stock() -> None:
     """Critical; with versions and prefixes of each member, and what becomes of a start and of a running Patroni."""
     etcd = of_versions('3.2.26', '3.2.26', '3.4.23')
-    etcd.members.append(etcd_member(4, None))
+    etcd.endpoints.append(etcd_member(4, None))
     finding = one(facts(etcd), 'etcd-prefix-mixed')
     assert finding.severity == 'critical' and 'infra4' not in text_of(finding)
     assert 'configured it does not' not in finding.consequence
@@ -122,7 +122,7 @@ def test_prefix_with_the_package(serves: str) -> None:
 def test_prefix_harmless_with_all_hosts() -> None:
     """One member in a state that stock Patroni can not read, the others are fine: a warning."""
     etcd = of_versions('3.5.30', '3.5.30')
-    etcd.members[1].version = '3.6.0-rc.1'
+    etcd.endpoints[1].version = '3.6.0-rc.1'
     finding = one(facts(etcd), 'etcd-prefix-mixed')
     assert finding.severity == 'warning' and 'it starts' in finding.consequence
     assert 'on a node that has only these configured it does not' in finding.consequence

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from judge_facts import etcd_facts, etcd_member, facts, found, of_versions, one, text_of
 
-from patroni_etcd3_compat.check.facts import Etcd, EtcdMember, ListedMember
+from patroni_etcd3_compat.check.facts import Etcd, EtcdEndpoint, ListedMember
 from patroni_etcd3_compat.check.judge import exit_status, judge
 from patroni_etcd3_compat.check.judge.members import served, servers
 from patroni_etcd3_compat.check.urls import show
@@ -96,10 +96,10 @@ def test_no_leader() -> None:
     without: dict[str, Any] = {'leader': False, 'has_leader': False}
     etcd = of_versions('3.5.30', '3.5.30', '3.5.30', **without)
     assert one(facts(etcd), 'etcd-no-leader').severity == 'critical'
-    etcd.members[2] = etcd_member(3, None)  # two of three: enough, and still nobody leads
+    etcd.endpoints[2] = etcd_member(3, None)  # two of three: enough, and still nobody leads
     finding = one(facts(etcd), 'etcd-no-leader')
     assert '2 of 3 voting members answer' in finding.seen and not found(facts(etcd), 'etcd-quorum-lost')
-    etcd.members[1].has_leader = True
+    etcd.endpoints[1].has_leader = True
     assert not found(facts(etcd), 'etcd-no-leader', 'etcd-quorum-lost')
 
 
@@ -107,7 +107,7 @@ def test_no_leader() -> None:
 def test_alarms(alarm: str, remedy: str) -> None:
     """Critical, on the member that raised it."""
     etcd = of_versions('3.5.30', '3.5.30')
-    etcd.members[1].alarms = [alarm]
+    etcd.endpoints[1].alarms = [alarm]
     finding = one(facts(etcd), 'etcd-alarm')
     assert finding.severity == 'critical' and 'infra2' in finding.where
     assert finding.seen == f'alarm {alarm}, database of 20480 bytes'
@@ -134,7 +134,7 @@ def test_hosts_that_are_down() -> None:
     """A member that is in the list and silent is no stranger; nor is one of a cluster that gave no list."""
     silent = etcd_member(2, None, id=None)
     etcd = etcd_facts(etcd_member(1), etcd_member(2))
-    etcd.members[1] = silent
+    etcd.endpoints[1] = silent
     assert ids(etcd) == ['etcd-unreachable']
     etcd.listed = None
     assert ids(etcd) == ['etcd-unreachable']
@@ -226,7 +226,7 @@ def test_cluster_version() -> None:
     below = of_versions('3.5.21', '3.5.30', cluster='3.0.0')
     finding = one(facts(below), 'etcd-cluster-version')
     assert finding.severity == 'warning' and 'cluster version 3.0.0' in finding.seen and '3.5.21' in finding.seen
-    below.members[1] = etcd_member(2, None)
+    below.endpoints[1] = etcd_member(2, None)
     assert not found(facts(below), 'etcd-cluster-version')
     assert not found(facts(of_versions('3.4.23', '3.5.30', cluster='3.4.0')), 'etcd-cluster-version')
 
@@ -235,7 +235,7 @@ def test_no_credentials_in_texts() -> None:
     """A URL with user name and password shows without them."""
     etcd = etcd_facts(etcd_member(1), etcd_member(2, None, url='http://root:s3cret@10.0.0.2:2379'))
     assert etcd.listed
-    etcd.configured.append(etcd.members[1].url)
+    etcd.configured.append(etcd.endpoints[1].url)
     assert found(facts(etcd)) and not any('s3cret' in text_of(finding) for finding in judge(facts(etcd)))
 
 
@@ -245,13 +245,13 @@ def test_urls_of_one_member() -> None:
     silent, grpc = etcd_member(1, None, id=None), etcd_member(2, None, protocol='grpc')
     stranger = etcd_member(7, None, id=None, name=None, advertised=False)
     etcd = etcd_facts(etcd_member(1), grpc)
-    etcd.members = [silent, plain, grpc, stranger]
+    etcd.endpoints = [silent, plain, grpc, stranger]
     first, second, third = servers(etcd)
     assert first.best is plain and first.version == (3, 5, 16) and first.name == 'infra1' and first.answers
     assert str(first) == 'etcd infra1 (http://10.0.0.1:2379, http://etcd1:2379)'
     assert second.best is grpc and second.answers and second.version is None and not second.learner
     assert str(third) == 'etcd http://10.0.0.7:2379' and not third.answers and third.listed is None
-    etcd.members = []
+    etcd.endpoints = []
     assert [str(server) for server in servers(etcd)] == [
         'etcd infra1 (http://10.0.0.1:2379)',
         'etcd infra2 (http://10.0.0.2:2379)',
@@ -260,7 +260,7 @@ def test_urls_of_one_member() -> None:
     etcd.listed[0].learner = True
     assert servers(etcd)[0].learner
     etcd.listed = None
-    etcd.members = [etcd_member(3, learner=True), dataclasses.replace(grpc, id=None)]
+    etcd.endpoints = [etcd_member(3, learner=True), dataclasses.replace(grpc, id=None)]
     assert [server.learner for server in servers(etcd)] == [True, False]
 
 
@@ -275,7 +275,7 @@ def test_urls_of_one_member() -> None:
         (etcd_member(1, None, protocol='grpc'), ()),
     ],
 )
-def test_served(member: EtcdMember, expected: tuple[str, ...]) -> None:
+def test_served(member: EtcdEndpoint, expected: tuple[str, ...]) -> None:
     """What was tried out; the table where that was not possible."""
     assert served(member) == expected
 

@@ -87,8 +87,8 @@ def test_nothing_could_be_read() -> None:
         some = facts(patroni=patroni)
         assert one(some, 'patroni-unknown').severity == 'unknown' and exit_status(some, judge(some)) == 3
         assert '/service/batman/' in one(some, 'patroni-unknown').remedy
-        assert some.etcd.members
-        for member in some.etcd.members:
+        assert some.etcd.endpoints
+        for member in some.etcd.endpoints:
             member.error = 'no answer within 5 s'
         assert ('findings about etcd' in one(some, 'patroni-unknown').remedy) is bool(patroni.error)
 

@@ -15,11 +15,11 @@ from judge_facts import etcd_facts, etcd_member, facts, of_versions, text_of
 from patroni_etcd3_compat.check.facts import (
     SEVERITIES,
     Etcd,
-    EtcdMember,
+    EtcdEndpoint,
     Facts,
     Finding,
     ListedMember,
-    Node,
+    ThisHost,
     Patroni,
     PatroniMember,
     Postgres,
@@ -57,7 +57,7 @@ def test_documentation() -> None:
 def test_order() -> None:
     """Most severe first, then as in the table."""
     etcd = of_versions('3.2.26', '3.4.23', auth=True)
-    etcd.members.append(etcd_member(3, None))
+    etcd.endpoints.append(etcd_member(3, None))
     findings = judge(facts(etcd))
     severities = [SEVERITIES.index(finding.severity) for finding in findings]
     assert severities == sorted(severities, reverse=True) and len(set(severities)) > 2
@@ -165,7 +165,7 @@ LISTED = st.builds(
     ListedMember, IDS, NAMES | st.just(''), st.lists(URLS, max_size=2), st.lists(URLS, max_size=1), st.booleans()
 )
 MEMBERS = st.builds(
-    EtcdMember,
+    EtcdEndpoint,
     url=URLS,
     configured=st.booleans(),
     advertised=st.booleans(),
@@ -258,7 +258,7 @@ FACTS = st.builds(
     ETCD,
     maybe(PATRONI),
     st.builds(
-        Node,
+        ThisHost,
         maybe(NAMES),
         maybe(st.just('etcd3')),
         maybe(st.sampled_from(['package', 'patch', 'stock'])),

@@ -414,7 +414,7 @@ def test_split_ports() -> None:
 def test_tls_and_authentication() -> None:
     """Options and a user are there to be filled in, and no password is in the plan."""
     some = facts(of_versions('3.5.30', '3.5.30', tls=True, auth=True))
-    some.etcd.members[0].url = 'http://root:sesame@10.0.0.1:2379'
+    some.etcd.endpoints[0].url = 'http://root:sesame@10.0.0.1:2379'
     made = plan(some, '3.6')
     values = {variable.name: variable.value for variable in made.variables}
     assert values['ETCDCTL_USER'] == 'root:PASSWORD' and '--cacert' in values['ETCDCTL_FLAGS']

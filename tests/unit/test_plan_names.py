@@ -70,7 +70,7 @@ def test_bad_names(name: str) -> None:
     those.etcd.listed[1].name = name
     refused(those, name)
     those = some()
-    those.etcd.members[1].name = name
+    those.etcd.endpoints[1].name = name
     refused(those, name)
     those = some()
     those.patroni.members[1].name = name
@@ -86,7 +86,7 @@ def test_bad_urls(url: str) -> None:
         (those.etcd.listed[1].client_urls if 'client' in change else those.etcd.listed[1].peer_urls).append(url)
         refused(those, shown)
     those = some()
-    those.etcd.members[1].url = url
+    those.etcd.endpoints[1].url = url
     refused(those, shown)
     those = some()
     those.patroni.members[1].api_url = url
@@ -98,7 +98,7 @@ def test_good_names(name: str | None) -> None:
     """Those that people use."""
     those = some()
     those.etcd.listed[1].name = name
-    those.etcd.members[1].name = name
+    those.etcd.endpoints[1].name = name
     assert render_plan(make_plan(those, judge(those), '3.5', None, False), 'markdown')
 
 
@@ -128,7 +128,7 @@ def test_good_urls(url: str | None) -> None:
 def test_bad_versions(version: str) -> None:
     """They stand in titles and texts."""
     those = some()
-    those.etcd.members[0].version = version
+    those.etcd.endpoints[0].version = version
     refused(those, version)
     those = some()
     assert those.patroni is not None

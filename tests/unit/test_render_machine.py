@@ -93,13 +93,13 @@ def test_schema_notices(schema: dict[str, Any]) -> None:
     """What is not as documented is not valid."""
     document = json.loads(render('json', facts(), findings()))
     document['findings'][0]['severity'] = 'bad'
-    document['etcd']['members'][0]['raft_term'] = 'three'
-    del document['etcd']['members'][1]['url']
+    document['etcd']['endpoints'][0]['raft_term'] = 'three'
+    del document['etcd']['endpoints'][1]['url']
     errors = {tuple(error.absolute_path) for error in jsonschema.Draft7Validator(schema).iter_errors(document)}
     expected: set[tuple[str | int, ...]] = {
         ('findings', 0, 'severity'),
-        ('etcd', 'members', 0, 'raft_term'),
-        ('etcd', 'members', 1),
+        ('etcd', 'endpoints', 0, 'raft_term'),
+        ('etcd', 'endpoints', 1),
     }
     assert errors == expected
 

@@ -67,8 +67,8 @@ def odd() -> Facts:
     some = facts()
     assert some.patroni is not None
     some.patroni.members[1].name = 'no=de|2\n"\'\\'
-    some.etcd.members[0].name = some.etcd.members[1].name = 'default'
-    some.etcd.members[2].name = 'a"b\\c\n{}'
+    some.etcd.endpoints[0].name = some.etcd.endpoints[1].name = 'default'
+    some.etcd.endpoints[2].name = 'a"b\\c\n{}'
     return some
 
 
@@ -137,7 +137,7 @@ def test_prometheus_with_odd_names() -> None:
 def test_prometheus_with_what_is_no_text() -> None:
     """Surrogates and control characters are written so that the whole file can be read."""
     some = facts()
-    some.etcd.members[0].name, some.patroni.members[0].name = 'a\ud800b', 'c\r\x1b\u2028\x00d'  # type: ignore
+    some.etcd.endpoints[0].name, some.patroni.members[0].name = 'a\ud800b', 'c\r\x1b\u2028\x00d'  # type: ignore
     text = render('prometheus', some, [])
     samples = parse(text.encode('utf-8').decode('utf-8'))
     assert value(samples, 'etcd_up', member='a\\ud800b') == 1

@@ -8,7 +8,7 @@ import click
 import pytest
 from render_samples import facts, findings
 
-from patroni_etcd3_compat.check.facts import Etcd, EtcdMember, Facts, Finding
+from patroni_etcd3_compat.check.facts import Etcd, EtcdEndpoint, Facts, Finding
 from patroni_etcd3_compat.check.render import render
 
 WHOLE = """\
@@ -110,7 +110,7 @@ def test_names_can_not_drive_the_terminal() -> None:
     assert evil.patroni is not None
     evil.patroni.members[1].name = 'node\x1b[2J\n2'
     evil.patroni.members[1].tags = {'a\x07': 'b\x1b]0;c'}
-    evil.etcd.members[0].name = '\u202einfra'
+    evil.etcd.endpoints[0].name = '\u202einfra'
     text = render('pretty', evil, findings(), 240)
     assert not re.search('[\x00-\x09\x0b-\x1f\u202e]', text)
     assert r'node\x1b[2J' in text and r'\u202einfra' in text and r'a\x07: b\x1b]0;c' in text
@@ -126,7 +126,7 @@ def test_etcd_alone() -> None:
     alone = Facts(
         '2026-01-02T03:04:05+00:00',
         0.1,
-        Etcd(members=[EtcdMember('https://10.0.0.1:2379', True, True, 'infra1', protocol='grpc')]),
+        Etcd(endpoints=[EtcdEndpoint('https://10.0.0.1:2379', True, True, 'infra1', protocol='grpc')]),
     )
     first, last = text_of(alone)
     assert '| infra1 | https://10.0.0.1:2379 | -       | -       | gRPC only | -' in first
@@ -137,7 +137,7 @@ def test_nothing_to_show() -> None:
     """No members and no slots are words, not empty tables."""
     empty = facts()
     assert empty.patroni is not None
-    empty.etcd.members.clear()
+    empty.etcd.endpoints.clear()
     empty.patroni.members[0].postgres.slots.clear()  # type: ignore[union-attr]
     blocks = text_of(empty)
     assert blocks[0] == 'etcd: 0 URLs, 0 answering, cluster version -, leader -'

@@ -6,11 +6,11 @@ import time
 from datetime import datetime
 from typing import Any, Iterable
 
-from ..facts import NO_CREDENTIALS, EtcdMember, Facts, PatroniMember, Postgres
+from ..facts import NO_CREDENTIALS, EtcdEndpoint, Facts, PatroniMember, Postgres
 from .crew import Crew
 from .etcd import Interview, Told
 from .members import Members
-from .node import this_node
+from .this_host import this_host
 from .patroni import Cluster, RestApi, add_lags, add_status, position
 from .postgres import ask_postgres
 from .settings import Settings
@@ -62,15 +62,15 @@ class _Collection:
             round(time.monotonic() - started, 3),
             self._members.facts(),
             self._cluster.facts if self._cluster else None,
-            this_node(self._settings),
+            this_host(self._settings),
             self._settings.slots_interval if self._cluster else None,
         )
 
-    def _ask_members(self, members: Iterable[EtcdMember]) -> None:
+    def _ask_members(self, members: Iterable[EtcdEndpoint]) -> None:
         for member in members:
             self._crew.send((_ETCD, member.url), self._interview, member)
 
-    def _interview(self, member: EtcdMember) -> Told:
+    def _interview(self, member: EtcdEndpoint) -> Told:
         return Interview(member, self._settings, self._web).run()
 
     def _hear(self) -> None:

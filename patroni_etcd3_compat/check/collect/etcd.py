@@ -26,7 +26,7 @@ from ...answers import (
 )
 from ...errors import no_http
 from ...versions import PREFIXES, TOKEN_SINCE, gateway_of, parse_version
-from ..facts import WRONG_SCHEME, EtcdMember, ListedMember
+from ..facts import WRONG_SCHEME, EtcdEndpoint, ListedMember
 from .metrics import add_metrics
 from .ports import what_is_spoken
 from .settings import Settings
@@ -61,7 +61,7 @@ class Keys(NamedTuple):
 class Told:
     """What one member told."""
 
-    member: EtcdMember
+    member: EtcdEndpoint
     listed: list[ListedMember] | None = None
     #: id of the member and name, for each alarm in the cluster
     alarms: list[tuple[str, str]] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Interview:
     :param web: sends the requests.
     """
 
-    def __init__(self, member: EtcdMember, settings: Settings, web: Web) -> None:
+    def __init__(self, member: EtcdEndpoint, settings: Settings, web: Web) -> None:
         self.told = Told(member)
         self._member = member
         self._settings = settings

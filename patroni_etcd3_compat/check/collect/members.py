@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from ...client import is_loopback
-from ..facts import Etcd, EtcdMember, ListedMember
+from ..facts import Etcd, EtcdEndpoint, ListedMember
 from ..urls import same
 from .etcd import Keys, Told
 from .settings import Settings
@@ -19,16 +19,16 @@ class Members:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._members: dict[str, EtcdMember] = {}
+        self._members: dict[str, EtcdEndpoint] = {}
         self._told: list[Told] = []
 
-    def configured(self) -> list[EtcdMember]:
+    def configured(self) -> list[EtcdEndpoint]:
         """Give the members to ask first."""
         for url in self._settings.urls:
-            self._members[same(url)] = EtcdMember(url, True, tls=url.startswith('https:'))
+            self._members[same(url)] = EtcdEndpoint(url, True, tls=url.startswith('https:'))
         return [_blank(member) for member in self._members.values()]
 
-    def hear(self, told: Told) -> list[EtcdMember]:
+    def hear(self, told: Told) -> list[EtcdEndpoint]:
         """Take in what a member told.
 
         :returns: members that are to be asked as well.
@@ -41,7 +41,7 @@ class Members:
         for url in [url for entry in told.listed or () for url in entry.client_urls]:
             member = self._members.get(same(url))
             if member is None:
-                member = self._members[same(url)] = EtcdMember(url, False, tls=url.startswith('https:'))
+                member = self._members[same(url)] = EtcdEndpoint(url, False, tls=url.startswith('https:'))
                 member.error = _unfit(url, told.member.url)
                 if not member.error:
                     more.append(_blank(member))
@@ -103,6 +103,6 @@ def _unfit(url: str, listed_by: str) -> str | None:
         return 'not an URL'
 
 
-def _blank(member: EtcdMember) -> EtcdMember:
+def _blank(member: EtcdEndpoint) -> EtcdEndpoint:
     """A copy to fill in; one that is left behind may be changed when nobody looks any more."""
-    return EtcdMember(member.url, member.configured, member.advertised, tls=member.tls)
+    return EtcdEndpoint(member.url, member.configured, member.advertised, tls=member.tls)

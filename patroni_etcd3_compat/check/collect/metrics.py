@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..facts import EtcdMember
+from ..facts import EtcdEndpoint
 from .values import as_int
 
 _HAS_LEADER, _IS_LEADER, _IS_LEARNER = 'etcd_server_has_leader', 'etcd_server_is_leader', 'etcd_server_is_learner'
 _SIZE, _INDEX = 'etcd_mvcc_db_total_size_in_bytes', 'etcd_server_proposals_committed_total'
 
 
-def add_metrics(member: EtcdMember, status: int, body: bytes) -> bool:
+def add_metrics(member: EtcdEndpoint, status: int, body: bytes) -> bool:
     """Fill in what the status would have told.
 
     :param member: the member.

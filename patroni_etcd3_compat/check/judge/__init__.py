@@ -48,6 +48,6 @@ def exit_status(facts: Facts, findings: Sequence[Finding]) -> int:
               could be read at all, else 0.
     """
     worst = {found.severity for found in findings}
-    if not any(map(alive, facts.etcd.members)):
+    if not any(map(alive, facts.etcd.endpoints)):
         return 3
     return 2 if 'critical' in worst else 1 if 'warning' in worst else 3 if 'unknown' in worst else 0

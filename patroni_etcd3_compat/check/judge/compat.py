@@ -6,7 +6,7 @@ from typing import Iterator
 
 from ...client import is_loopback
 from ...versions import AUTO, NESTED_SINCE, PREFIXES
-from ..facts import EtcdMember, Facts, Finding
+from ..facts import EtcdEndpoint, Facts, Finding
 from ..urls import show
 from .kinds import comma, finding
 from .members import alive, brief, named, ours, patroni_versions, served, servers, text, wrongly_spoken
@@ -19,7 +19,7 @@ SENDS_NESTED = (3, 0, 4)
 def caveat(facts: Facts) -> str:
     """What is said where this node has no problem, and others may."""
     return (
-        f'this node has the {facts.node.serves} and copes; other nodes can not be seen from here, one with stock Patroni does '
+        f'this node has the {facts.this_host.serves} and copes; other nodes can not be seen from here, one with stock Patroni does '
         'not'
     )
 
@@ -68,10 +68,10 @@ def _prefixes(facts: Facts) -> Iterator[Finding]:
         return
     serving = [
         '{0} {1}: {2}'.format(named(url), url.version, ' '.join(served(url)))
-        for url in facts.etcd.members
+        for url in facts.etcd.endpoints
         if url.version and served(url)
     ]
-    versions = sorted({str(url.cluster_version) for url in facts.etcd.members if url.cluster_version})
+    versions = sorted({str(url.cluster_version) for url in facts.etcd.endpoints if url.cluster_version})
     harmless = look.starts and not look.lost
     yield finding(
         'etcd-prefix-mixed',
@@ -138,9 +138,9 @@ def _gateway(facts: Facts) -> Iterator[Finding]:
 
 
 def _urls(facts: Facts) -> Iterator[Finding]:
-    usable = [url for url in facts.etcd.members if url.configured and url.version is not None]
+    usable = [url for url in facts.etcd.endpoints if url.configured and url.version is not None]
     remote = any(not is_loopback(url.url) for url in usable)
-    advertised = [url for url in facts.etcd.members if url.advertised]
+    advertised = [url for url in facts.etcd.endpoints if url.advertised]
     unusable = [(url, reason) for url in advertised for reason in [_unusable(facts, url, remote)] if reason]
     good = [url for url in advertised if url.version is not None and url not in [bad for bad, _ in unusable]]
     if not facts.etcd.use_proxies:
@@ -159,10 +159,10 @@ def _urls(facts: Facts) -> Iterator[Finding]:
                 + (
                     ''
                     if ours(facts)
-                    else '; or set use_proxies: true in section {0}'.format(facts.node.section or 'etcd3')
+                    else '; or set use_proxies: true in section {0}'.format(facts.this_host.section or 'etcd3')
                 ),
             )
-    bad = [url for url in facts.etcd.members if url.configured and wrongly_spoken(url)]
+    bad = [url for url in facts.etcd.endpoints if url.configured and wrongly_spoken(url)]
     for url in bad:
         yield finding(
             'etcd-configured-unusable',
@@ -175,7 +175,7 @@ def _urls(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _unusable(facts: Facts, url: EtcdMember, remote: bool) -> str | None:
+def _unusable(facts: Facts, url: EtcdEndpoint, remote: bool) -> str | None:
     """Tell what is wrong with an advertised URL; ``None`` if nothing is, or if its member is just down."""
     if wrongly_spoken(url):
         return url.error or 'nobody speaks HTTP/1.1 there'
@@ -183,7 +183,7 @@ def _unusable(facts: Facts, url: EtcdMember, remote: bool) -> str | None:
         return 'a loopback address: each node finds itself there, or nobody'
     if alive(url) or url.configured:
         return None
-    answering = [other for other in facts.etcd.members if other.id and other.id == url.id and alive(other)]
+    answering = [other for other in facts.etcd.endpoints if other.id and other.id == url.id and alive(other)]
     if answering:
         return 'nobody answers there ({0}), while the same member answers at {1}'.format(
             url.error or 'no answer', comma([show(other.url) for other in answering])
@@ -203,7 +203,7 @@ def _option(facts: Facts) -> Iterator[Finding]:
             f'allowed are {comma([AUTO, *PREFIXES])}; or take it out',
         )
         return
-    without = [url for url in facts.etcd.members if url.version and served(url) and prefix not in served(url)]
+    without = [url for url in facts.etcd.endpoints if url.version and served(url) and prefix not in served(url)]
     if not prefix or not without:
         return
     yield finding(
@@ -215,5 +215,5 @@ def _option(facts: Facts) -> Iterator[Finding]:
         ),
         'the package asks for it in vain at these members first, and uses what they serve; stock Patroni does not read '
         'the option at all',
-        'take version_prefix out of section {0}, or set it to auto'.format(facts.node.section or 'etcd3'),
+        'take version_prefix out of section {0}, or set it to auto'.format(facts.this_host.section or 'etcd3'),
     )

@@ -20,8 +20,8 @@ def judge_etcd(facts: Facts) -> Iterator[Finding]:
             'etcd-unknown',
             'unknown',
             'etcd',
-            'nobody answers at {0}'.format(', '.join(show(url.url) for url in facts.etcd.members))
-            if facts.etcd.members
+            'nobody answers at {0}'.format(', '.join(show(url.url) for url in facts.etcd.endpoints))
+            if facts.etcd.endpoints
             else 'no URL to ask',
             'nothing can be told about etcd, and a Patroni on this node can not reach it either',
             'look at the network between this node and etcd, and at hosts and certificates in the configuration',
@@ -127,7 +127,7 @@ def _hosts(facts: Facts, members: list[Server]) -> Iterator[Finding]:
     ids = {entry.id for entry in facts.etcd.listed}
     missing = [member for member in members if member.listed and not any(url.configured for url in member.urls)]
     silent = [member for member in missing if not member.answers]
-    for url in facts.etcd.members:
+    for url in facts.etcd.endpoints:
         if not url.configured or same(url.url) in in_list or url.id in ids:
             continue
         if url.id:
@@ -207,7 +207,7 @@ def _untold(facts: Facts, members: list[Server]) -> Iterator[Finding]:
             'authentication is on, and the configuration has no username and password',
             'Patroni can not read or write its keys: it does not start',
             'set username and password in section {0} (the gateway takes no client certificate in their place), '
-            'or: etcdctl auth disable'.format(facts.node.section or 'etcd3'),
+            'or: etcdctl auth disable'.format(facts.this_host.section or 'etcd3'),
         )
 
 

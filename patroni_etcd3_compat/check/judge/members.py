@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ...versions import Version, dotted, gateway_of, parse_version
-from ..facts import WRONG_SCHEME, Etcd, EtcdMember, Facts, ListedMember, Patroni
+from ..facts import WRONG_SCHEME, Etcd, EtcdEndpoint, Facts, ListedMember, Patroni
 from ..urls import same, show
 
 
@@ -15,11 +15,11 @@ class Server:
 
     id: str | None
     name: str | None
-    urls: list[EtcdMember] = field(default_factory=list)
+    urls: list[EtcdEndpoint] = field(default_factory=list)
     listed: ListedMember | None = None
 
     @property
-    def best(self) -> EtcdMember | None:
+    def best(self) -> EtcdEndpoint | None:
         """The URL that told most."""
         return max(
             self.urls,
@@ -57,27 +57,27 @@ class Server:
         return f'etcd {name}' + (' ({0})'.format(', '.join(urls)) if urls else '')
 
 
-def alive(url: EtcdMember) -> bool:
+def alive(url: EtcdEndpoint) -> bool:
     """Tell whether anything answered at a URL."""
     return url.version is not None or wrongly_spoken(url)
 
 
-def wrongly_spoken(url: EtcdMember) -> bool:
+def wrongly_spoken(url: EtcdEndpoint) -> bool:
     """Tell whether somebody is there, and HTTP/1.1 with this scheme is not what they speak, or they are not etcd."""
     return url.version is None and (url.protocol is not None or WRONG_SCHEME in (url.error or ''))
 
 
-def named(url: EtcdMember) -> str:
+def named(url: EtcdEndpoint) -> str:
     """A URL with the name of its member."""
     return f'etcd {url.name} ({show(url.url)})' if url.name else f'etcd {show(url.url)}'
 
 
-def brief(url: EtcdMember) -> str:
+def brief(url: EtcdEndpoint) -> str:
     """The name of the member behind a URL, for a text that has named the URL already."""
     return url.name or show(url.url)
 
 
-def served(url: EtcdMember) -> tuple[str, ...]:
+def served(url: EtcdEndpoint) -> tuple[str, ...]:
     """The prefixes that are served at a URL; by the version where they were not tried out."""
     if url.prefixes or url.gateway is False or url.protocol == 'grpc':
         return tuple(url.prefixes)
@@ -96,7 +96,7 @@ def servers(etcd: Etcd) -> list[Server]:
         by_id.setdefault(entry.id, Server(entry.id, entry.name or None, listed=entry))
     by_url = {same(url): entry.id for entry in etcd.listed or [] for url in entry.client_urls}
     others: list[Server] = []
-    for url in etcd.members:
+    for url in etcd.endpoints:
         server = by_id.get(url.id or by_url.get(same(url.url), ''))
         if server is None:
             server = Server(url.id, url.name)
@@ -110,13 +110,13 @@ def servers(etcd: Etcd) -> list[Server]:
 
 def auth(facts: Facts) -> bool | None:
     """Tell whether authentication is on; ``None`` if no member told."""
-    answers = {url.auth for url in facts.etcd.members} - {None}
+    answers = {url.auth for url in facts.etcd.endpoints} - {None}
     return True in answers if answers else None
 
 
 def ours(facts: Facts) -> bool:
     """Tell whether this package or the patch serves on this node."""
-    return facts.node.serves in ('package', 'patch')
+    return facts.this_host.serves in ('package', 'patch')
 
 
 def patroni_versions(patroni: Patroni | None) -> dict[str, Version]:

@@ -25,7 +25,7 @@ def judge_node(facts: Facts, findings: Sequence[Finding]) -> Iterator[Finding]:
 
     :param findings: what was found so far.
     """
-    node = facts.node
+    node = facts.this_host
     needed = sorted({found.id for found in findings if found.id in CURED and found.severity in ('warning', 'critical')})
     where = f'node {node.name}' if node.name else 'this node'
     section = node.section or 'etcd3'

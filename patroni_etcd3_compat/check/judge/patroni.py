@@ -28,8 +28,8 @@ def judge_patroni(facts: Facts) -> Iterator[Finding]:
         return
     place = '{0}/{1}'.format(patroni.namespace.rstrip('/'), patroni.scope)
     if patroni.error:
-        if any(alive(url) for url in facts.etcd.members):  # else that is said already
-            there = any(url.prefixes and not url.error for url in facts.etcd.members)
+        if any(alive(url) for url in facts.etcd.endpoints):  # else that is said already
+            there = any(url.prefixes and not url.error for url in facts.etcd.endpoints)
             yield finding(
                 'patroni-unknown',
                 'unknown',
@@ -166,8 +166,8 @@ def _versions(facts: Facts, patroni: Patroni) -> Iterator[Finding]:
 
 def _cured(facts: Facts, hit: Hit) -> str:
     """What the package does about it on this node."""
-    if hit.hazard is HAZARDS[0] and ours(facts) and facts.node.name in hit.other:
-        return f'; on {facts.node.name} the {facts.node.serves} takes the positions from the members, unless member_slots is off'
+    if hit.hazard is HAZARDS[0] and ours(facts) and facts.this_host.name in hit.other:
+        return f'; on {facts.this_host.name} the {facts.this_host.serves} takes the positions from the members, unless member_slots is off'
     return ''
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from ...versions import OLDEST, Version
-from ..facts import Etcd, EtcdMember
+from ..facts import Etcd, EtcdEndpoint
 from .members import served
 
 #: below this version of the cluster: the prefix
@@ -25,9 +25,9 @@ class Outlook:
     #: prefixes that it may end up with, by URL of the member that it asks first
     prefixes: dict[str, str] = field(default_factory=dict)
     #: configured members that it can't get the member list from, and why
-    refused: list[tuple[EtcdMember, str]] = field(default_factory=list)
+    refused: list[tuple[EtcdEndpoint, str]] = field(default_factory=list)
     #: members that it may move to and that do not serve a prefix of :attr:`prefixes`
-    lost: list[EtcdMember] = field(default_factory=list)
+    lost: list[EtcdEndpoint] = field(default_factory=list)
     #: it starts: True, False, or None: that depends on the members that it asks first and moves to
     starts: bool | None = True
 
@@ -45,7 +45,7 @@ def _strict(text: str | None) -> Version | None:
     return numbers[0], numbers[1], numbers[2]
 
 
-def stock_prefix(url: EtcdMember) -> tuple[str | None, str]:
+def stock_prefix(url: EtcdEndpoint) -> tuple[str | None, str]:
     """Tell the prefix that stock Patroni takes after asking this member.
 
     :returns: the prefix or ``None``, and in that case the reason.
@@ -66,7 +66,7 @@ def outlook(etcd: Etcd) -> Outlook | None:
 
     :returns: ``None`` if there is no such member among the configured ones.
     """
-    usable = [url for url in etcd.members if url.version is not None and served(url)]
+    usable = [url for url in etcd.endpoints if url.version is not None and served(url)]
     asked = [url for url in usable if url.configured]
     if not asked:
         return None

@@ -52,7 +52,7 @@ def _old_patroni(facts: Facts) -> list[str]:
 def _auth(facts: Facts, members: list[tuple[Server, Version]]) -> Iterator[Finding]:
     deaf = [row for row in members if row[1] < TOKEN_SINCE]
     guarded = [row for row in members if wants_token_for_list(row[1])]
-    on, section = auth(facts), facts.node.section or 'etcd3'
+    on, section = auth(facts), facts.this_host.section or 'etcd3'
     if on is None and (deaf or guarded or _crosses_auth(members)):
         yield finding(
             'etcd-unknown',

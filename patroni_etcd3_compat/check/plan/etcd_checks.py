@@ -189,7 +189,7 @@ def _cluster_version(members: Sequence[Node], low: Version) -> PreCheck:
 def _alarms(facts: Facts) -> PreCheck:
     raised = [
         '{0}: {1}'.format(member.name or show(member.url), ', '.join(member.alarms))
-        for member in facts.etcd.members
+        for member in facts.etcd.endpoints
         if member.alarms
     ]
     return PreCheck(
@@ -240,7 +240,7 @@ def _auth(facts: Facts, lines: Sequence[Minor]) -> PreCheck:
 
 
 def _room(facts: Facts) -> PreCheck:
-    sizes = [member.db_size for member in facts.etcd.members if member.db_size is not None]
+    sizes = [member.db_size for member in facts.etcd.endpoints if member.db_size is not None]
     return PreCheck(
         'room',
         'there is room for a snapshot of each release',
@@ -298,7 +298,7 @@ def _looked_after(facts: Facts, lines: Sequence[Minor]) -> list[PreCheck]:
 
 def _stock(facts: Facts, low: Version, lines: Sequence[Minor], direct: bool) -> PreCheck:
     """Whether stock Patroni may be there, and whether it is."""
-    serves = facts.node.serves
+    serves = facts.this_host.serves
     if not needs_package(low, lines, direct):
         return PreCheck(
             'stock-patroni',

@@ -73,7 +73,7 @@ class Commands:
         self._config = config_file or '/etc/patroni/config.yml'
         self._scope = shlex.quote(facts.patroni.scope) if facts.patroni else ''
         self._auth = auth(facts)
-        self._tls = any(member.tls for member in facts.etcd.members)
+        self._tls = any(member.tls for member in facts.etcd.endpoints)
         self._members = members
         self.endpoints = [node.client_url for node in members]
 

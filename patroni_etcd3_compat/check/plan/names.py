@@ -40,7 +40,7 @@ def _texts(facts: Facts) -> Iterator[tuple[str, str, str | None]]:
         yield whose, 'name', entry.name
         for url in entry.client_urls + entry.peer_urls:
             yield whose, 'URL', show(url)
-    for asked in facts.etcd.members:
+    for asked in facts.etcd.endpoints:
         yield 'a member of etcd', 'name', asked.name
         yield 'a member of etcd', 'URL', show(asked.url)
         yield 'a member of etcd', 'version', asked.version

@@ -68,7 +68,9 @@ def plan_patroni(facts: Facts, findings: Sequence[Finding], to: str, config_file
     plan.prechecks = prechecks(facts, findings, patroni, target)
     pattern = _pattern(target)
     first = leader_goes_first(patroni, target)
-    work = upgrade(target.text + ('' if target.exact else ' (its newest patch release)'), pattern, facts.node.serves)
+    work = upgrade(
+        target.text + ('' if target.exact else ' (its newest patch release)'), pattern, facts.this_host.serves
+    )
     plan.steps = [_save(commands)] + through(
         patroni,
         commands,

@@ -250,8 +250,8 @@ def _by_hand(config: Mapping[str, Any], low: Version, target: Version) -> list[P
 
 def _etcd(facts: Facts, target: Target) -> list[PreCheck]:
     """The target against this etcd cluster."""
-    members = [version for version in (parse_version(member.version) for member in facts.etcd.members) if version]
-    serves = facts.node.serves
+    members = [version for version in (parse_version(member.version) for member in facts.etcd.endpoints) if version]
+    serves = facts.this_host.serves
     found = []
     if len({version[:2] for version in members}) > 1:
         found.append(

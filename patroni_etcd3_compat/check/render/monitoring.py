@@ -26,7 +26,7 @@ def unknown(reason: object) -> str:
 
 def _performance(facts: Facts) -> list[tuple[str, float | None, str]]:
     """What is measured: label, value, unit with what follows it."""
-    members = facts.etcd.members
+    members = facts.etcd.endpoints
     data: list[tuple[str, float | None, str]] = [
         ('etcd_members', len(members), ';;;0'),
         ('etcd_answering', sum(map(answers, members)), f';;;0;{len(members)}'),
@@ -59,7 +59,7 @@ def nagios(facts: Facts, findings: list[Finding], width: int, colour: bool) -> s
         text = '{0}: {1}'.format(summary(matter), '; '.join(named))
     else:
         text = 'etcd: {0} of {1} answering'.format(
-            sum(map(answers, facts.etcd.members)), number(len(facts.etcd.members), 'URL')
+            sum(map(answers, facts.etcd.endpoints)), number(len(facts.etcd.endpoints), 'URL')
         )
         if facts.patroni:
             text += ', Patroni: {0}'.format(number(len(facts.patroni.members), 'member'))
@@ -106,7 +106,7 @@ class Metrics:
 
 
 def _etcd(metrics: Metrics, facts: Facts) -> None:
-    for member in facts.etcd.members:
+    for member in facts.etcd.endpoints:
         labels = {'url': member.url, 'member': member.name}
         metrics.add('etcd_up', 'whether the URL of an etcd member answers', answers(member), **labels)
         metrics.add(

@@ -7,7 +7,7 @@ from typing import Iterator
 
 import click
 
-from ..facts import RUNNING, EtcdMember, Facts, Finding, PatroniMember, Slot
+from ..facts import RUNNING, EtcdEndpoint, Facts, Finding, PatroniMember, Slot
 from ..judge import exit_status
 from ..units import lsn, size
 from .table import Cell, Column, bad, good, show, table
@@ -17,19 +17,19 @@ from .text import STATUS, answers, clean, number, one_line, summary
 COLOURS = {'critical': 'red', 'warning': 'yellow', 'unknown': 'magenta', 'info': 'cyan'}
 
 
-def _gateway(member: EtcdMember) -> Cell:
+def _gateway(member: EtcdEndpoint) -> Cell:
     if member.protocol == 'grpc':
         return bad('gRPC only')
     return bad('off') if member.gateway is False else Cell(show(' '.join(member.prefixes)))
 
 
-def _raft(member: EtcdMember) -> Cell:
+def _raft(member: EtcdEndpoint) -> Cell:
     if member.learner:
         return Cell('learner')
     return Cell('-') if member.leader is None else good('leader') if member.leader else Cell('follower')
 
 
-def _origin(member: EtcdMember) -> str:
+def _origin(member: EtcdEndpoint) -> str:
     return 'both' if member.configured and member.advertised else 'configured' if member.configured else 'advertised'
 
 
@@ -43,7 +43,7 @@ def _without(columns: list[Column], **shown: bool) -> list[Column]:
 
 
 def _etcd(facts: Facts) -> tuple[str, list[Column]]:
-    members = facts.etcd.members
+    members = facts.etcd.endpoints
     leader = next((member.name for member in members if member.leader), None)
     seen = sorted({member.cluster_version for member in members if member.cluster_version})
     title = 'etcd: {0}, {1} answering, cluster version {2}, leader {3}'.format(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..facts import SEVERITIES, EtcdMember, Facts, Finding
+from ..facts import SEVERITIES, EtcdEndpoint, Facts, Finding
 
 #: The word for an exit status, as Nagios has it.
 STATUS = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
@@ -31,18 +31,18 @@ def number(count: int, one: str, many: str = '') -> str:
     return '{0} {1}'.format(count, one if count == 1 else many or one + 's')
 
 
-def answers(member: EtcdMember) -> bool:
+def answers(member: EtcdEndpoint) -> bool:
     """Tell whether an etcd member answered in some way: over HTTP, or in a way that shows a gRPC-only port."""
     return member.protocol is not None or member.version is not None
 
 
-def etcd_label(facts: Facts, member: EtcdMember) -> str:
+def etcd_label(facts: Facts, member: EtcdEndpoint) -> str:
     """Name an etcd member in as few words as tell it from all others: its name, or its URL.
 
     :param facts: everything.
-    :param member: one of ``facts.etcd.members``.
+    :param member: one of ``facts.etcd.endpoints``.
     """
-    same = [other for other in facts.etcd.members if other.name == member.name]
+    same = [other for other in facts.etcd.endpoints if other.name == member.name]
     return clean(member.name if member.name and len(same) == 1 else member.url)
 
 

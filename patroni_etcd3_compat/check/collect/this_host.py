@@ -10,20 +10,20 @@ from patroni.version import __version__ as patroni_version
 
 from ... import __version__
 from ...plugin import SECTION
-from ..facts import Node
+from ..facts import ThisHost
 from .settings import Settings
 
 #: Where the class comes from. A patched Patroni has our modules below its own package.
 _OURS, _PATCH = 'patroni_etcd3_compat', 'patroni.etcd3_compat'
 
 
-def this_node(settings: Settings) -> Node:
+def this_host(settings: Settings) -> ThisHost:
     """Look at this Python.
 
     :param settings: where the configuration is named.
     """
     serves, compat = _serves(settings.section)
-    return Node(
+    return ThisHost(
         settings.name,
         settings.section,
         serves,

@@ -13,15 +13,15 @@ from patroni.dcs import etcd3
 
 from patroni_etcd3_compat import __version__
 from patroni_etcd3_compat.check.collect import Settings
-from patroni_etcd3_compat.check.collect.node import this_node
+from patroni_etcd3_compat.check.collect.this_host import this_host
 
 
 def test_package() -> None:
     """It is installed here."""
-    node = this_node(Settings([], section='etcd3', name='me'))
+    node = this_host(Settings([], section='etcd3', name='me'))
     assert (node.name, node.section, node.serves, node.compat) == ('me', 'etcd3', 'package', __version__)
     assert node.patroni and node.urllib3 and node.python == '.'.join(map(str, sys.version_info[:3]))
-    assert this_node(Settings([], section='etcd3_compat')).serves == 'package'
+    assert this_host(Settings([], section='etcd3_compat')).serves == 'package'
 
 
 def test_patched_patroni(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +31,7 @@ def test_patched_patroni(monkeypatch: pytest.MonkeyPatch) -> None:
     patched = type('Etcd3', (), {'__module__': 'patroni.etcd3_compat.dcs'})
     monkeypatch.setitem(sys.modules, 'patroni.etcd3_compat', package)
     monkeypatch.setattr(etcd3, 'ETCD3', patched)
-    node = this_node(Settings([], section='etcd3'))
+    node = this_host(Settings([], section='etcd3'))
     assert (node.serves, node.compat) == ('patch', '9.9')
 
 
@@ -42,8 +42,8 @@ def test_stock() -> None:
             sys.executable,
             '-c',
             'from patroni_etcd3_compat.check.collect import Settings\n'
-            'from patroni_etcd3_compat.check.collect.node import this_node\n'
-            'node = this_node(Settings([], section="etcd3"))\nprint(node.serves, node.compat)',
+            'from patroni_etcd3_compat.check.collect.this_host import this_host\n'
+            'node = this_host(Settings([], section="etcd3"))\nprint(node.serves, node.compat)',
         ],
         env=dict(os.environ, PATRONI_ETCD3_COMPAT='off'),
         stdout=subprocess.PIPE,
