@@ -1,0 +1,69 @@
+"""Write what is generated in docs/, or compare it.
+
+``python -m tools.docs`` writes, ``python -m tools.docs --check`` ends with status 1 and a diff if a committed file differs.
+Generated are the page and the list of findings (from ``check/findings``), the JSON schemas (from the dataclasses), and the
+manuals in docs/check.md and docs/plan.md (from the help texts).
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from patroni_etcd3_compat.check.cli import main as command
+
+from . import findings_page, schemas
+
+ROOT = Path(__file__).resolve().parent.parent
+MANUALS = {'check': ROOT / 'docs/check.md', 'plan': ROOT / 'docs/plan.md'}
+
+
+def manual(name: str) -> str:
+    """Return the text of a page with the present help text of a subcommand in it.
+
+    :param name: ``check`` or ``plan``.
+    """
+    asked = CliRunner().invoke(command, [name, '--help'], prog_name='patroni-etcd3-compat', env={'COLUMNS': '120'})
+    before, prompt, rest = MANUALS[name].read_text().partition(f'$ patroni-etcd3-compat {name} --help\n')
+    return before + prompt + asked.output + rest[rest.index('```') :]
+
+
+def documents() -> dict[Path, str]:
+    """Return the text that each generated file should have."""
+    return {
+        findings_page.PATH: findings_page.page(),
+        **schemas.documents(),
+        **{path: manual(name) for name, path in MANUALS.items()},
+    }
+
+
+def differences() -> str:
+    """Return what has to change in the committed files, as a diff; empty if they are up to date."""
+    lines: list[str] = []
+    for path, wanted in documents().items():
+        name = os.path.relpath(path, ROOT)
+        present = path.read_text() if path.exists() else ''
+        lines += difflib.unified_diff(present.splitlines(True), wanted.splitlines(True), name, f'{name} (generated)')
+    return ''.join(lines)
+
+
+def main() -> int:
+    """Write or compare the files; see the module."""
+    parser = argparse.ArgumentParser(description='Write what is generated in docs/, or compare it.')
+    parser.add_argument('--check', action='store_true', help='compare only; status 1 if a file is out of date')
+    if parser.parse_args().check:
+        diff = differences()
+        sys.stdout.write(diff)
+        return 1 if diff else 0
+    for path, text in documents().items():
+        path.write_text(text)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
