@@ -9,15 +9,14 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, stock Patroni failing, ours running
-	$(BIN)/python -m lab.demo
+	$(BIN)/python -m examples.demo
 
 test: lint test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 18 minutes)
 
 lint: $(VENV)/installed  ## ruff, and mypy in strict mode
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
-	$(BIN)/mypy patroni_etcd3_compat lab bench tests/unit tests/upstream_patches
-	set -e; for kind in etcd patroni soak patches mixed check; do $(BIN)/mypy tests/$$kind; done
+	$(BIN)/mypy patroni_etcd3_compat lab tools examples bench tests
 
 # pytest is run as a program: as a module it would take the package from the source tree, not the installed wheel.
 test-unit: $(VENV)/installed  ## no servers
@@ -36,10 +35,10 @@ test-check: $(VENV)/installed  ## the command patroni-etcd3-compat on real clust
 	$(BIN)/pytest -q tests/check --ignore tests/check/test_plan_other_ways.py
 
 test-oldest: $(VENV)/installed  ## unit and etcd tests, and Patroni's own, under Debian 12's Patroni and urllib3 1.26
-	$(BIN)/python -m lab.matrix 3.0.2+1.26
+	$(BIN)/python -m tools.matrix 3.0.2+1.26
 
 test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, newest release
-	$(BIN)/python -m lab.upstream
+	$(BIN)/python -m tools.upstream
 
 test-upstream-patches: $(VENV)/installed  ## the patches for Patroni itself, on its own tests (20 seconds)
 	$(BIN)/pytest -q tests/upstream_patches
@@ -49,13 +48,13 @@ test-patched: $(VENV)/installed  ## patches/ is up to date and applies; the olde
 
 test-patches: $(VENV)/installed  ## all about each patched Patroni, Debian's packages too (about 40 minutes)
 	$(BIN)/pytest -q tests/patches --all-releases
-	$(BIN)/python -m lab.matrix --patched
+	$(BIN)/python -m tools.matrix --patched
 
 patches: $(VENV)/installed  ## make patches/ anew from the package's modules
-	$(BIN)/python -m lab.patching
+	$(BIN)/python -m tools.patching
 
 matrix: $(VENV)/installed  ## the same as test-oldest for every release line of Patroni, and test-patches (about 80 minutes)
-	$(BIN)/python -m lab.matrix
+	$(BIN)/python -m tools.matrix
 	$(MAKE) test-patches
 
 soak: $(VENV)/installed  ## every order of upgrade, rollback and loss of etcd members under a running Patroni (about an hour)

@@ -18,8 +18,9 @@ import sys
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
+from tools.patching import committed, unpack
+
 from . import CACHE, ROOT, say
-from .patching import committed, unpack
 from .processes import LabError, remove_folder, scratch_folder
 
 # In every environment: what builds packages that come as source (pkg_resources, which some import, is gone from later

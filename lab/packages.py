@@ -22,7 +22,7 @@ from typing import Callable, Collection, Sequence
 from . import CACHE, golang, say
 from .apt import Apt, locked, mirror, os_release, run, unfinished
 from .processes import LabError
-from .tools import fetched
+from .programs import fetched
 
 LINES = ('3.2', '3.3', '3.4', '3.5', '3.6', '3.7')
 """The etcd release lines this project is about."""

@@ -1,19 +1,13 @@
-"""What all tests share: the project's root on the path, and what was under test in the closing lines of the run.
-
-The root comes last on the path, so that ``patroni_etcd3_compat`` is the installed wheel and not the source tree.
-"""
+"""What all tests share: etcd clusters that end with the test, and what was under test in the closing lines of a run."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import sys
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 
 @pytest.fixture

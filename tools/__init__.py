@@ -1,1 +1,3 @@
-"""What makes and keeps this repository: patches, generated pages, the matrix of releases. Nothing here is installed."""
+"""What maintainers run: patches, Patroni's own tests, the matrix of releases. Not installed."""
+
+from __future__ import annotations

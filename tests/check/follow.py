@@ -12,8 +12,6 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping
 
-from command import run
-
 from lab import say
 from lab.environments import Environment, clean_environ
 from lab.etcd import EtcdCluster, release, request
@@ -22,7 +20,8 @@ from lab.node import PatroniNode
 from lab.packages import etcdctl
 from lab.patroni import PatroniCluster
 from lab.processes import wait_until
-from lab.tools import tool
+from lab.programs import tool
+from tests.check.command import run
 
 #: What is done for an action that a plan leaves to the site, by its name; it gets the action.
 Site = Mapping[str, Callable[[Dict[str, str]], None]]

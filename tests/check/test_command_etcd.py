@@ -11,11 +11,11 @@ from typing import Any, Iterator, Sequence
 import pytest
 import trustme
 import yaml
-from command import compare, etcd_names, program, run
 
 from lab import packages
 from lab.etcd import EtcdCluster, EtcdMember
 from lab.processes import Process, free_port, wait_until
+from tests.check.command import compare, etcd_names, program, run
 
 #: Wide enough for all columns; a finding of etcd's age comes with time, whatever else is the case.
 WIDE = {'COLUMNS': '400'}

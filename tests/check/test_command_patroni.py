@@ -9,15 +9,16 @@ from typing import Any, Iterator
 import jsonschema
 import pytest
 import yaml
-from command import Ended, compare, etcd_names, patroni_names, run
 from prometheus_client.parser import text_string_to_metric_families
 
-from lab import ROOT, wal
+from lab import ROOT
 from lab.environments import environment
 from lab.etcd import EtcdCluster
 from lab.node import unprivileged_user
 from lab.patroni import PatroniCluster
 from lab.processes import wait_until
+from tests.check.command import Ended, compare, etcd_names, patroni_names, run
+from tests.mixed import wal
 
 WIDE = {'COLUMNS': '400'}
 NO_AGE = ('--ignore', 'etcd-end-of-life')

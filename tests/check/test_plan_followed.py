@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from follow import Follower, Shell, etcd_site, made, patroni_site, restore, versions
 
 from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
 from lab.node import unprivileged_user
 from lab.patroni import Monitor, PatroniCluster
+from tests.check.follow import Follower, Shell, etcd_site, made, patroni_site, restore, versions
 
 
 def test_etcd_one_minor_release_at_a_time(newest: Environment, tmp_path: Path) -> None:

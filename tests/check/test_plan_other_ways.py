@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from command import run
-from follow import Follower, Shell, etcd_site, made, put_back_empty, versions
-
 from lab.environments import Environment
 from lab.etcd import EtcdCluster
 from lab.packages import etcd_binaries, etcd_version, line_of, version_key
 from lab.patroni import Monitor, PatroniCluster
+from tests.check.command import run
+from tests.check.follow import Follower, Shell, etcd_site, made, put_back_empty, versions
 
 
 def test_one_member_goes_back(tmp_path: Path) -> None:

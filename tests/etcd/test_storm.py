@@ -13,9 +13,9 @@ from typing import Any, Callable
 
 from lab import say
 from lab.etcd import b64, request
-from lab.judge import LEADER_KEY, Entry, judge
 from lab.member import live_together
-from lab.storm import Storm, lines_for, plan
+from tests.storm.judge import LEADER_KEY, Entry, judge
+from tests.storm.storm import Storm, lines_for, plan
 
 SECONDS = 60
 

@@ -11,7 +11,7 @@ import pytest
 from lab import CACHE
 from lab.apt import locked
 from lab.etcd import EtcdCluster
-from lab.mixed import MixedCluster
+from tests.mixed.cluster import MixedCluster
 
 FILE = CACHE / 'mixed.json'
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Callable
 
-from lab import wal
-from lab.mixed import StandbyCluster
 from lab.processes import wait_until
+from tests.mixed import wal
+from tests.mixed.cluster import StandbyCluster
 
 RELEASES = ['3.2.1', '4.0.2+package', '4.0.3']
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from lab import wal
 from lab.patroni import Monitor
 from lab.processes import wait_until
+from tests.mixed import wal
 
 WARNS = 'WARNING: Patroni members of different versions: '
 

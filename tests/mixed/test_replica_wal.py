@@ -9,10 +9,10 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from lab import wal
-from lab.mixed import MixedCluster
 from lab.node import PatroniNode
 from lab.processes import wait_until
+from tests.mixed import wal
+from tests.mixed.cluster import MixedCluster
 
 ROUNDS = 5
 

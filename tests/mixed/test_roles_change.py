@@ -9,10 +9,10 @@ from typing import Any, Callable
 
 import pytest
 
-from lab import wal
-from lab.mixed import MixedCluster
 from lab.node import PatroniNode, descendants
 from lab.processes import wait_until
+from tests.mixed import wal
+from tests.mixed.cluster import MixedCluster
 
 TAKES = 'INFO: Leader {0} runs Patroni 3.2.1, which does not publish'
 STOPS = 'INFO: No longer taking the positions of member slots from the members: leader {0} runs Patroni {1}'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from lab import wal
 from lab.processes import wait_until
+from tests.mixed import wal
 
 
 def test_work_arounds(mixed: Callable[..., Any]) -> None:

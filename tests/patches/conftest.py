@@ -11,9 +11,9 @@ from typing import Any, Iterator
 import pytest
 
 from lab.environments import Environment, environment
-from lab.matrix import with_patch
-from lab.patching import RELEASES
 from lab.processes import remove_folder, scratch_folder
+from tools.matrix import with_patch
+from tools.patching import RELEASES
 
 #: With ``--all-releases`` only.
 COSTLY = ('test_debian_packages.py', 'test_builds.py')

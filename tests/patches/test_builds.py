@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from lab.environments import Environment, clean_environ
-from lab.patching import EDITS, modules, unpack
+from tools.patching import EDITS, modules, unpack
 
 
 def test_wheel_of_the_source_distribution(release: str, patched: Environment, tmp_path: Path) -> None:

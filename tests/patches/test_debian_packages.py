@@ -15,9 +15,9 @@ from lab.apt import Apt, mirror, os_release
 from lab.environments import Environment, within_reach
 from lab.etcd import EtcdCluster
 from lab.node import unprivileged_user
-from lab.patching import RELEASES, apply, committed, unpack, version
 from lab.patroni import PatroniCluster
-from lab.tools import tool
+from lab.programs import tool
+from tools.patching import RELEASES, apply, committed, unpack, version
 
 PACKAGES = 'usr/lib/python3/dist-packages'
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from lab import patching
-from lab.patching import EDITS, NAME, PATCHES, RELEASES, SUB_PACKAGE, apply, committed, modules, unpack
 from lab.processes import LabError
-from lab.tools import tool
+from lab.programs import tool
+from tools import patching
+from tools.patching import EDITS, NAME, PATCHES, RELEASES, SUB_PACKAGE, apply, committed, modules, unpack
 
 SMALLEST = 'from .exceptions import ConfigParseError\nlogger = logging.getLogger(__name__)\n'
 

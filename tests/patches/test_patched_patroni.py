@@ -12,8 +12,8 @@ from lab import ROOT
 from lab.environments import Environment, clean_environ
 from lab.etcd import EtcdCluster
 from lab.node import unprivileged_user
-from lab.patching import SUB_PACKAGE, version
 from lab.patroni import PatroniCluster
+from tools.patching import SUB_PACKAGE, version
 
 CLASS = "<class 'patroni.etcd3_compat.dcs.Etcd3'>"
 

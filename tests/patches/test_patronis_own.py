@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lab import ROOT
 from lab.environments import Environment, clean_environ
-from lab.patching import unpack
-from lab.upstream import FILES, outcomes, run
+from tools.patching import unpack
+from tools.upstream import FILES, outcomes, run
 
 TESTS = FILES + ('test_validator.py',)
 

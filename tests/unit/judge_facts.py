@@ -10,11 +10,11 @@ from patroni_etcd3_compat.check.facts import (
     Facts,
     Finding,
     ListedMember,
-    ThisHost,
     Patroni,
     PatroniMember,
     Postgres,
     Slot,
+    ThisHost,
 )
 from patroni_etcd3_compat.check.judge import judge
 from patroni_etcd3_compat.versions import gateway_of, parse_version

@@ -8,11 +8,11 @@ from patroni_etcd3_compat.check.facts import (
     Facts,
     Finding,
     ListedMember,
-    ThisHost,
     Patroni,
     PatroniMember,
     Postgres,
     Slot,
+    ThisHost,
 )
 
 MB = 1024 * 1024

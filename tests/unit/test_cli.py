@@ -12,12 +12,12 @@ from typing import Any, Callable, Tuple
 
 import click
 import pytest
-from render_samples import facts, findings
 
 from patroni_etcd3_compat import __version__
 from patroni_etcd3_compat.check import cli, output
 from patroni_etcd3_compat.check.collect import ConfigError
 from patroni_etcd3_compat.check.judge import KINDS
+from tests.unit.render_samples import facts, findings
 
 README = Path(__file__).resolve().parent.parent.parent / 'README.md'
 

@@ -14,7 +14,6 @@ from typing import Any, Callable, Iterator
 
 import etcd
 import pytest
-from fuzzing import BODIES, NOT_SERVED, STATUSES, Answer, Server, answers, http, places
 from hypothesis import HealthCheck, example, given, seed, settings
 from hypothesis import strategies as st
 from patroni.dcs import etcd as patroni_etcd
@@ -25,6 +24,7 @@ from urllib3.exceptions import HTTPError
 
 from lab import say
 from patroni_etcd3_compat.client import CompatClient
+from tests.unit.fuzzing import BODIES, NOT_SERVED, STATUSES, Answer, Server, answers, http, places
 
 _WANTED = os.environ.get('FUZZ_SEED', '20261122')
 SEED = random.SystemRandom().randrange(2**32) if _WANTED == 'random' else int(_WANTED)

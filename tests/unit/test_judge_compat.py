@@ -7,11 +7,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from judge_facts import etcd_facts, etcd_member, facts, found, of_versions, one, patroni_facts, patroni_member, text_of
 from patroni.dcs import etcd3
 
 from patroni_etcd3_compat.check.facts import Etcd
 from patroni_etcd3_compat.check.judge.stock import outlook, stock_prefix
+from tests.unit.judge_facts import (
+    etcd_facts,
+    etcd_member,
+    facts,
+    found,
+    of_versions,
+    one,
+    patroni_facts,
+    patroni_member,
+    text_of,
+)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import dataclasses
 from typing import Any
 
 import pytest
-from judge_facts import etcd_facts, etcd_member, facts, found, of_versions, one, text_of
 
 from patroni_etcd3_compat.check.facts import Etcd, EtcdEndpoint, ListedMember
 from patroni_etcd3_compat.check.judge import exit_status, judge
 from patroni_etcd3_compat.check.judge.members import served, servers
 from patroni_etcd3_compat.check.urls import show
+from tests.unit.judge_facts import etcd_facts, etcd_member, facts, found, of_versions, one, text_of
 
 
 def ids(etcd: Etcd, **other: Any) -> list[str]:

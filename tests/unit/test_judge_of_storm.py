@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.judge import LEADER_KEY, Entry, Event, check_beliefs, check_claims
+from tests.storm.judge import LEADER_KEY, Entry, Event, check_beliefs, check_claims
 
 TTL, ENDED = 10, 100
 

@@ -6,7 +6,10 @@ import dataclasses
 from typing import Any
 
 import pytest
-from judge_facts import (
+
+from patroni_etcd3_compat.check.facts import NO_CREDENTIALS, Patroni, Postgres
+from patroni_etcd3_compat.check.judge import exit_status, judge
+from tests.unit.judge_facts import (
     etcd_facts,
     etcd_member,
     facts,
@@ -17,9 +20,6 @@ from judge_facts import (
     patroni_member,
     with_slots,
 )
-
-from patroni_etcd3_compat.check.facts import NO_CREDENTIALS, Patroni, Postgres
-from patroni_etcd3_compat.check.judge import exit_status, judge
 
 
 def ids(patroni: Patroni) -> list[str]:

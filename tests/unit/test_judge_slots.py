@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from judge_facts import MB, facts, found, one, patroni_facts, patroni_member, text_of, with_slots
 
 from patroni_etcd3_compat.check.facts import Facts, PatroniMember, Slot
+from tests.unit.judge_facts import MB, facts, found, one, patroni_facts, patroni_member, text_of, with_slots
 
 SLOTS = ('slot-stuck', 'slot-lost', 'slot-retains-wal', 'slot-holds-xmin')
 

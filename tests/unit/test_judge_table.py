@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from judge_facts import etcd_facts, etcd_member, facts, of_versions, text_of
 
 from patroni_etcd3_compat.check.facts import (
     SEVERITIES,
@@ -19,14 +18,15 @@ from patroni_etcd3_compat.check.facts import (
     Facts,
     Finding,
     ListedMember,
-    ThisHost,
     Patroni,
     PatroniMember,
     Postgres,
     Slot,
+    ThisHost,
 )
 from patroni_etcd3_compat.check.judge import KINDS, exit_status, judge
 from patroni_etcd3_compat.hazards import HAZARDS
+from tests.unit.judge_facts import etcd_facts, etcd_member, facts, of_versions, text_of
 
 FINDINGS = Path(__file__).resolve().parent.parent.parent / 'docs' / 'findings.md'
 

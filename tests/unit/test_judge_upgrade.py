@@ -6,9 +6,9 @@ import dataclasses
 from typing import Any
 
 import pytest
-from judge_facts import facts, found, of_versions, one, patroni_facts, patroni_member
 
 from patroni_etcd3_compat.check.facts import Facts
+from tests.unit.judge_facts import facts, found, of_versions, one, patroni_facts, patroni_member
 
 
 def with_auth(*versions: str, patroni: str = '4.1.5', auth: bool | None = True, **other: Any) -> Facts:

@@ -6,7 +6,6 @@ import subprocess
 from typing import Any
 
 import pytest
-from judge_facts import etcd_facts, etcd_member, facts, of_versions, patroni_facts, patroni_member, with_slots
 
 from patroni_etcd3_compat.check.facts import Facts, Slot
 from patroni_etcd3_compat.check.judge import KINDS, judge
@@ -15,6 +14,15 @@ from patroni_etcd3_compat.check.plan.gates import SLOTS, STOPS, Commands
 from patroni_etcd3_compat.check.plan.model import RESULTS, PreCheck
 from patroni_etcd3_compat.check.plan.releases import GUIDES
 from patroni_etcd3_compat.versions import LINES
+from tests.unit.judge_facts import (
+    etcd_facts,
+    etcd_member,
+    facts,
+    of_versions,
+    patroni_facts,
+    patroni_member,
+    with_slots,
+)
 
 
 def plan(some: Facts, to: str, direct: bool = False) -> Plan:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from judge_facts import facts, of_versions, patroni_facts, patroni_member
 
 from patroni_etcd3_compat.check.facts import Facts
 from patroni_etcd3_compat.check.judge import judge
 from patroni_etcd3_compat.check.plan import make_plan, render_plan
+from tests.unit.judge_facts import facts, of_versions, patroni_facts, patroni_member
 
 BAD_NAMES = [
     'a;reboot',

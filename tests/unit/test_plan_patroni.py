@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from judge_facts import facts, of_versions, patroni_facts, patroni_member
 
 from patroni_etcd3_compat.check.facts import Facts
 from patroni_etcd3_compat.check.judge import judge
 from patroni_etcd3_compat.check.plan import Plan, make_plan
 from patroni_etcd3_compat.check.plan.model import PreCheck
+from tests.unit.judge_facts import facts, of_versions, patroni_facts, patroni_member
 
 
 def plan(some: Facts, to: str) -> Plan:

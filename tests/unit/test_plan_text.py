@@ -12,13 +12,13 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from judge_facts import facts, of_versions, patroni_facts, patroni_member
-from test_judge_table import FACTS, SECRET
 
 from patroni_etcd3_compat.check.facts import Facts
 from patroni_etcd3_compat.check.judge import judge
 from patroni_etcd3_compat.check.plan import Plan, make_plan, render_plan
 from patroni_etcd3_compat.check.plan.model import SCHEMA, Gate, PreCheck, Refusal, Step, Variable
+from tests.unit.judge_facts import facts, of_versions, patroni_facts, patroni_member
+from tests.unit.test_judge_table import FACTS, SECRET
 
 #: Markdown that is expected, one file for each case; ``EXPECTED=write`` in the environment writes them anew.
 EXPECTED = Path(__file__).resolve().parent / 'plans'

@@ -13,11 +13,11 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import jsonschema
 import pytest
 import yaml
-from render_samples import facts, findings
 
 from patroni_etcd3_compat.check import facts as model
 from patroni_etcd3_compat.check.facts import SCHEMA, Etcd, Facts
 from patroni_etcd3_compat.check.render import render
+from tests.unit.render_samples import facts, findings
 
 SCHEMA_FILE = Path(__file__).resolve().parent.parent.parent / 'docs' / 'check.schema.json'
 

@@ -7,11 +7,11 @@ from typing import Dict, FrozenSet, Tuple
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from render_samples import facts, findings
 
 from patroni_etcd3_compat.check.facts import Facts, Finding
 from patroni_etcd3_compat.check.render import render
 from patroni_etcd3_compat.check.render.monitoring import unknown
+from tests.unit.render_samples import facts, findings
 
 #: 'label'=value[UOM];[warn];[crit];[min];[max], as the guidelines for plug-ins have it.
 PERFORMANCE = re.compile(r"'((?:[^'=]|'')+)'=(-?[0-9.]+)(s|B|)(?:;([0-9.]*)){0,4}(?: |$)")

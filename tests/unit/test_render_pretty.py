@@ -6,10 +6,10 @@ import re
 
 import click
 import pytest
-from render_samples import facts, findings
 
 from patroni_etcd3_compat.check.facts import Etcd, EtcdEndpoint, Facts, Finding
 from patroni_etcd3_compat.check.render import render
+from tests.unit.render_samples import facts, findings
 
 WHOLE = """\
 etcd: 3 URLs, 2 answering, cluster version 3.3.0, leader infra1

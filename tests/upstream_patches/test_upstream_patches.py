@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from lab.upstream_patches import FOLDER, Outcome, changed_files, check_all, series
+from tools.upstream_patches import FOLDER, Outcome, changed_files, check_all, series
 
 EACH = [patch.name for patch in series()]
 

@@ -1,4 +1,4 @@
-"""The patches for Patroni itself: ``python -m lab.patching`` writes them, with ``--check`` it only compares, and with a
+"""The patches for Patroni itself: ``python -m tools.patching`` writes them, with ``--check`` it only compares, and with a
 release of Patroni it prints the patch for that one.
 
 A patch holds our modules as the sub-package ``patroni/etcd3_compat`` and the lines that plug them into that release.
@@ -18,9 +18,11 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
-from . import ROOT, say, upstream
-from .processes import LabError
-from .tools import tool
+from lab import ROOT, say
+from lab.processes import LabError
+from lab.programs import tool
+
+from . import upstream
 from .upstream import fetch
 
 #: Releases that there is a patch for: the last of each line, and those of distributions (3.0.2 in Debian 12, 3.2.2 in
@@ -252,7 +254,7 @@ def differing() -> dict[Path, str]:
 
 def main() -> None:
     """Read the arguments and do what the module says."""
-    parser = argparse.ArgumentParser(prog='python -m lab.patching', description=__doc__)
+    parser = argparse.ArgumentParser(prog='python -m tools.patching', description=__doc__)
     parser.add_argument('--check', action='store_true', help='write nothing, exit with 1 when a patch is out of date')
     parser.add_argument('release', nargs='?', help='print the patch for this release, and write nothing')
     args = parser.parse_args()

@@ -1,6 +1,6 @@
 """Patroni's own tests of etcd and of patronictl, those of the installed release, with this project in place.
 
-``python -m lab.upstream`` runs them in the Python that it is started with, ``--stock`` with Patroni as it is without
+``python -m tools.upstream`` runs them in the Python that it is started with, ``--stock`` with Patroni as it is without
 this project.
 
 They come from the release's source distribution, which lacks ``tests/__init__.py``; ``tests/upstream`` of this project
@@ -20,8 +20,8 @@ import xml.etree.ElementTree
 from pathlib import Path
 from typing import Mapping, Sequence
 
-from . import CACHE, ROOT, say
-from .processes import LabError, remove_folder, scratch_folder
+from lab import CACHE, ROOT, say
+from lab.processes import LabError, remove_folder, scratch_folder
 
 FILES = ('test_etcd.py', 'test_etcd3.py', 'test_ctl.py')
 
@@ -156,7 +156,7 @@ def outcomes(report: Path) -> dict[str, str]:
 
 def main() -> None:
     """Read the arguments, run the tests and pass the exit status on."""
-    parser = argparse.ArgumentParser(prog='python -m lab.upstream', description=__doc__)
+    parser = argparse.ArgumentParser(prog='python -m tools.upstream', description=__doc__)
     parser.add_argument('--stock', action='store_true', help='without this project')
     parser.add_argument('--report', type=Path, help='file for the outcomes, as JUnit XML')
     args = parser.parse_args()

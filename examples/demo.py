@@ -1,4 +1,4 @@
-"""What this project is for, shown on real servers in about two minutes: ``python -m lab.demo``.
+"""What this project is for, shown on real servers in about two minutes: ``python -m examples.demo``.
 
 PATRONI_VERSION chooses the Patroni release (4.1.5). Exit code 0 if every step showed what it says, 1 with the reason
 if not, 130 when interrupted; nothing is left behind either way.
@@ -10,13 +10,13 @@ import os
 import sys
 import time
 
-from .environments import Environment, environment
-from .etcd import EtcdCluster
-from .load import WriteLoad
-from .node import PatroniNode, descendants
-from .packages import etcd_binaries, line_of, postgres_bin
-from .patroni import Monitor, PatroniCluster
-from .processes import LabError
+from lab.environments import Environment, environment
+from lab.etcd import EtcdCluster
+from lab.load import WriteLoad
+from lab.node import PatroniNode, descendants
+from lab.packages import etcd_binaries, line_of, postgres_bin
+from lab.patroni import Monitor, PatroniCluster
+from lab.processes import LabError
 
 STOCK_SECONDS = 20
 """How long stock Patroni gets to start."""

@@ -1,6 +1,6 @@
-"""Random faults against clients that compete for one leader key: ``python -m lab.storm --seed N --seconds 600``.
+"""Random faults against clients that compete for one leader key: ``python -m tests.storm --seed N --seconds 600``.
 
-The clients are those of `lab.contender`, each in a process of its own; the etcd members are real ones behind facades.
+The clients are those of `tests.storm.contender`, each in a process of its own; the etcd members are real ones behind facades.
 The last client reaches them through a load balancer that picks one for each request, the two before it through relays,
 so that these can be cut off while the others are not. The seed determines the sequence of faults, whatever the clients
 do, as long as the same releases are at hand.
@@ -18,14 +18,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
-from . import ROOT, say
-from .balancer import Balancer
-from .etcd import EtcdCluster
-from .facade import Fault
+from lab import ROOT, say
+from lab.balancer import Balancer
+from lab.etcd import EtcdCluster
+from lab.facade import Fault
+from lab.packages import etcd_binaries, line_of, version_key
+from lab.processes import LabError, Process, remove_folder, scratch_folder
+from lab.relay import PASS, STALL, Mode, Relay, stall_within_answer
+
 from .judge import Entry, Figures, judge
-from .packages import etcd_binaries, line_of, version_key
-from .processes import LabError, Process, remove_folder, scratch_folder
-from .relay import PASS, STALL, Mode, Relay, stall_within_answer
 
 TTL = 10
 """Seconds that the leader key lives unless its holder renews it."""
@@ -221,8 +222,6 @@ class Contender:
     :param loop_wait: seconds from the start of one loop to that of the next.
     """
 
-    _START = 'import sys; sys.path.append({0!r}); from lab.contender import main; main(sys.argv[1])'
-
     def __init__(
         self, name: str, etcd3: Mapping[str, Any], folder: Path, seed: int, loop_wait: float = LOOP_WAIT
     ) -> None:
@@ -239,10 +238,7 @@ class Contender:
             'ttl': TTL,
             'loop_wait': loop_wait,
         }
-        # From another folder, with the project last on the path: what is tested is the installed package.
-        self.process = Process(
-            [sys.executable, '-c', self._START.format(str(ROOT)), json.dumps(options)], self.log, cwd=folder
-        )
+        self.process = Process([sys.executable, '-m', 'tests.storm.contender', json.dumps(options)], self.log, cwd=ROOT)
 
     def freeze(self, seconds: float) -> None:
         """Have it stand still for a while."""
@@ -413,7 +409,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :returns: 0 if every promise was kept.
     """
-    parser = argparse.ArgumentParser(prog='python -m lab.storm', description=__doc__)
+    parser = argparse.ArgumentParser(prog='python -m tests.storm', description=__doc__)
     parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument('--seconds', type=float, default=600)
     parser.add_argument('--lines', type=lambda text: text.split(','), help='such as 3.6,3.7, oldest first')
@@ -425,7 +421,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     for problem in figures.problems:
         print('  broken: ' + problem)
     return 1 if figures.problems else 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

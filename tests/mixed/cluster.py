@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Collection, Mapping, Sequence
 
+from lab.environments import Environment, environment
+from lab.etcd import EtcdCluster
+from lab.node import PatroniNode, merge, unprivileged_user
+from lab.patroni import PatroniCluster
+from lab.processes import LabError, wait_until
+
 from . import wal
-from .environments import Environment, environment
-from .etcd import EtcdCluster
-from .node import PatroniNode, merge, unprivileged_user
-from .patroni import PatroniCluster
-from .processes import LabError, wait_until
 
 PACKAGE = '+package'
 """What is put behind a release, as in ``'4.0.2+package'``, when this package is installed beside it."""
@@ -24,7 +25,7 @@ def installed(release: str) -> Environment:
 
 
 class MixedCluster(PatroniCluster):
-    """A Patroni cluster of one node per release, the first one the primary; nodes have `lab.wal.SETTINGS`.
+    """A Patroni cluster of one node per release, the first one the primary; nodes have `tests.mixed.wal.SETTINGS`.
 
     :param releases: as for `installed`, one for each node.
     :param etcd: the etcd cluster.
@@ -51,7 +52,7 @@ class MixedCluster(PatroniCluster):
     def round(
         self, follow: Sequence[PatroniNode] = (), held: Collection[str] = (), without: Sequence[PatroniNode] = ()
     ) -> dict[str, int]:
-        """Write a round of WAL, see `lab.wal.write_round`.
+        """Write a round of WAL, see `tests.mixed.wal.write_round`.
 
         :param follow: replicas on which the slots of all running nodes are expected to get as far as the round went.
         :param held: names of slots that are not.

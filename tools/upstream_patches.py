@@ -1,7 +1,7 @@
-"""The patches for upstream: ``python -m lab.upstream_patches`` applies them to Patroni's source and runs its tests.
+"""The patches for upstream: ``python -m tools.upstream_patches`` applies them to Patroni's source and runs its tests.
 
-Each is taken alone, then all of them one after the other in the order of ``patches/upstream/series``. What the patches
-do on real etcd is measured by ``lab.upstream_measure``.
+Each is taken alone, then all of them one after the other in the order of ``patches/upstream/series``. What the
+patches do on real etcd was measured; see ``patches/upstream/README.md``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Iterator, NamedTuple, Sequence
 
 from prettytable import PrettyTable
 
-from . import ROOT, say
-from .processes import LabError, remove_folder, scratch_folder
-from .tools import tool
+from lab import ROOT, say
+from lab.processes import LabError, remove_folder, scratch_folder
+from lab.programs import tool
+
 from .upstream import FILES, unpack
 
 RELEASE = '4.1.5'

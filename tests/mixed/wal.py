@@ -15,9 +15,9 @@ from typing import Any, Collection, Mapping, NamedTuple, Sequence
 import psycopg
 from patroni.dcs import slot_name_from_member_name
 
-from .etcd import EtcdCluster, b64
-from .node import PatroniNode
-from .processes import LabError, wait_until
+from lab.etcd import EtcdCluster, b64
+from lab.node import PatroniNode
+from lab.processes import LabError, wait_until
 
 ROUND = 64
 """MB of WAL in a round."""

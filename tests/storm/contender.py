@@ -1,6 +1,6 @@
 """One DCS client as a process: it does what Patroni's HA loop does with the DCS, and writes down how that went.
 
-Started by `lab.storm`. Runs with any Patroni release from 3.0 on.
+Started by `tests.storm.storm`. Runs with any Patroni release from 3.0 on.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Contender:
     def loop(self, entry: dict[str, Any]) -> None:
         """Read, hold or take the leader key, write the member key and one more.
 
-        :param entry: what is to be written down about this loop, see `lab.judge.Entry`.
+        :param entry: what is to be written down about this loop, see `tests.storm.judge.Entry`.
         :raises DCSError, RetryFailedError, etcd.EtcdException: as Patroni's DCS class.
         """
         self._count += 1
@@ -105,3 +105,7 @@ def main(text: str) -> None:
             entry['ended'] = time.monotonic()
             journal.write(json.dumps(entry) + '\n')
             time.sleep(max(0.0, entry['started'] + options['loop_wait'] - time.monotonic()))
+
+
+if __name__ == '__main__':
+    main(sys.argv[1])

@@ -1,4 +1,4 @@
-"""The tests on real etcd under one Patroni release after the other: ``python -m lab.matrix [PATRONI[+URLLIB3] ...]``.
+"""The tests on real etcd under one Patroni release after the other: ``python -m tools.matrix [PATRONI[+URLLIB3] ...]``.
 
 Without arguments all of :data:`RELEASES`. For each: the unit tests, those on real etcd, and Patroni's own etcd and
 patronictl tests of that release with the classes of this project. With ``--patched`` the same but for the unit tests,
@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 from prettytable import PrettyTable
 
-from . import ROOT, patching, say
-from .environments import Environment, clean_environ, environment
+from lab import ROOT, say
+from lab.environments import Environment, clean_environ, environment
+
+from . import patching
 
 #: The last release of each line, Debian's own (3.0.2 in 12, 4.0.7 in 13), the last one that needs member slots (4.0.2),
 #: and both lines of urllib3 at either end.
@@ -91,13 +93,13 @@ def run(release: str, patched: bool = False) -> Outcome:
         ).returncode
         == 0
     )
-    upstream = subprocess.run([str(env.python), '-m', 'lab.upstream'], cwd=str(ROOT), env=environ).returncode == 0
+    upstream = subprocess.run([str(env.python), '-m', 'tools.upstream'], cwd=str(ROOT), env=environ).returncode == 0
     return Outcome(patroni, urllib3 or '2', tests, upstream, time.monotonic() - started)
 
 
 def main() -> None:
     """Run the releases that were asked for, print the table, and exit with 1 if any failed."""
-    parser = argparse.ArgumentParser(prog='python -m lab.matrix', description=__doc__)
+    parser = argparse.ArgumentParser(prog='python -m tools.matrix', description=__doc__)
     parser.add_argument('release', nargs='*', help='such as 3.0.2+1.26')
     parser.add_argument('--patched', action='store_true', help='with the patch in the place of the package')
     args = parser.parse_args()

@@ -9,9 +9,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Mapping, NamedTuple, Sequence, Tuple
 
-from .etcd import EtcdCluster, b64
-from .facade import is_nested_txn, real_prefix
-from .processes import LabError, wait_until
+from lab.etcd import EtcdCluster, b64
+from lab.facade import is_nested_txn, real_prefix
+from lab.processes import LabError, wait_until
 
 LEADER_KEY = '/service/storm/leader'
 

@@ -1,0 +1,3 @@
+"""The class on real etcd clusters."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Clusters whose nodes run different releases of Patroni."""
+
+from __future__ import annotations

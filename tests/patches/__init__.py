@@ -1,0 +1,3 @@
+"""The patches in ``patches/``."""
+
+from __future__ import annotations

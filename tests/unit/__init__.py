@@ -1,0 +1,3 @@
+"""Tests without servers."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The patches in ``patches/upstream/``."""
+
+from __future__ import annotations
