@@ -12,12 +12,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Callable, Mapping, Sequence, TypeVar
 
+from lab.releases import NEWEST
+
 T = TypeVar('T')
 
 FOLDER = Path(__file__).resolve().parent
 """Where the results go."""
 
-PATRONI = '4.1.5'
+PATRONI = NEWEST
 """The release that both sides run."""
 
 

@@ -24,12 +24,13 @@ from lab import ROOT, say
 from lab.environments import Environment, environment
 from lab.packages import etcd_version
 from lab.processes import LabError, remove_folder, scratch_folder
+from lab.releases import NEWEST
 
 from . import FOLDER, at_once, median
 from .silent_leader import WAYS, Certificates, NamedCluster, SilentLeader
 
-RELEASES = ('3.0.2', '3.2.2', '3.3.11', '4.0.7', '4.1.5')
-"""The last release of each line of Patroni but 3.1, and Debian's own; see also `tools.matrix.RELEASES`."""
+RELEASES = ('3.0.2', '3.2.2', '3.3.11', '4.0.7', NEWEST)
+"""The last release of each line of Patroni but 3.1, and Debian's own; see also `lab.releases`."""
 
 MEMBERS = (1, 2, 3, 5)
 DEFAULTS = {'ttl': 30, 'loop_wait': 10, 'retry_timeout': 10}

@@ -1,6 +1,6 @@
 """What this project is for, shown on real servers in about two minutes: ``python -m examples.demo``.
 
-PATRONI_VERSION chooses the Patroni release (4.1.5). Exit code 0 if every step showed what it says, 1 with the reason
+PATRONI_VERSION chooses the Patroni release, the newest by default. Exit code 0 if every step showed what it says, 1 with the reason
 if not, 130 when interrupted; nothing is left behind either way.
 """
 
@@ -17,6 +17,7 @@ from lab.node import PatroniNode, descendants
 from lab.packages import etcd_binaries, line_of, postgres_bin
 from lab.patroni import Monitor, PatroniCluster
 from lab.processes import LabError
+from lab.releases import NEWEST
 
 STOCK_SECONDS = 20
 """How long stock Patroni gets to start."""
@@ -120,7 +121,7 @@ def run() -> None:
 
     :raises LabError: when one does not show what it says.
     """
-    release = os.environ.get('PATRONI_VERSION') or '4.1.5'
+    release = os.environ.get('PATRONI_VERSION') or NEWEST
 
     step('What is at hand')
     show('etcd        {0}'.format(', '.join(etcd_binaries())))

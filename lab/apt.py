@@ -6,15 +6,11 @@ Works as root and as anybody else, with package lists of its own: the machine's 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
-from typing import Iterator
 
-from . import CACHE
 from .processes import LabError
 
 _COMPONENTS = {'debian': 'main', 'ubuntu': 'main universe'}
@@ -145,25 +141,3 @@ def mirror(folder: Path) -> str:
             options = f'[signed-by={signed_by}] ' if os.path.isfile(signed_by) else ''
             return 'deb {0}{1} {{suite}} {2}'.format(options, uri, _COMPONENTS[release['ID']])
     raise LabError('the apt sources of this machine do not name its own release')
-
-
-@contextlib.contextmanager
-def locked() -> Iterator[None]:
-    """Hold the lock on CACHE; two processes at once would download the same files into the same place."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(str(CACHE / 'packages.lock'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def unfinished(path: Path) -> Iterator[Path]:
-    """Give a fresh folder beside `path` that is gone afterwards, even the one of a run that was interrupted."""
-    folder = path.with_name(path.name + '.part')
-    shutil.rmtree(str(folder), ignore_errors=True)
-    folder.mkdir(parents=True)
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(str(folder), ignore_errors=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from . import CACHE, say
-from .apt import Apt, locked, mirror, unfinished
+from .apt import Apt, mirror
+from .cache import locked, unfinished
 from .environments import clean_environ
 
 
@@ -25,7 +26,7 @@ def fetch(suite: str) -> Path:
     :raises LabError: when it can't be had.
     """
     target = CACHE / 'debian' / (suite + '.deb')
-    with locked():
+    with locked('packages'):
         if not target.exists():
             say(f"fetching Debian {suite}'s package of Patroni")
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +47,7 @@ class DebianPatroni:
 
     def __init__(self, suite: str = 'bookworm') -> None:
         self.root = CACHE / 'debian' / (suite + '-root')
-        with locked():
+        with locked('packages'):
             if not self.root.exists():
                 self._fetch(suite)
         self.python = Path(sorted(glob.glob(str(self.root / 'usr/bin/python3.[0-9]*[0-9]')))[0])

@@ -1,14 +1,12 @@
 """Virtual environments with a given Patroni release, built once and kept in CACHE.
 
 Those with ``plugin=True`` also hold this project, from a wheel as a user would get it and never from the source tree;
-in those with ``patched=True`` Patroni was built with its patch from ``patches/`` instead; the others are stock. What
+in those with ``patches`` Patroni was built with these instead; the others are stock. What
 another user has to run is copied when that user can't get at it where it is.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import pwd
@@ -16,12 +14,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Iterator, Sequence
-
-from tools.patching import committed, unpack
+from typing import Any, Sequence
 
 from . import CACHE, ROOT, say
+from .cache import locked
 from .processes import LabError, remove_folder, scratch_folder
+from .releases import NEWEST
+from .sources import apply, unpack
 
 # In every environment: what builds packages that come as source (pkg_resources, which some import, is gone from later
 # setuptools), a driver that older Patroni wants to see while it is built itself, and what Patroni's own tests need.
@@ -144,19 +143,6 @@ def within_reach(folder: Path, user: pwd.struct_passwd | None, stamp: str = '') 
     return copy / folder.name
 
 
-@contextlib.contextmanager
-def _locked() -> Iterator[None]:
-    """Hold the lock on environments and wheels: of two processes that want the same one, the second waits."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(str(CACHE / 'environments.lock'), 'w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say('waiting for another process that builds an environment')
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _interpreter(python: str | None) -> Path:
     """Choose the Python that environments are made with: when root, one that every user can execute."""
     wish = python or os.environ.get('PATRONI_PYTHON')
@@ -189,15 +175,14 @@ def _call(argv: Sequence[str], what: str) -> None:
         preexec_fn=lambda: os.umask(0o022),
     )
     if done.returncode:
-        raise LabError('{0} failed:\n{1}'.format(what, '\n'.join(done.stdout.splitlines()[-15:])))
+        end = '\n'.join(done.stdout.splitlines()[-15:])
+        raise LabError(f'{what} failed:\n{end}')
 
 
 def _pip(folder: Path, *args: str) -> None:
     # -I: neither the current folder (perhaps this project's) nor PYTHONPATH takes part
-    _call(
-        [str(folder / 'bin' / 'python'), '-I', '-m', 'pip', '-q', '--disable-pip-version-check', *args],
-        'pip {0}'.format(' '.join(args)),
-    )
+    python = str(folder / 'bin' / 'python')
+    _call([python, '-I', '-m', 'pip', '-q', '--disable-pip-version-check', *args], f'pip {" ".join(args)}')
 
 
 def _build(folder: Path, patroni: str, urllib3: str, interpreter: Path) -> None:
@@ -246,44 +231,51 @@ def _wheel(folder: Path) -> tuple[str, Path]:
     return stamp, next(target.glob('*.whl'))
 
 
-def _install_patched(folder: Path, patroni: str) -> None:
-    """Build Patroni anew, with its patch, and put it in the place of the stock one."""
-    say(f'building Patroni {patroni} with its patch')
-    sources = scratch_folder('lab-patched-')
+def _install_patched(folder: Path, patroni: str, patches: Sequence[Path]) -> None:
+    """Build Patroni anew, with patches, and install it over the stock one."""
+    say(f'building Patroni {patroni} with its patches')
+    scratch = scratch_folder('lab-patched-')
     try:
-        _pip(folder, 'install', '--no-deps', '--no-build-isolation', '--force-reinstall', str(unpack(patroni, sources)))
+        tree = unpack(patroni, scratch)
+        for patch in patches:
+            apply(patch, tree)
+        _pip(folder, 'install', '--no-deps', '--no-build-isolation', '--force-reinstall', str(tree))
     finally:
-        remove_folder(sources)
+        remove_folder(scratch)
 
 
 def environment(
-    patroni: str = '4.1.5', urllib3: str = '2', plugin: bool = True, python: str | None = None, patched: bool = False
+    patroni: str = NEWEST,
+    urllib3: str = '2',
+    plugin: bool = True,
+    python: str | None = None,
+    patches: Sequence[Path] = (),
 ) -> Environment:
-    """Give a virtual environment with a Patroni release, built on first use (which takes a minute and the network).
+    """Return a virtual environment with a Patroni release, built on first use (which takes a minute and the network).
 
     :param patroni: release, such as ``'3.0.2'``.
     :param urllib3: release line, ``'2'`` or ``'1.26'``.
     :param plugin: whether this project is installed in it, as its sources are now.
-    :param python: the Python it is made with, None for that of PATRONI_PYTHON, or else this one unless the lab runs as
-        root and other users can't execute it.
-    :param patched: whether Patroni comes with the patch for it, as that is now; this project is not installed then.
-    :raises LabError: when it can't be built.
+    :param python: the Python it is made with. None: that of PATRONI_PYTHON, or else this one, unless the lab runs as
+        root and other users cannot execute it.
+    :param patches: patches that Patroni is built with, in this order, as they are now; without the project then.
+    :raises LabError: when it cannot be built.
     """
     interpreter = _interpreter(python)
-    kind = 'patched' if patched else 'plugin' if plugin else 'stock'
-    name = '{0}-urllib3-{1}-{2}-{3}'.format(patroni, urllib3, kind, str(interpreter).strip('/').replace('/', '-'))
+    kind = 'patched' if patches else 'plugin' if plugin else 'stock'
+    name = f'{patroni}-urllib3-{urllib3}-{kind}-{str(interpreter).strip("/").replace("/", "-")}'
     folder = CACHE / 'envs' / name
     marker = folder / 'lab-complete'  # written last; holds what is in the environment beyond its name
-    with _locked():
+    with locked('environments'):
         if not marker.exists():
             _build(folder, patroni, urllib3, interpreter)
             marker.write_text('')
         holds = 'stock'
-        if patched:
-            holds = hashlib.sha256(committed(patroni).read_bytes()).hexdigest()[:16]
+        if patches:
+            holds = hashlib.sha256(b''.join(patch.read_bytes() for patch in patches)).hexdigest()[:16]
             if marker.read_text() != holds:
                 marker.write_text('')
-                _install_patched(folder, patroni)
+                _install_patched(folder, patroni, patches)
         elif plugin:
             holds, wheel = _wheel(folder)
             if marker.read_text() != holds:

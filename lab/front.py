@@ -10,7 +10,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 from multidict import CIMultiDict
 from yarl import URL
 
-from .processes import free_port
+from .ports import free_port
 
 T = TypeVar('T')
 

@@ -14,7 +14,8 @@ from typing import Any, Iterable, NamedTuple, Sequence
 
 from .facade import Facade, Shape, shape_of
 from .packages import etcd_binaries, etcd_version, line_of, version_key
-from .processes import LabError, Process, free_port, wait_until
+from .ports import free_port
+from .processes import LabError, Process, wait_until
 
 _STANDS_IN = {'3.0': '3.3', '3.1': '3.3', '3.2': '3.3', '3.6': '3.5', '3.7': '3.5'}
 """Which real line is behind the facade of a line that is not at hand, or that the other members could not bear."""
@@ -50,16 +51,15 @@ def release(line_or_version: str, shape: Shape | None = None, beside: Iterable[s
     :raises LabError: when neither it nor a line that can stand in for it is at hand.
     """
     stand_in = _STANDS_IN.get(line_of(line_or_version))
-    try:
-        real_version = etcd_version(line_or_version)
-        looks = Shape()
-        if stand_in and not live_together([real_version, *beside]):
-            real_version, looks = etcd_version(stand_in), shape_of(line_or_version)
-    except LabError:
-        if stand_in is None:
-            raise
-        real_version = etcd_version(stand_in)
-        looks = shape_of(line_or_version)
+    real_version, looks = '', Shape()
+    if stand_in is None or live_together([line_or_version, *beside]):  # or it is not asked for, which may build it
+        try:
+            real_version = etcd_version(line_or_version)
+        except LabError:
+            if stand_in is None:
+                raise
+    if stand_in and not real_version:
+        real_version, looks = etcd_version(stand_in), shape_of(line_or_version)
     looks = looks if shape is None else shape
     return Release(looks.version or real_version, real_version, looks)
 

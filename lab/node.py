@@ -18,7 +18,8 @@ import yaml
 from . import CACHE
 from .environments import Environment, clean_environ, within_reach
 from .packages import postgres_bin, postgres_env
-from .processes import LabError, Process, free_port, wait_until
+from .ports import free_port
+from .processes import LabError, Process, wait_until
 
 # One line for each HA loop that went wrong because of the DCS, the same in all Patroni releases.
 _FAILED_LOOP = re.compile(

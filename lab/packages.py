@@ -1,15 +1,14 @@
 """Real etcd and PostgreSQL binaries: found on this machine, or fetched from its distribution's own packages.
 
 etcd comes from, in this order: the folder ETCD_BIN_DIR (files such as ``etcd-3.2.26``), the ``etcd`` on PATH, one
-package per release of the distribution, and, where Go is installed, its Go module (see `lab.golang`). PostgreSQL comes
-from PG_BIN_DIR, /usr/lib/postgresql, or its package. What was fetched or built stays in CACHE. ``python -m
-lab.packages`` lists all of it.
+package per release of the distribution, and, where Go is installed, its Go module: built when it is asked for (see
+`lab.golang`). PostgreSQL comes from PG_BIN_DIR, /usr/lib/postgresql, or its package. What was fetched or built stays in
+CACHE. ``python -m lab.packages`` lists all of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import glob
 import json
 import os
@@ -20,7 +19,8 @@ from pathlib import Path
 from typing import Callable, Collection, Sequence
 
 from . import CACHE, golang, say
-from .apt import Apt, locked, mirror, os_release, run, unfinished
+from .apt import Apt, mirror, os_release, run
+from .cache import locked, replace, unfinished
 from .processes import LabError
 from .programs import fetched
 
@@ -55,30 +55,32 @@ def _keep(folder: Path, binary: Path) -> str:
     return version
 
 
-def _kept(memory: Path, names: Sequence[str], get: Callable[[str], str]) -> dict[str, Path]:
-    """Give etcd binaries that one gets once and keeps beside `memory`, as ``etcd-VERSION``.
+def _recall(memory: Path) -> dict[str, dict[str, str]]:
+    """Return what came of each name: a version whose binary is there, or a failure that is not a day old yet."""
+    try:
+        found: dict[str, dict[str, str]] = json.loads(memory.read_text())
+    except FileNotFoundError:
+        return {}
+    return {
+        name: entry
+        for name, entry in found.items()
+        if memory.with_name(f'etcd-{entry.get("version")}').exists()
+        or time.time() - float(entry.get('tried', 0)) < _RETRY_SECONDS
+    }
+
+
+def _kept(memory: Path, names: Sequence[str], get: Callable[[str], str], lock: str) -> dict[str, Path]:
+    """Return etcd binaries that are made once and kept beside `memory`, as ``etcd-VERSION``.
 
     :param memory: file that says what came of each name, failures included.
-    :param names: what to get.
+    :param names: what to make.
     :param get: called for a name that is new; puts the binary there, and returns its version.
+    :param lock: held meanwhile, see `lab.cache.locked`.
     """
-
-    def recall() -> dict[str, dict[str, str]]:
-        try:
-            found: dict[str, dict[str, str]] = json.loads(memory.read_text())
-        except FileNotFoundError:
-            return {}
-        return {
-            name: entry
-            for name, entry in found.items()
-            if memory.with_name('etcd-{0}'.format(entry.get('version'))).exists()
-            or time.time() - float(entry.get('tried', 0)) < _RETRY_SECONDS
-        }
-
-    known = recall()
+    known = _recall(memory)
     if not known.keys() >= set(names):
-        with locked():
-            known = recall()  # another process may have been faster
+        with locked(lock):
+            known = _recall(memory)  # another process may have been faster
             for name in names:
                 if name in known:
                     continue
@@ -87,54 +89,61 @@ def _kept(memory: Path, names: Sequence[str], get: Callable[[str], str]) -> dict
                 except LabError as e:
                     say(f'no etcd from {name}: {e}')
                     known[name] = {'why': str(e), 'tried': str(time.time())}
-                memory.with_suffix('.part').write_text(json.dumps(known, indent=1))
-                memory.with_suffix('.part').rename(memory)
+                replace(memory, json.dumps(known, indent=1))
     versions = [known[name]['version'] for name in names if 'version' in known[name]]
     return {version: memory.with_name(f'etcd-{version}') for version in versions}
 
 
 def _fetched_etcd() -> dict[str, Path]:
-    """Give the etcd binaries from packages, one for each release of the distribution."""
+    """Return the etcd binaries from packages, one for each release of the distribution."""
     folder = CACHE / 'etcd'
-
-    @functools.lru_cache(maxsize=None)
-    def source() -> str:
-        with unfinished(folder / 'own') as part:
-            return mirror(part)
+    source: list[str] = []  # asked for once, if at all
 
     def get(suite: str) -> str:
         say(f'fetching etcd from {suite}')
         with unfinished(folder / suite) as part:
-            apt = Apt(part, source().format(suite=suite), installed=False)
+            source[:] = source or [mirror(part)]
+            apt = Apt(part, source[0].format(suite=suite), installed=False)
             apt('apt-get', 'update')
             apt.unpack(['etcd-server'], part / 'root')
             return _keep(folder, part / 'root' / 'usr' / 'bin' / 'etcd')
 
-    return _kept(folder / 'suites.json', SUITES.get(os_release().get('ID', ''), ()), get)
+    return _kept(folder / 'suites.json', SUITES.get(os_release().get('ID', ''), ()), get, 'packages')
 
 
-def _built_etcd(elsewhere: Collection[str]) -> dict[str, Path]:
-    """Give the etcd binaries that Go builds, for lines that no version `elsewhere` is of."""
-    folder, lines = CACHE / 'etcd', {line_of(version) for version in elsewhere}
+def _built_etcd() -> dict[str, Path]:
+    """Return the etcd binaries that Go has built so far."""
+    folder = CACHE / 'etcd'
+    there = {version: folder / f'etcd-{version}' for version in golang.ETCD_VERSIONS}
+    return {version: binary for version, binary in there.items() if binary.exists()}
+
+
+def _buildable(at_hand: Collection[str]) -> list[str]:
+    """Return the versions that Go could build, of lines that none at hand is of; not those that failed today."""
+    lines, failed = {line_of(version) for version in at_hand}, _recall(CACHE / 'etcd' / 'built.json')
+    wanted = [version for version in golang.ETCD_VERSIONS if line_of(version) not in lines and version not in failed]
+    return wanted if golang.at_hand() else []
+
+
+def _build(version: str) -> Path | None:
+    """Build one etcd with Go, which takes minutes; None when it cannot be built. Another process that wants it waits."""
+    folder = CACHE / 'etcd'
 
     def get(version: str) -> str:
-        with unfinished(folder / 'go') as part:
+        with unfinished(folder / f'go-{version}') as part:
             built = _keep(folder, golang.build_etcd(version, part))
         if built != version:
             raise LabError(f'what was built as {version} says that it is {built}')
         return built
 
-    wanted = [version for version in golang.ETCD_VERSIONS if line_of(version) not in lines]
-    if not golang.at_hand():  # what was built when there was one stays
-        wanted = [version for version in wanted if (folder / f'etcd-{version}').exists()]
-    return _kept(folder / 'built.json', wanted, get)
+    return _kept(folder / 'built.json', [version], get, 'go').get(version)
 
 
 _found: dict[tuple[str, str], dict[str, Path]] = {}  # by ETCD_BIN_DIR and PATH, each binary is asked once
 
 
 def _found_etcd() -> dict[str, Path]:
-    """Give the etcd binaries of ETCD_BIN_DIR and PATH."""
+    """Return the etcd binaries of ETCD_BIN_DIR and PATH."""
     folder, path = os.environ.get('ETCD_BIN_DIR', ''), os.environ.get('PATH', '')
     if (folder, path) not in _found:
         candidates = sorted(Path(folder).resolve().glob('etcd-*')) if folder else []
@@ -154,39 +163,48 @@ def _found_etcd() -> dict[str, Path]:
 
 
 def etcd_binaries() -> dict[str, Path]:
-    """Give every etcd that is at hand, by its version (``'3.4.23'``), oldest first.
+    """Return every etcd that is at hand, by its version (``'3.4.23'``), oldest first. Nothing is built.
 
-    The first call may download and build; what does not run here is left out with a line on stderr that says why.
+    The first call may download; what does not run here is left out with a line on stderr that says why.
     """
     found = {**_fetched_etcd(), **_found_etcd()}
-    found = {**_built_etcd(found), **found}
+    lines = {line_of(version) for version in found}
+    found.update((version, path) for version, path in _built_etcd().items() if line_of(version) not in lines)
     return dict(sorted(found.items(), key=lambda item: version_key(item[0])))
 
 
+def etcd_versions() -> list[str]:
+    """Return the versions that a test may ask for, oldest first: those at hand, and those that Go can build."""
+    at_hand = list(etcd_binaries())
+    return sorted([*at_hand, *_buildable(at_hand)], key=version_key)
+
+
 def version_key(version: str) -> tuple[int, ...]:
-    """Give what versions sort by: ``'3.5.16'`` or ``'3.6.0-rc.1'`` -> their numbers."""
+    """Return what versions sort by: ``'3.5.16'`` or ``'3.6.0-rc.1'`` -> their numbers."""
     return tuple(int(number) for number in re.findall(r'\d+', version.partition('-')[0]))
 
 
 def line_of(version: str) -> str:
-    """Give the release line of a version: ``'3.4.23'`` -> ``'3.4'``."""
+    """Return the release line of a version: ``'3.4.23'`` -> ``'3.4'``."""
     return '.'.join(str(number) for number in version_key(version)[:2])
 
 
 def etcd_version(line: str) -> str:
-    """Choose a real etcd: a line (``'3.4'``) gives its newest version at hand, a version gives itself.
+    """Choose a real etcd: a line (``'3.4'``) gives its newest version, a version gives itself.
+
+    One that is not at hand yet is built, if Go can do it.
 
     :raises LabError: when there is none; the text lists what is at hand.
     """
-    at_hand = list(etcd_binaries())
-    for version in reversed(at_hand):
-        if line in (version, line_of(version)):
+    at_hand = etcd_binaries()
+    for version in reversed(etcd_versions()):
+        if line in (version, line_of(version)) and (version in at_hand or _build(version)):
             return version
-    raise LabError('no etcd {0} at hand, only {1}'.format(line, ', '.join(at_hand) or 'none at all'))
+    raise LabError(f'no etcd {line} at hand, only {", ".join(at_hand) or "none at all"}')
 
 
 def etcdctl() -> Path:
-    """Give the ``etcdctl`` of this machine's distribution, fetched when it is not in CACHE yet.
+    """Return the ``etcdctl`` of this machine's distribution, fetched when it is not in CACHE yet.
 
     :raises LabError: when it can't be had.
     """
@@ -194,9 +212,9 @@ def etcdctl() -> Path:
 
 
 def missing() -> list[str]:
-    """List the release lines that no real etcd is at hand for."""
-    at_hand = {line_of(version) for version in etcd_binaries()}
-    return [line for line in LINES if line not in at_hand]
+    """List the release lines that no real etcd can be had for."""
+    lines = {line_of(version) for version in etcd_versions()}
+    return [line for line in LINES if line not in lines]
 
 
 def _fetch_postgres(target: Path) -> None:
@@ -225,7 +243,7 @@ def _newest(folders: list[str]) -> Path | None:
 
 
 def postgres_bin() -> Path:
-    """Give the directory with PostgreSQL's programs: PG_BIN_DIR, this machine's, or a downloaded one (the last with
+    """Return the directory with PostgreSQL's programs: PG_BIN_DIR, this machine's, or a downloaded one (the last with
     ``PG_BIN_DIR=download`` even though there are others). They need the environment variables of `postgres_env`.
 
     :raises LabError: when none is at hand and none can be fetched.
@@ -237,7 +255,7 @@ def postgres_bin() -> Path:
     target = CACHE / 'postgresql'
     if found is None:
         if not target.exists():
-            with locked():
+            with locked('packages'):
                 if not target.exists():
                     _fetch_postgres(target)
         found = _newest(glob.glob(str(target / 'usr/lib/postgresql/*/bin')))
@@ -247,7 +265,7 @@ def postgres_bin() -> Path:
 
 
 def postgres_env() -> dict[str, str]:
-    """Give the environment variables that the programs in `postgres_bin` need: where the downloaded libraries are."""
+    """Return the environment variables that the programs in `postgres_bin` need: where the downloaded libraries are."""
     if CACHE not in postgres_bin().parents:
         return {}
     root = str(CACHE / 'postgresql')
@@ -258,6 +276,8 @@ def main() -> None:
     """Print a table of what is at hand."""
     for version, binary in etcd_binaries().items():
         print(f'etcd        {version:<8} {binary}')
+    for version in _buildable(etcd_binaries()):
+        print(f'etcd        {version:<8} built with Go when a test asks for it')
     for line in missing():
         print(f'etcd        {line:<8} none at hand')
     folder = postgres_bin()

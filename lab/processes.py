@@ -1,4 +1,4 @@
-"""Processes, ports, folders and waiting: what everything in the lab that runs a real server needs.
+"""Processes, folders and waiting: what everything in the lab that runs a real server needs.
 
 Whatever is started here ends with the Python process that started it: by its own pid, through ``terminate()`` or
 ``kill()`` in the normal course, by the exit handler when somebody forgot, by the kernel (PR_SET_PDEATHSIG) when Python
@@ -12,10 +12,8 @@ import ctypes
 import os
 import pwd
 import queue
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -222,30 +220,6 @@ def _install_net() -> None:
 
 
 atexit.register(_clean_up)
-
-_ports: set[int] = set()
-
-
-def free_port() -> int:
-    """Find a free TCP port on loopback that this process has not been given before.
-
-    Taken from below the range the kernel uses for outgoing connections: a server that is down for a moment finds its
-    port free when it comes back.
-
-    :raises LabError: when there is none.
-    """
-    for _ in range(1000):
-        port = random.SystemRandom().randint(15000, 32000)  # not random's own generator: tests seed that one
-        if port in _ports:
-            continue
-        with socket.socket() as sock:
-            try:
-                sock.bind(('127.0.0.1', port))
-            except OSError:
-                continue
-        _ports.add(port)
-        return port
-    raise LabError('no free port on loopback')
 
 
 def wait_until(predicate: Callable[[], T], timeout_seconds: float, what: str, interval: float = 0.05) -> T:

@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from . import CACHE, say
-from .apt import Apt, locked, unfinished
+from .apt import Apt
+from .cache import locked, unfinished
 from .processes import LabError
 
 # Where the program looks for the libraries that came with it. Everything is relative, as CACHE may be copied.
@@ -36,7 +37,7 @@ def fetched(name: str, package: str = '') -> Path:
     :param package: its package, if that has another name.
     """
     target = CACHE / 'tools' / name
-    with locked():
+    with locked('packages'):
         if not target.exists():
             say(f'fetching {name}')
             with unfinished(target) as part:

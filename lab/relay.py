@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Callable, NamedTuple
 
 from .front import loop
-from .processes import free_port
+from .ports import free_port
 
 _CHUNK = 65536
 

@@ -1,8 +1,8 @@
 """The tests on real etcd under one Patroni release after the other: ``python -m tools.matrix [PATRONI[+URLLIB3] ...]``.
 
-Without arguments all of :data:`RELEASES`. For each: the unit tests, those on real etcd, and Patroni's own etcd and
-patronictl tests of that release with the classes of this project. With ``--patched`` the same but for the unit tests,
-under each release with its patch from ``patches/`` in the place of the package.
+Without arguments all releases in `lab.releases`. Each runs the unit tests, those on real etcd, and Patroni's own etcd
+and patronictl tests of that release with the classes of this project. With ``--patched`` a release with its patch from
+``patches/`` runs the same instead of the package, except for the unit tests.
 """
 
 from __future__ import annotations
@@ -18,24 +18,15 @@ from prettytable import PrettyTable
 
 from lab import ROOT, say
 from lab.environments import Environment, clean_environ, environment
+from lab.releases import RELEASES
 
 from . import patching
 
-#: The last release of each line, Debian's own (3.0.2 in 12, 4.0.7 in 13), the last one that needs member slots (4.0.2),
-#: and both lines of urllib3 at either end.
-RELEASES = (
-    '3.0.2+1.26',
-    '3.0.2+2',
-    '3.0.4+2',
-    '3.1.2+1.26',
-    '3.2.2+2',
-    '3.3.11+2',
-    '4.0.2+2',
-    '4.0.7+2',
-    '4.0.11+1.26',
-    '4.1.5+1.26',
-    '4.1.5+2',
-)
+#: Release and line of urllib3 of each run.
+RUNS = tuple(f'{release.number}+{line}' for release in RELEASES for line in release.urllib3)
+
+#: The same for the patched ones, with one line of urllib3 each.
+PATCHED_RUNS = tuple(f'{release.number}+{release.urllib3[0]}' for release in RELEASES if release.patched)
 
 
 class Outcome(NamedTuple):
@@ -63,28 +54,22 @@ def install_test_tools(env: Environment) -> None:
         marker.write_text('\n'.join(wanted))
 
 
-def with_patch() -> list[str]:
-    """Give those of :data:`RELEASES` that there is a patch for, with one line of urllib3 each."""
-    return [next(name for name in RELEASES if name.partition('+')[0] == release) for release in patching.RELEASES]
-
-
 def run(release: str, patched: bool = False) -> Outcome:
     """Run everything under one release.
 
-    :param release: release of Patroni and line of urllib3, ``'4.1.5+2'``; without the latter 2.
-    :param patched: with the patch in the place of the package, see ``tests/patches/alias``.
-    :raises LabError: when the environment can't be built.
+    :param release: release of Patroni and line of urllib3, ``'4.0.7+2'``; without the latter 2.
+    :param patched: with the patch instead of the package, see ``tests/patches/alias``.
+    :raises LabError: when the environment cannot be built.
     """
     patroni, _, urllib3 = release.partition('+')
     started = time.monotonic()
-    env = environment(patroni, urllib3 or '2', patched=patched)
+    env = environment(patroni, urllib3 or '2', patches=patching.committed(patroni) if patched else ())
     install_test_tools(env)
-    say('Patroni {0} with urllib3 {1}{2}'.format(patroni, urllib3 or '2', ', patched' if patched else ''))
+    say(f'Patroni {patroni} with urllib3 {urllib3 or "2"}{", patched" if patched else ""}')
     environ, folders = clean_environ(), ['tests/unit', 'tests/etcd', 'tests/check/test_command_etcd.py']
     if patched:
         environ.update(PYTHONPATH=str(ROOT / 'tests' / 'patches' / 'alias'), PYTEST_ADDOPTS='-p patched_alias')
         folders = ['tests/etcd']
-    # pytest as a program, not as a module, which would find the package in the source tree before the installed one
     tests = (
         subprocess.run(
             [str(env.python), str(env.bin / 'pytest'), '-q', '-p', 'no:cacheprovider', *folders],
@@ -103,7 +88,7 @@ def main() -> None:
     parser.add_argument('release', nargs='*', help='such as 3.0.2+1.26')
     parser.add_argument('--patched', action='store_true', help='with the patch in the place of the package')
     args = parser.parse_args()
-    releases = args.release or (with_patch() if args.patched else RELEASES)
+    releases = args.release or (PATCHED_RUNS if args.patched else RUNS)
     outcomes: list[Outcome] = [run(release, args.patched) for release in releases]
     table = PrettyTable(
         [

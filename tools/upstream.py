@@ -20,8 +20,9 @@ import xml.etree.ElementTree
 from pathlib import Path
 from typing import Mapping, Sequence
 
-from lab import CACHE, ROOT, say
+from lab import ROOT, say
 from lab.processes import LabError, remove_folder, scratch_folder
+from lab.sources import fetch
 
 FILES = ('test_etcd.py', 'test_etcd3.py', 'test_ctl.py')
 
@@ -34,61 +35,6 @@ FAIL_WITH_STOCK = dict.fromkeys(
     ('3.0.2', '3.0.4', '3.1.2', '3.2.2', '4.0.2'),
     ('test_ctl.py::TestCtl::test_failover', 'test_ctl.py::TestCtl::test_restart_reinit'),
 )
-
-
-def fetch(release: str) -> Path:
-    """Fetch the source distribution of a Patroni release.
-
-    :param release: such as ``'4.1.5'``.
-    :returns: the file, kept in the cache.
-    :raises LabError: when it can't be had.
-    """
-    target = CACHE / 'sdist' / f'patroni-{release}.tar.gz'
-    if not target.exists():
-        folder = scratch_folder('sdist-')
-        try:
-            # Its setup.py looks for psycopg2, so it has to be built with what is installed here.
-            done = subprocess.run(
-                [
-                    sys.executable,
-                    '-m',
-                    'pip',
-                    'download',
-                    '--quiet',
-                    '--no-deps',
-                    '--no-build-isolation',
-                    '--no-binary',
-                    'patroni',
-                    '--dest',
-                    str(folder),
-                    'patroni==' + release,
-                ],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            found = list(folder.glob('*.tar.gz'))
-            if not found:
-                raise LabError(f'no source distribution of Patroni {release}: {done.stdout[-1000:]}')
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(f'.part-{os.getpid()}')
-            shutil.copyfile(str(found[0]), str(partial))
-            partial.rename(target)
-        finally:
-            remove_folder(folder)
-    return target
-
-
-def unpack(release: str, folder: Path) -> Path:
-    """Unpack the source distribution of a Patroni release.
-
-    :param folder: where to.
-    :returns: the tree, a folder within *folder*.
-    :raises LabError: when it can't be had.
-    """
-    # Not with the owners in the archive, as root would have it: git refuses to work in somebody else's folder.
-    subprocess.run(['tar', '--no-same-owner', '-xzf', str(fetch(release)), '-C', str(folder)], check=True)
-    return folder / f'patroni-{release}'
 
 
 def run(

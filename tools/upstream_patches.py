@@ -20,16 +20,19 @@ from prettytable import PrettyTable
 from lab import ROOT, say
 from lab.processes import LabError, remove_folder, scratch_folder
 from lab.programs import tool
+from lab.releases import NEWEST
+from lab.sources import unpack
 
-from .upstream import FILES, unpack
+from .upstream import FILES
 
-RELEASE = '4.1.5'
+RELEASE = NEWEST
 """The release of Patroni that the patches are for."""
 
 FOLDER = ROOT / 'patches' / 'upstream'
 """Where they are."""
 
-_FLAKE8 = ['-m', 'flake8', '--isolated', '--max-line-length', '120']  # what Patroni asks for
+# what Patroni asks for of flake8
+_LINT = ['-m', 'ruff', 'check', '--isolated', '--quiet', '--no-cache', '--line-length', '120', '--select', 'E,W,F']
 
 
 def series() -> list[Path]:
@@ -153,14 +156,14 @@ def run_tests(folder: Path) -> tuple[list[str], list[str]]:
     return passed, failed
 
 
-def flake8(folder: Path, paths: Sequence[str]) -> str:
-    """Run flake8 with Patroni's line length.
+def lint(folder: Path, paths: Sequence[str]) -> str:
+    """Run the checks of flake8 with Patroni's line length.
 
     :param folder: the source.
     :param paths: files to check.
-    :returns: what it has to say, nothing if all is well.
+    :returns: the complaints, empty if there are none.
     """
-    return call([sys.executable, *_FLAKE8, *paths], folder)[1]
+    return call([sys.executable, *_LINT, *paths], folder)[1]
 
 
 class Outcome(NamedTuple):
@@ -187,11 +190,11 @@ def check(name: str, patches: Sequence[Path]) -> Outcome:
     with source() as folder, source() as original:
         remarks = apply(folder, patches)
         passed, failed = run_tests(folder)
-        lint = flake8(folder, sorted({path for patch in patches for path in changed_files(patch)}))
+        complaints = lint(folder, sorted({path for patch in patches for path in changed_files(patch)}))
         shutil.copytree(str(folder / 'tests'), str(original / 'patched-tests'))
         shutil.rmtree(str(original / 'tests'))
         (original / 'patched-tests').rename(original / 'tests')
-        return Outcome(name, remarks, subjects, passed, failed, run_tests(original)[1], lint)
+        return Outcome(name, remarks, subjects, passed, failed, run_tests(original)[1], complaints)
 
 
 def check_all() -> list[Outcome]:
@@ -202,7 +205,7 @@ def check_all() -> list[Outcome]:
 
 def main() -> None:
     """Show what came of each patch and of the series, and exit with 1 unless all is well."""
-    table = PrettyTable(['Patroni ' + RELEASE, 'patch --fuzz=0', 'git am', 'tests', 'fail without it', 'flake8'])
+    table = PrettyTable(['Patroni ' + RELEASE, 'patch --fuzz=0', 'git am', 'tests', 'fail without it', 'lint'])
     table.align = 'l'
     good = True
     for outcome in check_all():

@@ -16,7 +16,7 @@ from lab.node import unprivileged_user
 @pytest.fixture(scope='session')
 def newest() -> Environment:
     """The newest Patroni with this package, where the user that runs it can reach it."""
-    return environment('4.1.5').for_user(unprivileged_user())
+    return environment().for_user(unprivileged_user())
 
 
 @pytest.fixture

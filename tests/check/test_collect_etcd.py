@@ -11,7 +11,8 @@ import trustme
 from lab.etcd import EtcdCluster, b64
 from lab.member import EtcdMember as LabMember
 from lab.member import release
-from lab.processes import free_port, wait_until
+from lab.ports import free_port
+from lab.processes import wait_until
 from patroni_etcd3_compat.check.collect import collect, load_settings
 from patroni_etcd3_compat.check.facts import EtcdEndpoint, Facts
 

@@ -18,6 +18,7 @@ from lab.etcd import EtcdCluster, b64
 from lab.load import WriteLoad
 from lab.patroni import PatroniCluster
 from lab.processes import wait_until
+from lab.releases import NEWEST
 from patroni_etcd3_compat.check.collect import collect, load_settings
 from patroni_etcd3_compat.check.facts import Facts, Patroni, PatroniMember, Postgres
 
@@ -110,7 +111,7 @@ def test_whole_cluster(cluster: PatroniCluster) -> None:
         )
         assert [member.name for member in patroni.members] == ['node1', 'node2', 'node3']
         for member, real in zip(patroni.members, cluster.nodes):
-            assert member.in_dcs and member.error is None and member.version == '4.1.5' and member.timeline == 1
+            assert member.in_dcs and member.error is None and member.version == NEWEST and member.timeline == 1
             expected = ('leader', 'running') if real is primary else ('replica', 'streaming')
             assert (member.role, member.state) == expected
             assert member.tags == {'clonefrom': True} and (member.position or 0) > 0
@@ -184,7 +185,7 @@ def test_member_that_is_gone(cluster: PatroniCluster) -> None:
         os.kill(pid, 18)
         replica.process.thaw()
     member = found[replica.name]
-    assert member.error == 'no answer within 1 s' and member.in_dcs and member.version == '4.1.5'  # from the DCS
+    assert member.error == 'no answer within 1 s' and member.in_dcs and member.version == NEWEST  # from the DCS
     assert postgres_of(member).error
     assert [other.error for name, other in found.items() if name != replica.name] == [None, None]
     assert [postgres_of(other).error for name, other in found.items() if name != replica.name] == [None, None]

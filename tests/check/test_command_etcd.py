@@ -14,7 +14,8 @@ import yaml
 
 from lab import packages
 from lab.etcd import EtcdCluster, EtcdMember
-from lab.processes import Process, free_port, wait_until
+from lab.ports import free_port
+from lab.processes import Process, wait_until
 from tests.check.command import compare, etcd_names, program, run
 
 #: Wide enough for all columns; a finding of etcd's age comes with time, whatever else is the case.

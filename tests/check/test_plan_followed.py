@@ -11,6 +11,7 @@ from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
 from lab.node import unprivileged_user
 from lab.patroni import Monitor, PatroniCluster
+from lab.releases import NEWEST
 from tests.check.follow import Follower, Shell, etcd_site, made, patroni_site, restore, versions
 
 
@@ -43,7 +44,7 @@ def test_etcd_one_minor_release_at_a_time(newest: Environment, tmp_path: Path) -
         patroni.wait_replicas()
 
 
-@pytest.mark.parametrize('old, new', [('3.3.11', '4.1.5')])
+@pytest.mark.parametrize('old, new', [('3.3.11', NEWEST)])
 def test_patroni(tmp_path: Path, old: str, new: str) -> None:
     """Replicas first, then the leader in pause: its PostgreSQL is not restarted, no row is lost."""
     before, after = (environment(release).for_user(unprivileged_user()) for release in (old, new))

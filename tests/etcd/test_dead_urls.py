@@ -8,7 +8,8 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from lab.processes import free_port, wait_until
+from lab.ports import free_port
+from lab.processes import wait_until
 
 #: What is advertised: the address of a container, of nothing at all, a name that is known elsewhere, a closed port.
 KINDS = ('black hole', '0.0.0.0', '::', 'name', 'refused')

@@ -16,7 +16,8 @@ from pytest_httpserver import HTTPServer
 
 from lab import packages
 from lab.etcd import request
-from lab.processes import free_port, wait_until
+from lab.ports import free_port
+from lab.processes import wait_until
 
 MIXED = ['3.3', '3.4', '3.5']
 

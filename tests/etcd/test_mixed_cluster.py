@@ -12,7 +12,7 @@ import pytest
 from lab import packages
 from lab.processes import wait_until
 
-AT_HAND = list(packages.etcd_binaries())
+VERSIONS = packages.etcd_versions()
 MIXED = [['3.2', '3.2', '3.4'], ['3.2', '3.4', '3.4'], ['3.3', '3.3', '3.4'], ['3.3', '3.3', '3.5']]
 
 
@@ -194,7 +194,7 @@ def test_somebody_else_took_the_key(start: Callable[..., Any], connect: Callable
     wait_until(lambda: dcs.leader() == 'b', 5, 'the other leader to be seen')
 
 
-@pytest.mark.parametrize('version', ['3.0', '3.1'] + packages.missing() + AT_HAND)
+@pytest.mark.parametrize('version', ['3.0', '3.1'] + packages.missing() + VERSIONS)
 def test_all_calls_on_one_version(start: Callable[..., Any], connect: Callable[..., Any], version: str) -> None:
     """For every etcd version, real or stood in for: all that Patroni sends, and a watch that tells of changes."""
     cluster = start([version])

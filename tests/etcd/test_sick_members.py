@@ -10,7 +10,7 @@ import etcd
 import pytest
 
 from lab.facade import Fault
-from lab.processes import free_port
+from lab.ports import free_port
 
 FAULTS: list[Any] = [
     Fault(path='/v3', times=1000, status=502, headers={'Content-Type': 'text/html'}, body=b'<html>Bad Gateway</html>'),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Any, Callable, ContextManager, Iterator, Sequence
 
 import pytest
 
 from lab import CACHE
-from lab.apt import locked
+from lab.cache import keep_results
 from lab.etcd import EtcdCluster
 from tests.mixed.cluster import MixedCluster
 
@@ -51,9 +50,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for name, sizes in nodes.items():
             cells: list[str] = ['-' if size is None else str(size) for size in sizes]
             terminalreporter.write_line('  {0:<24} {1}'.format(name, ' '.join(f'{cell:>4}' for cell in cells)))
-    with locked():
-        known = json.loads(FILE.read_text()) if FILE.exists() else {}
-        known.update(_session)
-        partial = FILE.with_suffix('.part')
-        partial.write_text(json.dumps(known, indent=1))
-        partial.rename(FILE)
+    keep_results(FILE, _session)

@@ -6,6 +6,7 @@ import re
 from typing import Any, Callable
 
 from lab.processes import wait_until
+from lab.releases import NEWEST
 from tests.mixed import wal
 from tests.mixed.cluster import StandbyCluster
 
@@ -77,7 +78,7 @@ def test_members_that_share_a_slot(mixed: Callable[..., Any]) -> None:
 
 def test_standby_cluster(mixed: Callable[..., Any]) -> None:
     """The leader on 3.2.1 is a standby leader: the slots of its cluster move on our replica."""
-    with mixed('source of a standby cluster', ['4.1.5']) as source, StandbyCluster(source, RELEASES) as cluster:
+    with mixed('source of a standby cluster', [NEWEST]) as source, StandbyCluster(source, RELEASES) as cluster:
         leader, ours, control = cluster.nodes
         for _ in range(5):
             last = cluster.round(follow=[ours, control])

@@ -6,6 +6,7 @@ from typing import Any, Callable
 
 from lab.patroni import Monitor
 from lab.processes import wait_until
+from lab.releases import NEWEST
 from tests.mixed import wal
 
 WARNS = 'WARNING: Patroni members of different versions: '
@@ -70,7 +71,7 @@ def test_warning_under_the_newest_release(mixed: Callable[..., Any]) -> None:
     """
     with mixed(
         'permanent slot, leader 3.1.2',
-        ['3.1.2', '4.1.5+package'],
+        ['3.1.2', f'{NEWEST}+package'],
         settings={'bootstrap': {'dcs': {'slots': {'archive': {'type': 'physical'}}}}},
     ) as cluster:
         leader, replica = cluster.nodes
@@ -82,7 +83,7 @@ def test_warning_under_the_newest_release(mixed: Callable[..., Any]) -> None:
         assert sizes[-1] - sizes[0] >= 2 * wal.ROUND, sizes
         warnings = [line.split(WARNS)[1] for line in replica.log_text().splitlines() if WARNS in line]
         assert len(warnings) == 1, warnings
-        assert 'leader node1 (3.1.2) beside node2 (4.1.5)' in warnings[0]
+        assert f'leader node1 (3.1.2) beside node2 ({NEWEST})' in warnings[0]
         assert 'upgrade the leader to 3.2.0' in warnings[0]
         cluster.edit_config(slots=None)
         cluster.wait_log(replica, 'INFO: The versions of the Patroni members go together again')

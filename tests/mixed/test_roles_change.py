@@ -11,6 +11,7 @@ import pytest
 
 from lab.node import PatroniNode, descendants
 from lab.processes import wait_until
+from lab.releases import NEWEST
 from tests.mixed import wal
 from tests.mixed.cluster import MixedCluster
 
@@ -132,8 +133,8 @@ def test_leader_upgraded_in_pause(mixed: Callable[..., Any]) -> None:
         leader, ours, control = cluster.nodes
         for _ in range(2):
             cluster.round(follow=[ours, control])
-        cluster.upgrade_in_pause(leader, '4.1.5')
-        cluster.wait_log(ours, STOPS.format(leader.name, '4.1.5'))
+        cluster.upgrade_in_pause(leader, NEWEST)
+        cluster.wait_log(ours, STOPS.format(leader.name, NEWEST))
         for _ in range(4):
             cluster.round(follow=[ours, control])
             within_a_round(cluster, ours, control)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from lab.processes import wait_until
+from lab.releases import NEWEST
 from tests.mixed import wal
 
 
@@ -65,7 +66,7 @@ def test_ways_out(mixed: Callable[..., Any]) -> None:
     This package put beside 4.0.2 on one, 4.0.3 on another one, and at last 4.1.5 on the leader.
     """
     with mixed(
-        'ways out: package on node2, 4.0.3 on node3, leader on 4.1.5', ['3.2.1', '4.0.2', '4.0.2', '4.0.2']
+        'ways out: package on node2, 4.0.3 on node3, leader on the newest', ['3.2.1', '4.0.2', '4.0.2', '4.0.2']
     ) as cluster:
         leader, with_package, later, stock = cluster.nodes
         for _ in range(5):
@@ -77,7 +78,7 @@ def test_ways_out(mixed: Callable[..., Any]) -> None:
         for node in (with_package, later):
             assert last[node.name] <= full[node.name] - 2 * wal.ROUND, cluster.rounds
         assert last[stock.name] >= full[stock.name] + wal.ROUND, cluster.rounds
-        cluster.upgrade_in_pause(leader, '4.1.5')
+        cluster.upgrade_in_pause(leader, NEWEST)
         for _ in range(2):
             last = cluster.round(follow=[with_package, later, stock])
         assert abs(last[stock.name] - last[with_package.name]) <= wal.ROUND, cluster.rounds

@@ -10,10 +10,9 @@ from typing import Any, Iterator
 
 import pytest
 
-from lab.environments import Environment, environment
+from lab.environments import Environment
 from lab.processes import remove_folder, scratch_folder
-from tools.matrix import with_patch
-from tools.patching import RELEASES
+from tools.patching import RELEASES, environment
 
 #: With ``--all-releases`` only.
 COSTLY = ('test_debian_packages.py', 'test_builds.py')
@@ -38,9 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption('--all-releases', False):
         dropped = [item for item in items if item.path.name in COSTLY]
         items[:] = [item for item in items if item not in dropped]
-        _notes.append(
-            'only Patroni {0}, and without {1}: make test-patches runs all'.format(RELEASES[0], ', '.join(COSTLY))
-        )
+        _notes.append(f'only Patroni {RELEASES[0]}, and without {", ".join(COSTLY)}: make test-patches runs all')
         config.hook.pytest_deselected(items=dropped)
 
 
@@ -73,5 +70,5 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope='session')
 def patched(release: str) -> Environment:
-    """The release with its patch, and without this package."""
-    return environment(release, dict(name.split('+') for name in with_patch())[release], patched=True)
+    """The release with its patches, and without this package."""
+    return environment(release)

@@ -17,9 +17,28 @@ from lab.etcd import EtcdCluster
 from lab.node import unprivileged_user
 from lab.patroni import PatroniCluster
 from lab.programs import tool
-from tools.patching import RELEASES, apply, committed, unpack, version
+from tools.patching import COMMON, NAME, PATCHES, RELEASES, apply, unpack, version
 
 PACKAGES = 'usr/lib/python3/dist-packages'
+
+CONTROL = """\
+Source: patroni
+Maintainer: nobody <nobody@localhost>
+Standards-Version: 4.6.2
+
+Package: patroni
+Architecture: all
+Description: test
+ test
+"""
+
+CHANGELOG = """\
+patroni ({0}-1) unstable; urgency=medium
+
+  * Test.
+
+ -- nobody <nobody@localhost>  Thu, 01 Jan 2026 00:00:00 +0000
+"""
 
 
 def run(*argv: str) -> str:
@@ -56,10 +75,10 @@ def test_patched_package(suite: str, minor: int, folder: Path) -> None:
     release = match.group(0) if match else ''
     assert release in RELEASES
     before = state(unpacked)
-    apply(committed(release), unpacked / PACKAGES)
+    apply(release, unpacked / PACKAGES)
     after = state(unpacked)
     run('dpkg-deb', '--root-owner-group', '-b', str(unpacked), str(folder / 'patroni.deb'))
-    apply(committed(release), unpacked / PACKAGES, '-R')
+    apply(release, unpacked / PACKAGES, '-R')
     assert state(unpacked) == before != after
 
     run('dpkg-deb', '-x', str(folder / 'patroni.deb'), str(patched))
@@ -96,10 +115,10 @@ def quilt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_quilt(release: str, quilt: dict[str, str], tmp_path: Path) -> None:
-    """Takes ``series`` and the patch as they are, pushes and pops."""
+    """Takes ``series`` and the patches as they are, pushes and pops."""
     tree = unpack(release, tmp_path, patched=False)
     before = state(tree / 'patroni')
-    environ = dict(quilt, QUILT_PATCHES=str(committed(release).parent), QUILTRC='/dev/null')
+    environ = dict(quilt, QUILT_PATCHES=str(PATCHES), QUILT_SERIES=f'{release}/series', QUILTRC='/dev/null')
     output = subprocess.run(
         ['quilt', 'push', '-a', '--fuzz=0'],
         cwd=str(tree),
@@ -109,7 +128,41 @@ def test_quilt(release: str, quilt: dict[str, str], tmp_path: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     ).stdout
-    assert 'Now at patch etcd3-compat.patch' in output and 'offset' not in output
+    assert f'Now at patch {release}/{NAME}' in output and 'offset' not in output
     assert len(state(tree / 'patroni')) > len(before)
     subprocess.run(['quilt', 'pop', '-a'], cwd=str(tree), env=environ, check=True, stdout=subprocess.DEVNULL)
     assert state(tree / 'patroni') == before
+
+
+@pytest.mark.skipif(not shutil.which('dpkg-source'), reason='this machine has no dpkg-source')
+def test_dpkg_source(release: str, tmp_path: Path) -> None:
+    """Takes the files as the README says to copy them, for a source package in the format "3.0 (quilt)"."""
+    tree = unpack(release, tmp_path, patched=False)
+    before = state(tree / 'patroni')
+    run('tar', '-C', str(tmp_path), '-czf', str(tmp_path / f'patroni_{release}.orig.tar.gz'), tree.name)
+    patches = tree / 'debian' / 'patches'
+    patches.mkdir(parents=True)
+    (tree / 'debian' / 'source').mkdir()
+    (tree / 'debian' / 'source' / 'format').write_text('3.0 (quilt)\n')
+    (tree / 'debian' / 'control').write_text(CONTROL)
+    (tree / 'debian' / 'changelog').write_text(CHANGELOG.format(release))
+    lines = re.findall(
+        r'^    (.*) \.\.\./patroni-4\.0\.7/debian/patches\S*$', (PATCHES / 'README.md').read_text(), re.M
+    )
+    assert [line.split()[0] for line in lines] == ['cp', 'cat']
+    for line, target in zip(lines, (patches, patches / 'series')):
+        command = f'cd {PATCHES} && {line.replace("4.0.7", release)} {target}'
+        subprocess.run(['bash', '-c', command], check=True)
+    run('dpkg-source', '--build', str(tree))
+    package = next(tmp_path.glob('*.dsc'))
+    run('dpkg-source', '--extract', str(package), str(tmp_path / 'extracted'))
+    after = state(tmp_path / 'extracted' / 'patroni')
+    assert set(after) > set(before)
+    assert after == state(unpack(release, folder_of(tmp_path / 'expected')) / 'patroni')
+    assert (tmp_path / 'extracted' / 'debian' / 'patches' / COMMON).read_bytes() == (PATCHES / COMMON).read_bytes()
+
+
+def folder_of(path: Path) -> Path:
+    """Make a folder and return it."""
+    path.mkdir()
+    return path

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from lab import sources
 from lab.processes import LabError
 from lab.programs import tool
 from tools import patching
-from tools.patching import EDITS, NAME, PATCHES, RELEASES, SUB_PACKAGE, apply, committed, modules, unpack
+from tools.patching import COMMON, EDITS, NAME, PATCHES, RELEASES, SUB_PACKAGE, apply, committed, modules, unpack
 
 SMALLEST = 'from .exceptions import ConfigParseError\nlogger = logging.getLogger(__name__)\n'
 
@@ -55,14 +56,23 @@ def test_nothing_but_the_generated_releases() -> None:
 def test_the_date_is_that_of_the_last_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A patch stays as it is until something in it changes; then it carries the day of that."""
     monkeypatch.setattr(patching, 'PATCHES', tmp_path)
-    (tmp_path / '3.0.2').mkdir()
     for path, text in patching.differing().items():
-        if path.parent.name == '3.0.2':
-            path.write_text(re.sub('(?m)^Last-Update: .*', 'Last-Update: 2020-02-20', text))
-    assert not [path for path in patching.differing() if path.parent.name == '3.0.2']
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(re.sub('(?m)^Last-Update: .*', 'Last-Update: 2020-02-20', text))
+    assert patching.differing() == {}
     monkeypatch.setattr(patching, 'version', lambda: '9.9.9')
-    (changed,) = [text for path, text in patching.differing().items() if path == tmp_path / '3.0.2' / NAME]
-    assert "+__version__ = '9.9.9'\n" in changed and 'Last-Update: 2020-02-20' not in changed
+    common = patching.differing()[tmp_path / COMMON]
+    assert "+__version__ = '9.9.9'\n" in common and 'Last-Update: 2020-02-20' not in common
+
+
+def test_the_table_of_the_readme_is_generated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It has one row per release; the rest of the page stays as it is."""
+    page = (PATCHES / 'README.md').read_text()
+    monkeypatch.setattr(patching, 'PATCHES', tmp_path)
+    row = f'| {RELEASES[-1]} |'
+    (tmp_path / 'README.md').write_text('\n'.join(line for line in page.split('\n') if not line.startswith(row)))
+    assert row not in (tmp_path / 'README.md').read_text() and row in page
+    assert patching.differing()[tmp_path / 'README.md'] == page
 
 
 def test_what_is_part_of_it() -> None:
@@ -115,58 +125,94 @@ def test_an_anchor_that_is_not_there_once(monkeypatch: pytest.MonkeyPatch, text:
         patching.edited('3.0.2')
 
 
-@every_release
-def test_header(version: str) -> None:
-    """DEP-3: the fields that Debian wants, each once; ``series`` names the file."""
-    header, body = committed(version).read_text().split('\n---\n', 1)
+def fields_of(patch: Path) -> tuple[str, str]:
+    """Check the header of a patch, DEP-3: the fields that Debian wants, each once. Return header and body."""
+    header, body = patch.read_text().split('\n---\n', 1)
     fields = [line.partition(':')[0] for line in header.splitlines() if not line.startswith(' ')]
     assert fields == ['Description', 'Author', 'Origin', 'Bug', 'Forwarded', 'Last-Update']
-    assert f'For Patroni {version}.' in header
     assert re.search(r'^Last-Update: \d{4}-\d\d-\d\d$', header, re.M)
     assert not re.search(r'^ *$', header, re.M)  # an empty line would end it
-    targets = re.findall(r'^\+\+\+ (\S+)(.*)$', body, re.M)
-    assert all(path.startswith('b/patroni/') and not stamp for path, stamp in targets)
-    assert {path[2:] for path, _ in targets} == set(modules()) | {edit.path for edit in EDITS}
-    assert committed(version).with_name('series').read_text() == committed(version).name + '\n'
+    return header, body
+
+
+def changed(body: str) -> set[str]:
+    """Return the paths that a patch changes, none with a time stamp."""
+    targets = re.findall(r'^\+\+\+ b/(\S+)(.*)$', body, re.M)
+    assert targets and not any(stamp for _, stamp in targets)
+    return {path for path, _ in targets}
+
+
+def test_header_of_the_common_patch() -> None:
+    """It adds the modules and touches nothing that is Patroni's."""
+    _, body = fields_of(PATCHES / COMMON)
+    assert changed(body) == set(modules())
+    assert body.count('--- /dev/null\n') == len(modules())
+
+
+@every_release
+def test_header(version: str) -> None:
+    """The small patch names its release; ``series`` names both files, the common one first."""
+    common, plug = committed(version)
+    header, body = fields_of(plug)
+    assert header.startswith(f'Description: etcd3: plug patroni-etcd3-compat into Patroni {version}\n')
+    assert changed(body) == {edit.path for edit in EDITS}
+    assert common == PATCHES / COMMON
+    assert plug.with_name('series').read_text() == f'{COMMON}\n{version}/{NAME}\n'
 
 
 @every_release
 def test_applies_and_comes_off(version: str, tmp_path: Path) -> None:
     """Without fuzz and offset by ``patch``; the same by ``git apply``; taken back, all files are what they were."""
-    patch = committed(version)
+    common, plug = committed(version)
     tree = unpack(version, tmp_path, patched=False)
     before = state(tree)
-    apply(patch, tree, '--dry-run')
+    for patch in (common, plug):
+        sources.apply(patch, tree, '--dry-run')
     assert state(tree) == before
-    apply(patch, tree)
+    apply(version, tree)
     after = state(tree)
     assert {path for path in after if after[path] != before.get(path)} == set(modules()) | {edit.path for edit in EDITS}
-    apply(patch, tree, '-R')
+    apply(version, tree, '-R')
     assert state(tree) == before and not (tree / SUB_PACKAGE).exists()
 
-    run(tree, f'git apply --check -p1 {patch} && git apply -p1 {patch}')
+    run(tree, f'git apply --check -p1 {common} {plug} && git apply -p1 {common} {plug}')
     assert state(tree) == after
-    run(tree, f'git apply -R -p1 {patch}')
+    run(tree, f'git apply -R -p1 {plug} {common}')
     assert state(tree) == before
+
+
+def test_the_common_patch_alone_changes_nothing(tmp_path: Path) -> None:
+    """It applies to every release, and no file that was there before is another one then."""
+    for version in RELEASES:
+        tree = unpack(version, tmp_path, patched=False)
+        before = state(tree)
+        sources.apply(PATCHES / COMMON, tree)
+        after = state(tree)
+        assert {path for path in after if after[path] != before.get(path)} == set(modules())
 
 
 @every_release
 def test_command_lines_of_the_readme(version: str, tmp_path: Path) -> None:
-    """With -p0, and on an installed Patroni: what they say has the same result as ``patch -p1``."""
+    """Both patches as one file, by ``patch``, by ``git apply``, with -p0, and on an installed Patroni: one result."""
     readme = (PATCHES / 'README.md').read_text()
     tree = unpack(version, tmp_path)
     after = state(tree)
+    (line,) = re.findall(r'^    (cat etcd3-compat-common.patch .* > \S+)$', readme, re.M)
+    one = tmp_path / 'one.patch'
+    run(PATCHES, line.replace('4.0.7', version).replace('/tmp/etcd3-compat.patch', str(one)))
+    sources.apply(one, tree, '-R', '--dry-run')
+    apply(version, tree, '-R')
+    run(tree, f'git apply -p1 {one}')
+    assert state(tree) == after
     (line,) = re.findall(r'^    (sed .* patch -p0)$', readme, re.M)
-    apply(committed(version), tree, '-R')
-    run(tree, line.replace('etcd3-compat.patch', str(committed(version))))
+    apply(version, tree, '-R')
+    run(tree, line.replace('etcd3-compat.patch', str(one)))
     assert state(tree) == after
     (line,) = re.findall(r'^    RUN (cd .*)$', readme, re.M)
-    apply(committed(version), tree, '-R')
+    apply(version, tree, '-R')
     run(
         tmp_path,
-        'export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={0}; {1}'.format(
-            tree, line.replace('/tmp/etcd3-compat.patch', str(committed(version)))
-        ),
+        f'export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={tree}; {line.replace("/tmp/etcd3-compat.patch", str(one))}',
     )
     assert state(tree) == after
 

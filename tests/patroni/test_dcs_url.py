@@ -10,6 +10,7 @@ import pytest
 
 from lab.environments import Environment, clean_environ, environment
 from lab.etcd import EtcdCluster
+from lab.releases import NEWEST
 
 #: Becomes the leader of a cluster.
 LEAD = """
@@ -29,7 +30,7 @@ def etcd() -> Iterator[EtcdCluster]:
         yield cluster
 
 
-@pytest.fixture(params=['3.0.2+1.26', '4.1.5+2'])
+@pytest.fixture(params=['3.0.2+1.26', f'{NEWEST}+2'])
 def patroni(request: pytest.FixtureRequest) -> Environment:
     """The oldest release, whose patronictl does not know ``etcd3://``, and the newest."""
     return environment(*request.param.split('+'))

@@ -11,7 +11,8 @@ from lab.environments import Environment
 from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
 from lab.patroni import Monitor, PatroniCluster
-from lab.processes import free_port, wait_until
+from lab.ports import free_port
+from lab.processes import wait_until
 
 
 def test_primary_and_replica_through_an_upgrade(newest: Environment) -> None:

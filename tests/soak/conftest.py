@@ -6,14 +6,13 @@ What was seen is printed at the end of the run and kept in ``soak.json`` of the 
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from typing import Any, Callable, ContextManager, Iterator, Sequence
 
 import pytest
 
 from lab import CACHE, say
-from lab.apt import locked
+from lab.cache import keep_results
 from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster, b64
 from lab.load import WriteLoad
@@ -83,7 +82,7 @@ class Soak:
 @pytest.fixture(scope='session')
 def newest() -> Environment:
     """The newest Patroni with this package, where the user that runs it can reach it."""
-    return environment('4.1.5').for_user(unprivileged_user())
+    return environment().for_user(unprivileged_user())
 
 
 @pytest.fixture
@@ -129,9 +128,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     ]
     for row in rows:
         terminalreporter.write_line('{0:>6} {1:>8} {2:>13} {3:>13} {4:>16} {5:>6}  {6}'.format(*row))
-    with locked():  # several parts may run side by side
-        known = json.loads(FILE.read_text()) if FILE.exists() else {}
-        known.update(_session)
-        partial = FILE.with_suffix('.part')
-        partial.write_text(json.dumps(known, indent=1))
-        partial.rename(FILE)
+    keep_results(FILE, _session)

@@ -13,10 +13,12 @@ from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
 from lab.node import unprivileged_user
 from lab.patroni import Monitor, PatroniCluster
-from lab.processes import free_port, wait_until
+from lab.ports import free_port
+from lab.processes import wait_until
+from lab.releases import NEWEST
 
 USER, PASSWORD, OTHER = 'root', 'se3ret-pAssw0rd', 'other-pAssw0rd'
-RELEASES = ['3.0.4', '4.0.7', '4.1.5']
+RELEASES = ['3.0.4', '4.0.7', NEWEST]
 CLUSTERS = [['3.4.23'] * 3, ['3.5.16'] * 3, ['3.5.30'] * 3, ['3.3', '3.4', '3.4']]
 CLUSTERS = [
     versions for versions in CLUSTERS if all(v in packages.etcd_binaries() or v.count('.') == 1 for v in versions)

@@ -7,9 +7,9 @@ from typing import Any, Callable, Sequence
 
 import pytest
 
-from lab.packages import etcd_binaries, line_of
+from lab.packages import etcd_versions, line_of
 
-_AT_HAND = {line_of(version) for version in etcd_binaries()}
+_AT_HAND = {line_of(version) for version in etcd_versions()}
 
 #: the release lines that all members go through; later ones, where they are at hand, one step each (`LEAST_BESIDE`)
 PATHS: list[tuple[str, ...]] = [('3.2', '3.4', '3.5'), ('3.3', '3.4', '3.5'), ('3.3', '3.5')]

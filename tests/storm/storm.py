@@ -22,7 +22,7 @@ from lab import ROOT, say
 from lab.balancer import Balancer
 from lab.etcd import EtcdCluster
 from lab.facade import Fault
-from lab.packages import etcd_binaries, line_of, version_key
+from lab.packages import etcd_versions, line_of, version_key
 from lab.processes import LabError, Process, remove_folder, scratch_folder
 from lab.relay import PASS, STALL, Mode, Relay, stall_within_answer
 
@@ -88,7 +88,7 @@ def lines_for(seed: int) -> list[str]:
     All that can follow upon each other in one cluster: mostly the old ones, with 3.2, which a facade makes; now and
     then two of the later ones, which can live only with each other, see `lab.member.LEAST_BESIDE`.
     """
-    real = {line_of(version) for version in etcd_binaries()}
+    real = {line_of(version) for version in etcd_versions()}
     old = {line for line in real if version_key(line) <= (3, 5)} | ({'3.2'} if '3.3' in real else set())
     late = [pair for pair in (['3.5', '3.6'], ['3.6', '3.7']) if real.issuperset(pair)]
     rng = random.Random(f'lines {seed}')

@@ -37,7 +37,7 @@ def test_series_applies(outcomes: dict[str, Outcome]) -> None:
 
 @pytest.mark.parametrize('name', EACH + ['series'])
 def test_patronis_tests_pass(outcomes: dict[str, Outcome], name: str) -> None:
-    """Patroni's own etcd tests pass, none is gone, and its flake8 has nothing to say."""
+    """Patroni's own etcd tests pass, none is gone, and the checks of its flake8 find nothing."""
     assert outcomes[name].failed == []
     assert len(outcomes[name].passed) >= 65  # as many as the release has
     assert outcomes[name].lint == ''
