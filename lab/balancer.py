@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 import itertools
 import random
-from types import TracebackType
 from typing import Any, Iterator, Sequence
 
 from aiohttp import ClientConnectorError, ClientResponse, web
 
 from .front import GONE, HttpFront, loop
+from .service import Service
 
 
 class Choice(enum.Enum):
@@ -21,7 +21,7 @@ class Choice(enum.Enum):
     CONNECTION = 'one after the other, for each connection of a client'
 
 
-class Balancer(HttpFront):
+class Balancer(HttpFront, Service):
     """A balancer, open inside a ``with``. It asks no member how it is; one that refuses is passed over.
 
     :param urls: URLs of the members.
@@ -39,16 +39,7 @@ class Balancer(HttpFront):
         #: URL of the member that answered, for each request so far; a stream counts when its header goes out
         self.answered: list[str] = []
 
-    def __enter__(self) -> Balancer:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def open(self) -> None:
+    def start(self) -> None:
         """Listen, on the same port every time.
 
         :raises OSError: when the port has been taken by somebody else.

@@ -12,7 +12,6 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Sequence
 
 from . import say
@@ -20,6 +19,7 @@ from .facade import Facade, Recorded, Shape, real_prefix
 from .member import LEAST_BESIDE, EtcdMember, Release, b64, release, request
 from .packages import line_of, version_key
 from .processes import LabError, remove_folder, scratch_folder, wait_until
+from .service import Service
 
 __all__ = ['EtcdCluster', 'EtcdMember', 'b64', 'release', 'request']
 
@@ -39,7 +39,7 @@ _PATIENCE = 60
 """Seconds for what takes one on a machine that has nothing else to do."""
 
 
-class EtcdCluster:
+class EtcdCluster(Service):
     """A cluster of one member per entry of `versions`, up and healthy inside a ``with``.
 
     :param versions: a line (``'3.4'``: the newest of it at hand) or a version (``'3.3.25'``) for each member.
@@ -67,15 +67,6 @@ class EtcdCluster:
         self._has_users = False
         self._began_with: list[str] = []
         self.members: list[EtcdMember] = []
-
-    def __enter__(self) -> EtcdCluster:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _releases(self) -> list[Release]:
         return [release(version, shape, self._versions) for version, shape in zip(self._versions, self._shapes)]

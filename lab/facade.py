@@ -132,7 +132,7 @@ class Facade(HttpFront):
         """All requests so far, in the order they were answered. A stream counts when its header goes out."""
         return list(self._requests)
 
-    def open(self, target: str, version: str) -> None:
+    def start(self, target: str, version: str) -> None:
         """Listen, on the same port every time.
 
         :param target: URL of the real member.

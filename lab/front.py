@@ -17,7 +17,7 @@ T = TypeVar('T')
 _HOP_BY_HOP = {'host', 'connection', 'keep-alive', 'content-length', 'transfer-encoding', 'expect'}
 
 GONE = (ClientError, OSError, RuntimeError)
-"""What comes of a request whose real member is gone; the last when it met `HttpFront.close`: its session is closed."""
+"""What comes of a request whose real member is gone; the last when it met `HttpFront.stop`: its session is closed."""
 
 
 class _Loop:
@@ -56,8 +56,8 @@ class HttpFront:
         """What clients connect to."""
         return f'http://127.0.0.1:{self.port}'
 
-    def close(self) -> None:
-        """Refuse new connections and cut those that are there, as the end of a process does. Harmless when closed."""
+    def stop(self) -> None:
+        """Refuse new connections and cut those that are there, as the end of a process does. Harmless when it is stopped."""
         loop.run(self._close())
 
     def cut(self) -> None:

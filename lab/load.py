@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from types import TracebackType
 from typing import Any
 
 import psycopg
 
 from .patroni import PatroniCluster
 from .processes import LabError
+from .service import Service
 
 
-class WriteLoad:
+class WriteLoad(Service):
     """Inserts one row after the other, inside a ``with``, into whichever node takes writes.
 
     :param cluster: the Patroni cluster.
@@ -30,19 +30,17 @@ class WriteLoad:
         self._started = 0.0
         self._ended: float | None = None
 
-    def __enter__(self) -> WriteLoad:
+    def start(self) -> None:
+        """Start the load on an empty table.
+
+        :raises LabError: when there is no primary within a minute.
+        """
         self._cluster.wait_primary()
         with self._connect() as connection:
             connection.execute('CREATE TABLE IF NOT EXISTS load (id bigint PRIMARY KEY)')
             connection.execute('TRUNCATE load')
         self._started = time.monotonic()
         self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _connect(self) -> psycopg.Connection[Any]:
         nodes = self._cluster.nodes

@@ -162,7 +162,7 @@ class EtcdMember:
 
         wait_until(listens, timeout, f'etcd {self.name} to listen on {self.real_url}')
         if self.facade is not None:
-            self.facade.open(self.real_url, self.real_version)
+            self.facade.start(self.real_url, self.real_version)
 
     def start(self) -> None:
         """Start it again, after `stop` or `kill`, on the same data and ports.
@@ -175,7 +175,7 @@ class EtcdMember:
     def stop(self) -> None:
         """End it with SIGTERM. Harmless when it is not running."""
         if self.facade is not None:
-            self.facade.close()
+            self.facade.stop()
         if self.process is not None:
             self.process.terminate()
 
@@ -184,7 +184,7 @@ class EtcdMember:
         if self.process is not None:
             self.process.kill()
         if self.facade is not None:
-            self.facade.close()
+            self.facade.stop()
 
     def restart(self) -> None:
         """Stop and start."""

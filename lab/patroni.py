@@ -8,7 +8,6 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
 
 from . import say
@@ -16,14 +15,14 @@ from .environments import Environment, clean_environ
 from .etcd import EtcdCluster, b64
 from .node import PatroniNode, merge, unprivileged_user
 from .processes import LabError, remove_folder, scratch_folder, wait_until
+from .service import Service
 
 __all__ = ['Monitor', 'PatroniCluster', 'PatroniNode', 'unprivileged_user']
 
 T = TypeVar('T')
-Cluster = TypeVar('Cluster', bound='PatroniCluster')
 
 
-class PatroniCluster:
+class PatroniCluster(Service):
     """A Patroni cluster on an etcd cluster, with a primary and its replicas up inside a ``with``.
 
     :param environments: where Patroni is installed: one for all nodes, or one for each.
@@ -64,15 +63,6 @@ class PatroniCluster:
         merge(self._settings, settings or {})
         self._env = env
         self._folder: Path | None = None
-
-    def __enter__(self: Cluster) -> Cluster:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Make the nodes, start the first, and the others when it is the primary; wait until they stream from it.

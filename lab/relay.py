@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import socket
 import struct
-from types import TracebackType
 from typing import Callable, NamedTuple
 
 from .front import loop
 from .ports import free_port
+from .service import Service
 
 _CHUNK = 65536
 
@@ -68,7 +68,7 @@ class _Connection:
             self.task.cancel()
 
 
-class Relay:
+class Relay(Service):
     """A relay, open inside a ``with``. What a stall holds up goes on when it is over, as after a fault of a network.
 
     :param target: URL or ``host:port`` of the server.
@@ -82,15 +82,6 @@ class Relay:
         self._changed = asyncio.Event()
         self._listener: asyncio.AbstractServer | None = None
         self._connections: set[_Connection] = set()
-
-    def __enter__(self) -> Relay:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def url(self) -> str:
@@ -111,7 +102,7 @@ class Relay:
     def mode(self, mode: Mode) -> None:
         loop.run(self._set(mode))
 
-    def open(self) -> None:
+    def start(self) -> None:
         """Listen, on the same port every time.
 
         :raises OSError: when the port has been taken by somebody else.
@@ -122,8 +113,8 @@ class Relay:
         """End the connections that are there. New ones are taken."""
         loop.run(self._cut())
 
-    def close(self) -> None:
-        """Refuse new connections and end those that are there. Harmless when closed."""
+    def stop(self) -> None:
+        """Refuse new connections and end those that are there. Harmless when it is stopped."""
         loop.run(self._close())
 
     async def _open(self) -> None:

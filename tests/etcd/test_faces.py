@@ -90,7 +90,7 @@ def test_relay(start: Callable[..., Any]) -> None:
                 version(new)
         assert request(relay.url, 'GET', '/version')[0] == 200
         wait_until(lambda: relay.connections == 0, 5, 'the connections to end')
-    relay.close()
+    relay.stop()
     with pytest.raises(ConnectionRefusedError):
         request(relay.url, 'GET', '/version')
     with relay:
@@ -118,7 +118,7 @@ def test_balancer(start: Callable[..., Any]) -> None:
         for member in cluster.members:
             member.kill()
         assert request(balancer.url, 'GET', '/version')[0] == 502
-    balancer.close()
+    balancer.stop()
     with pytest.raises(ConnectionRefusedError):
         request(balancer.url, 'GET', '/version')
 

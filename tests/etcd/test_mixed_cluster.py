@@ -68,11 +68,11 @@ def test_refused_connection_costs_no_call(start: Callable[..., Any], connect: Ca
     for number, member in enumerate(cluster.members):
         dcs.use(member.url)
         assert dcs.loop()
-        member.facade.close()
+        member.facade.stop()
         before = len(cluster.requests())
         assert dcs.dcs.set_history_value(f'[{number}]')
         assert len([r for r in cluster.requests()[before:] if r.path.endswith('/kv/put') and r.status != 404]) == 1
-        member.facade.open(member.real_url, member.real_version)
+        member.facade.start(member.real_url, member.real_version)
         assert dcs.loop()
 
 

@@ -95,7 +95,7 @@ def test_url_that_hung_up_once(start: Callable[..., Any], connect: Callable[...,
         wait_until(lambda: member.refused or member.failed, 5, 'the URL to be found of no use')
         advertised.mode = PASS
         wait_until(lambda: dcs.loop() and dcs.client.machines_cache == [advertised.url], 10, 'it to be used')
-        entry.close()
+        entry.stop()
         for _ in range(3):
             assert dcs.loop()
 

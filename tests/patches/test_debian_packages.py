@@ -153,7 +153,7 @@ def test_dpkg_source(release: str, tmp_path: Path) -> None:
     for line, target in zip(lines, (patches, patches / 'series')):
         command = f'cd {PATCHES} && {line.replace("4.0.7", release)} {target}'
         subprocess.run(['bash', '-c', command], check=True)
-    run('dpkg-source', '--build', str(tree))
+    subprocess.run(['dpkg-source', '--build', tree.name], cwd=str(tmp_path), check=True)
     package = next(tmp_path.glob('*.dsc'))
     run('dpkg-source', '--extract', str(package), str(tmp_path / 'extracted'))
     after = state(tmp_path / 'extracted' / 'patroni')

@@ -15,7 +15,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from lab import ROOT, say
@@ -25,6 +24,7 @@ from lab.facade import Fault
 from lab.packages import etcd_versions, line_of, version_key
 from lab.processes import LabError, Process, remove_folder, scratch_folder
 from lab.relay import PASS, STALL, Mode, Relay, stall_within_answer
+from lab.service import Service
 
 from .judge import Entry, Figures, judge
 
@@ -256,7 +256,7 @@ class Contender:
         return [Entry(**json.loads(line)) for line in lines if line.endswith('\n')]
 
 
-class Storm:
+class Storm(Service):
     """An etcd cluster with its contenders, inside a ``with``.
 
     :param seed: determines the faults.
@@ -276,14 +276,18 @@ class Storm:
         self._folder = scratch_folder('lab-storm-')
         self.moves: list[Move] = []
 
-    def __enter__(self) -> Storm:
+    def start(self) -> None:
+        """Start etcd, what stands before it, and the clients.
+
+        :raises LabError: when etcd does not come up.
+        """
         try:
             self.etcd.start()
             self.balancer = Balancer(self.etcd.urls)
-            self.balancer.open()
+            self.balancer.start()
             self.relays = [Relay(url) for url in self.etcd.urls]
             for relay in self.relays:
-                relay.open()
+                relay.start()
             relays = [relay.url.partition('//')[2] for relay in self.relays]
             sections: list[dict[str, Any]] = [{'hosts': self.etcd.hosts}] * (CLIENTS - _APART - 1)
             sections += [{'hosts': relays, 'use_proxies': True}] * _APART + [{'proxy': self.balancer.url}]
@@ -292,19 +296,17 @@ class Storm:
                 for i, section in enumerate(sections)
             ]
         except BaseException:
-            self.__exit__(None, None, None)
+            self.stop()
             raise
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
+        """End the clients, and everything else."""
         for contender in self.contenders:
             contender.process.kill()
         for relay in self.relays:
-            relay.close()
+            relay.stop()
         if self.balancer is not None:
-            self.balancer.close()
+            self.balancer.stop()
         self.etcd.stop()
         remove_folder(self._folder)
 

@@ -1,0 +1,29 @@
+"""What everything in the lab that is started and stopped has in common: a ``with`` does both."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TypeVar
+
+T = TypeVar('T', bound='Service')
+
+
+class Service:
+    """Something that is up inside a ``with``, and down afterwards whatever happened in it."""
+
+    def start(self) -> None:
+        """Bring it up."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Take it down. Harmless when it is down."""
+        raise NotImplementedError
+
+    def __enter__(self: T) -> T:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
