@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from patroni_etcd3_compat.check.collect import Settings
-from patroni_etcd3_compat.check.collect.etcd import Keys
-from patroni_etcd3_compat.check.collect.patroni import Cluster, RestApi, add_lags, add_status, position
+from patroni_etcd3_compat.check.collect.interview import Keys
+from patroni_etcd3_compat.check.collect.patroni_keys import Cluster
+from patroni_etcd3_compat.check.collect.rest_api import RestApi, add_lags, add_status, position
 from patroni_etcd3_compat.check.facts import Patroni, PatroniMember
 
 

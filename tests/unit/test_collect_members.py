@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from patroni_etcd3_compat.check.collect import Settings, collect
 from patroni_etcd3_compat.check.collect.collection import _Collection
-from patroni_etcd3_compat.check.collect.crew import Crew
-from patroni_etcd3_compat.check.collect.etcd import Interview, Keys, Told
-from patroni_etcd3_compat.check.collect.members import Members
+from patroni_etcd3_compat.check.collect.endpoints import Endpoints
+from patroni_etcd3_compat.check.collect.interview import Interview, Keys, Told
+from patroni_etcd3_compat.check.collect.questions import Questions
 from patroni_etcd3_compat.check.collect.web import Clock, Unanswered, Web
 from patroni_etcd3_compat.check.facts import EtcdEndpoint, ListedMember
 
@@ -24,20 +24,20 @@ Reply = Tuple[int, bytes]
 NOT_SERVED = (404, b'404 page not found\n')
 
 
-def test_crew() -> None:
+def test_questions() -> None:
     """Each is heard once as it comes in; one that hangs is given up, what goes wrong inside stays inside."""
-    crew, hold = Crew(0.1), threading.Event()
-    crew.send('hangs', hold.wait)
-    crew.send('fails', int, 'pAssw0rd')
-    crew.send('works', str, 7)
-    outcomes = {outcome.key: outcome for outcome in crew.outcomes()}
+    questions, hold = Questions(0.1), threading.Event()
+    questions.send('hangs', hold.wait)
+    questions.send('fails', int, 'pAssw0rd')
+    questions.send('works', str, 7)
+    outcomes = {outcome.key: outcome for outcome in questions.outcomes()}
     hold.set()
     assert outcomes['works'][1:] == ('7', None)
     assert outcomes['fails'][1:] == (None, 'unexpected ValueError')
     assert outcomes['hangs'][1:] == (None, 'no answer within 0.1 s')
     time.sleep(0.05)
-    crew.send('works', str, 8)
-    assert [outcome.value for outcome in crew.outcomes()] == ['8']  # the late one is not heard any more
+    questions.send('works', str, 8)
+    assert [outcome.value for outcome in questions.outcomes()] == ['8']  # the late one is not heard any more
 
 
 class Script(Web):
@@ -287,7 +287,7 @@ def test_any_answers(replies: list[Any], version: bool) -> None:
             return status, answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
     settings = Settings(['http://a:1'], username='u', password='pAssw0rd', scope='lab')
-    members = Members(settings)
+    members = Endpoints(settings)
     (member,) = members.configured()
     members.hear(Interview(member, settings, Random()).run())
     facts = members.facts()
@@ -301,7 +301,7 @@ def told(url: str, id: str, listed: list[ListedMember] | None = None, leader: bo
 
 def test_cluster_is_put_together() -> None:
     """Advertised URLs are asked as soon as one lists them, each once; names also for those that do not answer."""
-    members = Members(Settings(['http://A:1', 'http://b:2'], username='u', password='p'))
+    members = Endpoints(Settings(['http://A:1', 'http://b:2'], username='u', password='p'))
     assert [member.url for member in members.configured()] == ['http://A:1', 'http://b:2']
     entries = [
         ListedMember('1', 'one', ['http://a:1/'], []),
@@ -327,7 +327,7 @@ def test_cluster_is_put_together() -> None:
 
 def test_keys_of_the_member_that_is_furthest() -> None:
     """Agreed ones come first."""
-    members = Members(Settings(['http://a:1', 'http://b:2', 'http://c:3']))
+    members = Endpoints(Settings(['http://a:1', 'http://b:2', 'http://c:3']))
     members.configured()
     assert members.keys() is None
     for url, keys in (('http://a:1', Keys({}, 5, False)), ('http://b:2', Keys({'x': ''}, 6, False))):

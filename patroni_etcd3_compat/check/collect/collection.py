@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any, Iterable
 
 from ..facts import NO_CREDENTIALS, EtcdEndpoint, Facts, PatroniMember, Postgres
-from .crew import Crew
-from .etcd import Interview, Told
-from .members import Members
-from .this_host import this_host
-from .patroni import Cluster, RestApi, add_lags, add_status, position
+from .endpoints import Endpoints
+from .interview import Interview, Told
+from .patroni_keys import Cluster
 from .postgres import ask_postgres
+from .questions import Questions
+from .rest_api import RestApi, add_lags, add_status, position
 from .settings import Settings
+from .this_host import this_host
 from .web import Web
 
 _ETCD, _REST, _POSTGRES = 'etcd', 'rest', 'postgres'
@@ -33,9 +34,9 @@ def collect(settings: Settings) -> Facts:
 class _Collection:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._crew = Crew(settings.timeout)
+        self._questions = Questions(settings.timeout)
         self._web = Web(settings.tls)
-        self._members = Members(settings)
+        self._endpoints = Endpoints(settings)
         self._cluster: Cluster | None = None
         self._rest: RestApi | None = None
         #: positions that the REST APIs told, by name of the member
@@ -45,7 +46,7 @@ class _Collection:
         started = time.monotonic()
         taken = datetime.now().astimezone().isoformat(timespec='seconds')
         try:
-            self._ask_members(self._members.configured())
+            self._ask_members(self._endpoints.configured())
             self._hear()
             if self._settings.scope is not None and self._cluster is None:
                 self._ask_patroni()  # no member could give keys that the others have agreed to
@@ -60,7 +61,7 @@ class _Collection:
         return Facts(
             taken,
             round(time.monotonic() - started, 3),
-            self._members.facts(),
+            self._endpoints.facts(),
             self._cluster.facts if self._cluster else None,
             this_host(self._settings),
             self._settings.slots_interval if self._cluster else None,
@@ -68,18 +69,18 @@ class _Collection:
 
     def _ask_members(self, members: Iterable[EtcdEndpoint]) -> None:
         for member in members:
-            self._crew.send((_ETCD, member.url), self._interview, member)
+            self._questions.send((_ETCD, member.url), self._interview, member)
 
     def _interview(self, member: EtcdEndpoint) -> Told:
         return Interview(member, self._settings, self._web).run()
 
     def _hear(self) -> None:
-        for (kind, name), value, error in self._crew.outcomes():
+        for (kind, name), value, error in self._questions.outcomes():
             if kind == _ETCD and error:
-                self._members.lose(name, error)
+                self._endpoints.lose(name, error)
             elif kind == _ETCD:
-                self._ask_members(self._members.hear(value))
-                keys = self._members.keys()
+                self._ask_members(self._endpoints.hear(value))
+                keys = self._endpoints.keys()
                 if self._cluster is None and keys and keys.agreed:
                     self._ask_patroni()
             elif kind == _REST:
@@ -88,7 +89,7 @@ class _Collection:
                 self._member(name).postgres = value or Postgres(error=error)
 
     def _ask_patroni(self) -> None:
-        self._cluster = Cluster(self._settings, self._members.keys())
+        self._cluster = Cluster(self._settings, self._endpoints.keys())
         self._rest = RestApi(self._settings)
         for member in self._cluster.facts.members:
             self._ask_rest(member)
@@ -98,11 +99,11 @@ class _Collection:
             elif not arguments:
                 member.postgres = Postgres(error='the member has not told its conn_url')
             else:
-                self._crew.send((_POSTGRES, member.name), ask_postgres, arguments, self._settings.timeout)
+                self._questions.send((_POSTGRES, member.name), ask_postgres, arguments, self._settings.timeout)
 
     def _ask_rest(self, member: PatroniMember) -> None:
         if member.api_url and self._rest:
-            self._crew.send((_REST, member.name), self._rest.status, member.api_url)
+            self._questions.send((_REST, member.name), self._rest.status, member.api_url)
         else:
             member.error = 'the member has not told its api_url'
 
@@ -129,12 +130,12 @@ class _Collection:
         members = self._cluster.facts.members
         for member in members:
             if member.api_url and not member.error:
-                self._crew.send((_REST, member.name), self._rest.status, member.api_url)
+                self._questions.send((_REST, member.name), self._rest.status, member.api_url)
             if member.postgres and not member.postgres.error:
-                self._crew.send(
+                self._questions.send(
                     (_POSTGRES, member.name), ask_postgres, self._postgres_arguments(member), self._settings.timeout
                 )
-        for (kind, name), value, error in self._crew.outcomes():
+        for (kind, name), value, error in self._questions.outcomes():
             member = self._member(name)
             if error or value is None:
                 continue

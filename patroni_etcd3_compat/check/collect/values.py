@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: Roles of a primary: up to Patroni 3.x it is 'master' in the DCS and in the REST API.
+PRIMARY = ('master', 'primary')
+
 
 def as_dict(value: Any) -> dict[str, Any]:
     """Give an object, an empty one for anything else."""

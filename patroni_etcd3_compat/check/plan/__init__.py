@@ -6,10 +6,10 @@ from typing import Sequence
 
 from ..facts import Facts, Finding
 from .etcd import plan_etcd
+from .formats import render_plan
 from .model import Plan
 from .names import refuse_commands
 from .patroni import plan_patroni
-from .render import render_plan
 
 __all__ = ['make_plan', 'Plan', 'render_plan']
 

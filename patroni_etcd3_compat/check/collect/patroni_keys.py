@@ -1,24 +1,19 @@
-"""The Patroni cluster: its keys in the DCS, and what each member's REST API adds to them."""
+"""The Patroni cluster as its keys in the DCS describe it."""
 
 from __future__ import annotations
 
 import json
 import re
 from typing import Any, Iterable, Mapping
-from urllib.parse import urlsplit
 
 from patroni.dcs import Member
-from patroni.request import PatroniRequest
 from patroni.utils import parse_bool
-from urllib3 import disable_warnings
-from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from ..facts import Patroni, PatroniMember
 from ..urls import show
-from .etcd import Keys
+from .interview import Keys
 from .settings import Settings
-from .values import as_dict, as_int, as_text
-from .web import reason
+from .values import PRIMARY, as_dict, as_int, as_text
 
 #: What matters here of the dynamic configuration.
 _CONFIG = (
@@ -36,9 +31,6 @@ _CONFIG = (
 
 #: A restore_command, for one, may hold credentials.
 _STANDBY_CLUSTER = ('host', 'port', 'primary_slot_name')
-
-#: Up to 3.x the role is 'master' in the DCS and the REST API.
-_PRIMARY = ('master', 'primary')
 
 
 class Cluster:
@@ -111,7 +103,7 @@ class Cluster:
 
     def _role(self, name: str, data: Mapping[str, Any], in_sync: list[str]) -> str:
         facts = self.facts
-        if name == facts.leader or facts.leader is None and data.get('role') in _PRIMARY:
+        if name == facts.leader or facts.leader is None and data.get('role') in PRIMARY:
             return 'standby_leader' if 'standby_cluster' in facts.config else 'leader'
         mode = facts.config.get('synchronous_mode')
         if name in in_sync and mode is not None and parse_bool(mode) is not False:
@@ -128,107 +120,6 @@ def _groups(names: Iterable[str]) -> list[int]:
 def _synchronous(values: Mapping[str, str]) -> list[str]:
     names = _dict(values.get('sync')).get('sync_standby')
     return [name.strip() for name in names.split(',')] if isinstance(names, str) else []
-
-
-class RestApi:
-    """Asks the REST APIs of the members.
-
-    :param settings: certificates.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        disable_warnings(InsecureRequestWarning)  # of ctl.insecure, by Patroni before 3.1
-        self._request = PatroniRequest(settings.rest)
-        self._timeout = settings.timeout
-        self._scope = settings.scope
-
-    def status(self, url: str) -> dict[str, Any]:
-        """Ask one member for its status.
-
-        :param url: URL of the REST API, whatever its path.
-
-        :returns: what ``GET /patroni`` answers, or why it did not as the only entry ``error``.
-        """
-        try:
-            parts = urlsplit(url)
-            if parts.scheme not in ('http', 'https') or not parts.netloc:
-                return {'error': 'its api_url is none of http or https'}
-            response = self._request.request(
-                'GET', f'{parts.scheme}://{parts.netloc}/patroni', timeout=self._timeout, retries=False, redirect=False
-            )
-            status = json.loads(response.data.decode('utf-8'))
-            if isinstance(status, dict) and isinstance(status.get('patroni'), dict):
-                scope = status['patroni'].get('scope')
-                return (
-                    status
-                    if scope in (self._scope, None)
-                    else {'error': f'the REST API there belongs to another cluster, {scope}'}
-                )
-        except (HTTPError, OSError) as e:
-            return {'error': reason(e, self._timeout)}
-        except ValueError:
-            pass
-        return {'error': 'GET /patroni is answered with something else than the status of a Patroni'}
-
-
-def add_status(member: PatroniMember, status: Mapping[str, Any]) -> None:
-    """Complete a member with what its REST API says, which is newer than what stands in the DCS.
-
-    :param member: the member.
-    :param status: as :meth:`RestApi.status` gives it.
-    """
-    member.error = as_text(status.get('error'))
-    if member.error:
-        return
-    member.version = as_text(as_dict(status.get('patroni')).get('version')) or member.version
-    member.postgres_version = _postgres_version(status.get('server_version'))
-    member.timeline = as_int(status.get('timeline')) or member.timeline
-    if member.role is None and status.get('role'):  # not in the DCS
-        member.role = 'leader' if status['role'] in _PRIMARY else as_text(status['role'])
-    state = as_text(status.get('replication_state')) if member.role not in ('leader', None) else None
-    member.state = state or as_text(status.get('state')) or member.state
-    member.tags = as_dict(status.get('tags')) or member.tags
-    member.position = position(status) or member.position
-
-
-def add_lags(facts: Patroni, positions: Mapping[str, int]) -> None:
-    """Work the lags out anew from positions that were read at the same time; those in the DCS are a loop old.
-
-    :param facts: the cluster.
-    :param positions: positions in bytes by name of the member, from the REST APIs.
-    """
-    leader = positions.get(facts.leader or '')
-    for member in facts.members:
-        if leader is not None and member.name in positions and member.name != facts.leader:
-            member.lag = max(leader - positions[member.name], 0)
-
-
-def position(status: Mapping[str, Any]) -> int | None:
-    """The position of a member in bytes: written, or received and replayed.
-
-    :param status: as :meth:`RestApi.status` gives it.
-    """
-    xlog = as_dict(status.get('xlog'))
-    return max(
-        (
-            value
-            for value in (as_int(xlog.get(name)) for name in ('location', 'received_location', 'replayed_location'))
-            if value is not None
-        ),
-        default=None,
-    )
-
-
-def _postgres_version(number: Any) -> str | None:
-    """Write 150006 as 15.6, and 90624 as 9.6.24."""
-    number = as_int(number)
-    if not number:
-        return None
-    return (
-        f'{number // 10000}.{number // 100 % 100}.{number % 100}'
-        if number < 100000
-        else f'{number // 10000}.{number % 10000}'
-    )
 
 
 def _address(node: Any) -> str | None:

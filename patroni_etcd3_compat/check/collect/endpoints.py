@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 from ...client import is_loopback
 from ..facts import Etcd, EtcdEndpoint, ListedMember
 from ..urls import same
-from .etcd import Keys, Told
+from .interview import Keys, Told
 from .settings import Settings
 
 
-class Members:
+class Endpoints:
     """All URLs of the cluster: the configured ones, and those that the members advertise as soon as one lists them.
 
     :param settings: what to collect.

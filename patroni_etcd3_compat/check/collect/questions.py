@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
     error: str | None
 
 
-class Crew:
+class Questions:
     """Asks and hears.
 
     :param timeout: seconds that each question has from the time it is sent.
