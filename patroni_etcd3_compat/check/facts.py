@@ -18,8 +18,8 @@ SEVERITIES = ('info', 'unknown', 'warning', 'critical')
 #: States of a Patroni member whose PostgreSQL does its work, as all releases report them.
 RUNNING = ('running', 'streaming', 'in archive recovery')
 
-#: In :attr:`EtcdEndpoint.error` where http and https were taken for each other.
-WRONG_SCHEME = 'the scheme is wrong'
+#: Beginning of :attr:`EtcdEndpoint.error` where http and https are mixed up.
+WRONG_SCHEME = 'wrong scheme'
 
 
 #: :attr:`Postgres.error` where nobody was asked.
@@ -66,6 +66,16 @@ class EtcdEndpoint:
     error: str | None = None
     #: it knows of a leader, itself or another one
     has_leader: bool | None = None
+
+    @property
+    def wrong_scheme(self) -> bool:
+        """Whether the port speaks https and was asked in http, or the other way round."""
+        return self.version is None and WRONG_SCHEME in (self.error or '')
+
+    @property
+    def answers(self) -> bool:
+        """Whether anything answered: etcd, or a port that speaks gRPC only or the other scheme."""
+        return self.version is not None or self.protocol is not None or self.wrong_scheme
 
 
 @dataclass

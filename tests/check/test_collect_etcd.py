@@ -206,7 +206,7 @@ def certificates(folder: Path) -> trustme.CA:
 def test_tls_and_split_ports(
     start: Callable[..., EtcdCluster], configuration: Callable[..., str], tmp_path: Path
 ) -> None:
-    """A certificate that does not verify, the wrong scheme, and a port for gRPC alone: each is named."""
+    """A certificate that does not verify, the wrong scheme, and a port that speaks gRPC only: each is named."""
     certificates(tmp_path)
     files = {
         name: str(tmp_path / name)
@@ -239,11 +239,11 @@ def test_tls_and_split_ports(
         first, second = collect(load_settings(configuration(dict(options, **tls)))).etcd.endpoints
         assert first.error is None and first.leader and first.configured and not first.advertised
         assert (second.url, second.protocol, second.advertised, second.configured) == (grpc, 'grpc', True, False)
-        assert second.error and 'a port for gRPC alone' in second.error and second.version is None
+        assert second.error and 'this port speaks gRPC only' in second.error and second.version is None
         assert first.name == second.name == 'etcd0' and first.tls is second.tls is (scheme == 'https')
         wrong = 'https' if scheme == 'http' else 'http'
         (found,) = look([http.replace(scheme, wrong, 1)]).etcd.endpoints
-        assert found.error == f'the scheme is wrong, {scheme} is spoken there'
+        assert found.error == f'wrong scheme: this port speaks {scheme}'
     for untrusted in ({'cacert': files['other.pem']}, {}):
         (found,) = collect(load_settings(configuration(dict(options, **untrusted)))).etcd.endpoints
         assert found.error and found.error.startswith('TLS: certificate verify failed: ') and found.version is None

@@ -177,7 +177,7 @@ def test_keys_that_are_not_agreed() -> None:
     [
         ((200, b'<html>'), 'GET /version is answered with status 200 and no version: not an etcd member'),
         ((404, b'404 page not found'), 'GET /version is answered with status 404 and no version: not an etcd member'),
-        ((400, b'Client sent an HTTP request to an HTTPS server.\n'), 'the scheme is wrong, https is spoken there'),
+        ((400, b'Client sent an HTTP request to an HTTPS server.\n'), 'wrong scheme: this port speaks https'),
         (Unanswered('can not connect: Connection refused'), 'can not connect: Connection refused'),
     ],
 )

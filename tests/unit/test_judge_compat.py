@@ -221,10 +221,10 @@ def test_some_advertised_urls() -> None:
     alone = etcd_facts(etcd_member(1, advertised=False), dataclasses.replace(loopback, id='a1'))
     assert one(facts(alone), 'etcd-advertised-unusable').severity == 'critical'  # none left
     wrong = etcd_member(
-        2, None, url='https://10.0.0.2:2379', configured=False, error='the scheme is wrong, http is spoken there'
+        2, None, url='https://10.0.0.2:2379', configured=False, error='wrong scheme: this port speaks http'
     )
     finding = one(facts(etcd_facts(etcd_member(1), wrong)), 'etcd-advertised-unusable')
-    assert finding.severity == 'warning' and 'the scheme is wrong' in finding.seen
+    assert finding.severity == 'warning' and 'wrong scheme' in finding.seen
     nobody = etcd_member(2, None, url='http://172.16.0.2:2379', configured=False)
     etcd = etcd_facts(etcd_member(1), etcd_member(2, advertised=False), nobody)
     finding = one(facts(etcd), 'etcd-advertised-unusable')

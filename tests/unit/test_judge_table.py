@@ -186,7 +186,7 @@ MEMBERS = st.builds(
         st.sampled_from(
             [
                 'timed out',
-                'the scheme is wrong, https is spoken there',
+                'wrong scheme: this port speaks https',
                 'x: etcdserver: authentication failed, invalid user ID or password',
             ]
         )

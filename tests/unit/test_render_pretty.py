@@ -7,7 +7,8 @@ import re
 import click
 import pytest
 
-from patroni_etcd3_compat.check.facts import Etcd, EtcdEndpoint, Facts, Finding
+from patroni_etcd3_compat.check.facts import WRONG_SCHEME, Etcd, EtcdEndpoint, Facts, Finding
+from patroni_etcd3_compat.check.judge import judge
 from patroni_etcd3_compat.check.render import render
 from tests.unit.render_samples import facts, findings
 
@@ -119,6 +120,21 @@ def test_names_can_not_drive_the_terminal() -> None:
 def text_of(some: Facts, *some_findings: Finding) -> list[str]:
     """Its blocks."""
     return render('pretty', some, list(some_findings)).split('\n\n')
+
+
+def test_wrong_scheme_is_an_answer() -> None:
+    """Table, findings, Nagios and Prometheus agree: somebody is there, and speaks the other scheme."""
+    for scheme, spoken in (('http', 'https'), ('https', 'http')):
+        endpoint = EtcdEndpoint(f'{scheme}://10.0.0.1:2379', True, error=f'{WRONG_SCHEME}: this port speaks {spoken}')
+        some = Facts('2026-01-02T03:04:05+00:00', 0.1, Etcd([endpoint.url], endpoints=[endpoint]))
+        found = judge(some)
+        text = render('pretty', some, found)
+        assert 'no answer' not in text and 'nobody answers' not in text
+        assert '1 answering' in text and '| wrong scheme |' in text and f'this port speaks {spoken}' in text
+        assert "'etcd_answering'=1" in render('nagios', some, found)
+        assert 'patroni_etcd3_etcd_up{url="' + endpoint.url + '",member=""} 1' in render('prometheus', some, found)
+    endpoint.error = 'cannot connect'
+    assert 'no answer' in render('pretty', some, judge(some))
 
 
 def test_etcd_alone() -> None:

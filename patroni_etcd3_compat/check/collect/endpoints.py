@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from ...client import is_loopback
 from ..facts import Etcd, EtcdEndpoint, ListedMember
-from ..urls import same
+from ..urls import as_key
 from .interview import Keys, Told
 from .settings import Settings
 
@@ -25,7 +25,7 @@ class Endpoints:
     def configured(self) -> list[EtcdEndpoint]:
         """Give the members to ask first."""
         for url in self._settings.urls:
-            self._members[same(url)] = EtcdEndpoint(url, True, tls=url.startswith('https:'))
+            self._members[as_key(url)] = EtcdEndpoint(url, True, tls=url.startswith('https:'))
         return [_blank(member) for member in self._members.values()]
 
     def hear(self, told: Told) -> list[EtcdEndpoint]:
@@ -33,15 +33,15 @@ class Endpoints:
 
         :returns: members that are to be asked as well.
         """
-        known = self._members[same(told.member.url)]
+        known = self._members[as_key(told.member.url)]
         told.member.advertised = known.advertised
-        self._members[same(told.member.url)] = told.member
+        self._members[as_key(told.member.url)] = told.member
         self._told.append(told)
         more = []
         for url in [url for entry in told.listed or () for url in entry.client_urls]:
-            member = self._members.get(same(url))
+            member = self._members.get(as_key(url))
             if member is None:
-                member = self._members[same(url)] = EtcdEndpoint(url, False, tls=url.startswith('https:'))
+                member = self._members[as_key(url)] = EtcdEndpoint(url, False, tls=url.startswith('https:'))
                 member.error = _unfit(url, told.member.url)
                 if not member.error:
                     more.append(_blank(member))
@@ -54,7 +54,7 @@ class Endpoints:
         :param url: its URL.
         :param error: why.
         """
-        self._members[same(url)].error = error
+        self._members[as_key(url)].error = error
 
     def keys(self) -> Keys | None:
         """Give the keys of the Patroni cluster from the member that has the latest ones."""
@@ -65,7 +65,7 @@ class Endpoints:
         """Give what is known about the cluster."""
         listed = self._listed()
         for entry in listed or ():
-            urls = {same(url) for url in entry.client_urls}
+            urls = {as_key(url) for url in entry.client_urls}
             for url, member in self._members.items():
                 if member.id == entry.id or member.id is None and url in urls:
                     member.id, member.name = entry.id, entry.name or None

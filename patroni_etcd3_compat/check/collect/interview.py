@@ -131,7 +131,7 @@ class Interview:
             raise
         member.protocol = 'http'
         if status == 400 and b'HTTPS server' in body:  # said by Go's server, in plain HTTP
-            raise Unanswered(WRONG_SCHEME + ', https is spoken there')
+            raise Unanswered(f'{WRONG_SCHEME}: this port speaks https')
         member.seconds = round(time.monotonic() - started, 6)
         member.version, member.cluster_version = read_version(status, body)
         if not member.version:

@@ -10,7 +10,7 @@ from patroni.dcs import Member
 from patroni.utils import parse_bool
 
 from ..facts import Patroni, PatroniMember
-from ..urls import show
+from ..urls import redacted
 from .interview import Keys
 from .settings import Settings
 from .values import PRIMARY, as_dict, as_int, as_text
@@ -97,7 +97,7 @@ class Cluster:
         member.position = as_int(data.get('xlog_location'))
         if member.position is not None and position is not None and name != self.facts.leader:
             member.lag = max(position - member.position, 0)
-        member.api_url = show(as_text(data.get('api_url')) or '') or None  # nobody needs user name and password
+        member.api_url = redacted(as_text(data.get('api_url')) or '') or None  # nobody needs user name and password
         member.postgres_address = _address(node)
         return member
 

@@ -36,9 +36,9 @@ def what_is_spoken(url: str, options: dict[str, Any], clock: Clock) -> tuple[str
     address = (parts.hostname or '', parts.port or (443 if tls else 80))
     try:
         if _first_words(address, tls, options, clock, _PREFACE) == 'http2':
-            return 'grpc', 'a port for gRPC alone, no HTTP/1.1 there (etcd splits it off: listen-client-http-urls)'
+            return 'grpc', 'this port speaks gRPC only, no HTTP/1.1 (etcd option listen-client-http-urls)'
         if any(_first_words(address, not tls, options, clock, opening) for opening in (_PREFACE, _GET)):
-            return None, '{0}, {1} is spoken there'.format(WRONG_SCHEME, 'http' if tls else 'https')
+            return None, f'{WRONG_SCHEME}: this port speaks {"http" if tls else "https"}'
     except Unanswered:
         pass
     return None, None

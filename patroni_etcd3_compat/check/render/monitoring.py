@@ -7,7 +7,7 @@ from typing import Any
 
 from ..facts import Facts, Finding
 from ..judge import exit_status
-from .text import STATUS, answers, clean, counts, etcd_label, number, one_line, summary
+from .text import STATUS, clean, counts, etcd_label, number, one_line, summary
 
 #: So many findings are named in the line for Nagios; the rest is counted.
 NAMED = 5
@@ -29,7 +29,7 @@ def _performance(facts: Facts) -> list[tuple[str, float | None, str]]:
     members = facts.etcd.endpoints
     data: list[tuple[str, float | None, str]] = [
         ('etcd_members', len(members), ';;;0'),
-        ('etcd_answering', sum(map(answers, members)), f';;;0;{len(members)}'),
+        ('etcd_answering', sum(member.answers for member in members), f';;;0;{len(members)}'),
     ]
     for member in members:
         label = etcd_label(facts, member)
@@ -59,7 +59,7 @@ def nagios(facts: Facts, findings: list[Finding], width: int, colour: bool) -> s
         text = '{0}: {1}'.format(summary(matter), '; '.join(named))
     else:
         text = 'etcd: {0} of {1} answering'.format(
-            sum(map(answers, facts.etcd.endpoints)), number(len(facts.etcd.endpoints), 'URL')
+            sum(endpoint.answers for endpoint in facts.etcd.endpoints), number(len(facts.etcd.endpoints), 'URL')
         )
         if facts.patroni:
             text += ', Patroni: {0}'.format(number(len(facts.patroni.members), 'member'))
@@ -108,7 +108,7 @@ class Metrics:
 def _etcd(metrics: Metrics, facts: Facts) -> None:
     for member in facts.etcd.endpoints:
         labels = {'url': member.url, 'member': member.name}
-        metrics.add('etcd_up', 'whether the URL of an etcd member answers', answers(member), **labels)
+        metrics.add('etcd_up', 'whether the URL of an etcd member answers', member.answers, **labels)
         metrics.add(
             'etcd_info',
             'versions of an etcd member and of the cluster as it sees it, gateway prefixes',
@@ -126,7 +126,7 @@ def _etcd(metrics: Metrics, facts: Facts) -> None:
         metrics.add('etcd_raft_term', 'raft term', member.raft_term, **labels)
         metrics.add('etcd_raft_index', 'raft index', member.raft_index, **labels)
         metrics.add('etcd_db_size_bytes', 'size of the database', member.db_size, **labels)
-        metrics.add('etcd_alarms', 'number of raised alarms', len(member.alarms) if answers(member) else None, **labels)
+        metrics.add('etcd_alarms', 'number of raised alarms', len(member.alarms) if member.answers else None, **labels)
         metrics.add('etcd_auth', 'whether authentication is on', member.auth, **labels)
 
 

@@ -10,8 +10,8 @@ import click
 from ..facts import RUNNING, EtcdEndpoint, Facts, Finding, PatroniMember, Slot
 from ..judge import exit_status
 from ..units import lsn, size
-from .table import Cell, Column, bad, good, show, table
-from .text import STATUS, answers, clean, number, one_line, summary
+from .table import Cell, Column, bad, good, or_dash, plain, table
+from .text import STATUS, clean, number, one_line, summary
 
 #: Colour of a severity.
 COLOURS = {'critical': 'red', 'warning': 'yellow', 'unknown': 'magenta', 'info': 'cyan'}
@@ -20,7 +20,9 @@ COLOURS = {'critical': 'red', 'warning': 'yellow', 'unknown': 'magenta', 'info':
 def _gateway(member: EtcdEndpoint) -> Cell:
     if member.protocol == 'grpc':
         return bad('gRPC only')
-    return bad('off') if member.gateway is False else Cell(show(' '.join(member.prefixes)))
+    if member.wrong_scheme:
+        return bad('wrong scheme')
+    return bad('off') if member.gateway is False else plain(' '.join(member.prefixes))
 
 
 def _raft(member: EtcdEndpoint) -> Cell:
@@ -47,20 +49,23 @@ def _etcd(facts: Facts) -> tuple[str, list[Column]]:
     leader = next((member.name for member in members if member.leader), None)
     seen = sorted({member.cluster_version for member in members if member.cluster_version})
     title = 'etcd: {0}, {1} answering, cluster version {2}, leader {3}'.format(
-        number(len(members), 'URL'), sum(map(answers, members)), show(' or '.join(seen)), show(leader)
+        number(len(members), 'URL'),
+        sum(member.answers for member in members),
+        or_dash(' or '.join(seen)),
+        or_dash(leader),
     )
     columns = [
-        Column('Member', [Cell(show(member.name)) for member in members]),
+        Column('Member', [plain(member.name) for member in members]),
         Column('URL', [Cell(clean(member.url)) for member in members]),
-        Column('Version', [Cell(show(member.version)) if answers(member) else bad('no answer') for member in members]),
-        Column('Cluster', [Cell(show(member.cluster_version)) for member in members], 2),
+        Column('Version', [plain(member.version) if member.answers else bad('no answer') for member in members]),
+        Column('Cluster', [plain(member.cluster_version) for member in members], 2),
         Column('Gateway', [_gateway(member) for member in members]),
         Column('Raft', [_raft(member) for member in members]),
         Column('Auth', [Cell(_yes_no(member.auth)) for member in members], 3),
         Column('Alarms', [bad(' '.join(member.alarms), bool(member.alarms)) for member in members]),
         Column('Size', [Cell(size(member.db_size)) for member in members], 2, True),
-        Column('Term', [Cell(show(member.raft_term)) for member in members], 5, True),
-        Column('Index', [Cell(show(member.raft_index)) for member in members], 6, True),
+        Column('Term', [plain(member.raft_term) for member in members], 5, True),
+        Column('Index', [plain(member.raft_index) for member in members], 6, True),
         Column('Listed', [Cell(_origin(member)) for member in members], 1),
         Column(
             'Time',
@@ -94,7 +99,7 @@ def _patroni(facts: Facts) -> tuple[str, list[Column]]:
         if name in cluster.config
     ]
     title = ', '.join(
-        [f'Patroni: {clean(cluster.scope)}', number(len(members), 'member'), f'leader {show(cluster.leader)}']
+        [f'Patroni: {clean(cluster.scope)}', number(len(members), 'member'), f'leader {or_dash(cluster.leader)}']
         + ['paused'] * bool(cluster.paused)
         + config
     )
@@ -102,16 +107,16 @@ def _patroni(facts: Facts) -> tuple[str, list[Column]]:
     return title, _without(
         [
             Column('Member', [Cell(clean(member.name)) for member in members]),
-            Column('PostgreSQL at', [Cell(show(member.postgres_address)) for member in members], 4),
+            Column('PostgreSQL at', [plain(member.postgres_address) for member in members], 4),
             Column('Role', [good(member.role, member.role in ('leader', 'standby_leader')) for member in members]),
             Column('State', [bad(member.state, member.state not in RUNNING) for member in members]),
-            Column('Patroni', [Cell(show(member.version)) for member in members]),
-            Column('PostgreSQL', [Cell(show(member.postgres_version)) for member in members]),
-            Column('TL', [Cell(show(member.timeline)) for member in members], 3, True),
+            Column('Patroni', [plain(member.version) for member in members]),
+            Column('PostgreSQL', [plain(member.postgres_version) for member in members]),
+            Column('TL', [plain(member.timeline) for member in members], 3, True),
             Column('Lag', [Cell(size(member.lag)) for member in members], 1, True),
             Column('REST API', [bad('no answer') if member.error else Cell('ok') for member in members], 5),
             Column('pg_wal', [Cell(size(wall.wal_size if wall else None)) for wall in walls], 2, True),
-            Column('Tags', [Cell(show(_tags(member))) for member in members], 6),
+            Column('Tags', [plain(_tags(member)) for member in members], 6),
         ],
         Tags=any(member.tags for member in members),
     )
@@ -122,13 +127,13 @@ def _slots(slots: list[tuple[str, Slot]]) -> tuple[str, list[Column]]:
         [
             Column('Member', [Cell(clean(member)) for member, slot in slots]),
             Column('Slot', [Cell(clean(slot.name)) for member, slot in slots]),
-            Column('Type', [Cell(show(slot.type)) for member, slot in slots], 2),
+            Column('Type', [plain(slot.type) for member, slot in slots], 2),
             Column('Active', [Cell('yes' if slot.active else 'no') for member, slot in slots], 1),
             Column('Position', [Cell(lsn(slot.restart_lsn)) for member, slot in slots]),
             Column('Later', [Cell(lsn(slot.later_restart_lsn)) for member, slot in slots]),
             Column('Retained', [Cell(size(slot.retained)) for member, slot in slots], 0, True),
-            Column('xmin', [Cell(show(slot.xmin)) for member, slot in slots], 4, True),
-            Column('catalog_xmin', [Cell(show(slot.catalog_xmin)) for member, slot in slots], 5, True),
+            Column('xmin', [plain(slot.xmin) for member, slot in slots], 4, True),
+            Column('catalog_xmin', [plain(slot.catalog_xmin) for member, slot in slots], 5, True),
             Column('WAL', [bad(slot.wal_status, slot.wal_status == 'lost') for member, slot in slots]),
         ],
         Later=any(slot.later_restart_lsn is not None for member, slot in slots),

@@ -32,18 +32,23 @@ class Column(NamedTuple):
     right: bool = False
 
 
+def plain(value: object) -> Cell:
+    """Return a cell without a colour."""
+    return Cell(or_dash(value))
+
+
 def good(text: object, when: bool = True) -> Cell:
-    """A cell that is green in a case that is just right."""
-    return Cell(show(text), 'green' if when else None)
+    """Return a cell, green if *when* holds."""
+    return Cell(or_dash(text), 'green' if when else None)
 
 
 def bad(text: object, when: bool = True) -> Cell:
-    """A cell that is red if something is wrong."""
-    return Cell(show(text), 'red' if when else None)
+    """Return a cell, red if *when* holds."""
+    return Cell(or_dash(text), 'red' if when else None)
 
 
-def show(value: object) -> str:
-    """Write a value, a minus for one that is not known."""
+def or_dash(value: object) -> str:
+    """Return a value as safe text, and a minus if it is unknown."""
     return '-' if value is None or value == '' else clean(value)
 
 

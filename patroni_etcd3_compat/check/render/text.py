@@ -31,11 +31,6 @@ def number(count: int, one: str, many: str = '') -> str:
     return '{0} {1}'.format(count, one if count == 1 else many or one + 's')
 
 
-def answers(member: EtcdEndpoint) -> bool:
-    """Tell whether an etcd member answered in some way: over HTTP, or in a way that shows a gRPC-only port."""
-    return member.protocol is not None or member.version is not None
-
-
 def etcd_label(facts: Facts, member: EtcdEndpoint) -> str:
     """Name an etcd member in as few words as tell it from all others: its name, or its URL.
 
