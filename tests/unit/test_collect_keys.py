@@ -184,7 +184,7 @@ def test_rest_api(httpserver: HTTPServer) -> None:
     for status, body in answers:
         httpserver.expect_ordered_request('/patroni', method='GET').respond_with_data(body, status)
         said.append(api.status(httpserver.url_for('/elsewhere')))
-    strange = {'error': 'GET /patroni is answered with something else than the status of a Patroni'}
+    strange = {'error': 'GET /patroni is not answered with the status of a Patroni'}
     assert said == [mine, mine, {'error': 'the REST API there belongs to another cluster, x'}] + [strange] * 3
     httpserver.expect_ordered_request('/patroni').respond_with_data('', 302, {'Location': httpserver.url_for('/other')})
     assert api.status(httpserver.url_for('/')) == strange

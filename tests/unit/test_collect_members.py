@@ -320,8 +320,8 @@ def test_cluster_is_put_together() -> None:
         ('http://b:2', 'two', '2', True, ['NOSPACE'], 'no answer within 5 s'),
         ('http://c:3', 'two', '2', True, ['NOSPACE'], None),
         ('http://localhost:1', None, '3', True, [], 'a loopback address, advertised by a member on another machine'),
-        ('unix://x', None, '3', True, [], 'an URL that is none of http or https'),
-        ('http://[', None, '3', True, [], 'not an URL'),
+        ('unix://x', None, '3', True, [], 'neither http nor https'),
+        ('http://[', None, '3', True, [], 'not a URL'),
     ]
 
 

@@ -93,14 +93,14 @@ def _unfit(url: str, listed_by: str) -> str | None:
     """Tell why an advertised URL is not to be asked."""
     try:
         if not url.startswith(('http://', 'https://')):
-            return 'an URL that is none of http or https'
+            return 'neither http nor https'
         if not urlsplit(url).hostname:
-            return 'an URL without a host'
+            return 'a URL without a host'
         if is_loopback(url) and not is_loopback(listed_by):
             return 'a loopback address, advertised by a member on another machine'
         return None
     except ValueError:
-        return 'not an URL'
+        return 'not a URL'
 
 
 def _blank(member: EtcdEndpoint) -> EtcdEndpoint:

@@ -29,6 +29,7 @@ from ...versions import PREFIXES, TOKEN_SINCE, gateway_of, parse_version
 from ..facts import WRONG_SCHEME, EtcdEndpoint, ListedMember
 from .metrics import add_metrics
 from .ports import what_is_spoken
+from .redaction import Redaction
 from .settings import Settings
 from .values import as_dict, as_int, as_texts
 from .web import Clock, Unanswered, Web
@@ -93,6 +94,7 @@ class Interview:
         self._member = member
         self._settings = settings
         self._web = web
+        self._redaction = Redaction(settings.secrets)
         self._clock = Clock(settings.timeout)
         self._prefix = ''
         #: what each prefix answered to the first call, which shows that it is served
@@ -116,7 +118,7 @@ class Interview:
                         problems.append(str(e))
         except Unanswered as e:
             problems.append(str(e))
-        self._member.error = '; '.join(dict.fromkeys(problems)) or None
+        self._member.error = self._redaction.error('; '.join(dict.fromkeys(problems))) or None
         return self.told
 
     def _version(self) -> None:
@@ -133,7 +135,9 @@ class Interview:
         if status == 400 and b'HTTPS server' in body:  # said by Go's server, in plain HTTP
             raise Unanswered(f'{WRONG_SCHEME}: this port speaks https')
         member.seconds = round(time.monotonic() - started, 6)
-        member.version, member.cluster_version = read_version(status, body)
+        member.version, member.cluster_version = (
+            self._redaction.text(version) if version else None for version in read_version(status, body)
+        )
         if not member.version:
             raise Unanswered(f'GET /version is answered with status {status} and no version: not an etcd member')
 
@@ -209,6 +213,7 @@ class Interview:
             raise _Refused(self._no_token)
         else:
             self._token = str(first_document(answer.status, answer.data)['token'])
+            self._redaction.learn(self._token)
 
     def _status(self) -> None:
         member = self._member
@@ -227,7 +232,10 @@ class Interview:
         self._alarms_untold = version is not None and version < _ALARMS_IN_STATUS
         errors = answer.get('errors')
         for text in errors if isinstance(errors, list) else ():
-            self.told.alarms += [(format(int(number), 'x'), name) for number, name in _ALARM_TEXT.findall(str(text))]
+            self.told.alarms += [
+                (format(int(number), 'x'), self._redaction.text(name))
+                for number, name in _ALARM_TEXT.findall(str(text))
+            ]
 
     def _agreed_keys(self) -> None:
         """Read the keys as Patroni does. Without a leader, or on a learner, that can not be done."""
@@ -265,9 +273,9 @@ class Interview:
             self.told.listed = [
                 ListedMember(
                     _id(entry.get('ID')) or '',
-                    str(entry.get('name', '')),
-                    as_texts(entry.get('clientURLs')),
-                    as_texts(entry.get('peerURLs')),
+                    self._redaction.text(str(entry.get('name', ''))),
+                    [self._redaction.url(url) for url in as_texts(entry.get('clientURLs'))],
+                    [self._redaction.url(url) for url in as_texts(entry.get('peerURLs'))],
                     bool(entry.get('isLearner', False)),
                 )
                 for entry in answer['members']
@@ -279,7 +287,8 @@ class Interview:
             answer = self._call(_ALARM, {'action': 'GET'})
             for entry in answer.get('alarms', ()):
                 if isinstance(entry, dict):
-                    self.told.alarms.append((_id(entry.get('memberID')) or '', str(entry.get('alarm', 'NONE'))))
+                    name = self._redaction.text(str(entry.get('alarm', 'NONE')))
+                    self.told.alarms.append((_id(entry.get('memberID')) or '', name))
 
 
 def _id(value: Any) -> str | None:

@@ -10,8 +10,8 @@ from patroni.dcs import Member
 from patroni.utils import parse_bool
 
 from ..facts import Patroni, PatroniMember
-from ..urls import redacted
 from .interview import Keys
+from .redaction import Redaction
 from .settings import Settings
 from .values import PRIMARY, as_dict, as_int, as_text
 
@@ -44,6 +44,7 @@ class Cluster:
         self.facts = Patroni(settings.scope or '', settings.namespace)
         #: members as Patroni reads them, by name
         self.nodes: dict[str, Any] = {}
+        self._redaction = Redaction(settings.secrets)
         if keys is None:
             self.facts.error = f'no etcd member gave the keys below {settings.path}'
         else:
@@ -62,9 +63,9 @@ class Cluster:
             self.facts.members.append(PatroniMember(settings.name, in_dcs=False, api_url=settings.api_url))
 
     def _read(self, values: Mapping[str, str]) -> None:
-        config, facts = _dict(values.get('config')), self.facts
+        config, facts = self._document(values.get('config')), self.facts
         postgresql = as_dict(config.get('postgresql'))
-        facts.leader = values.get('leader') or None
+        facts.leader = self._redaction.text(values.get('leader', '')) or None
         facts.paused = bool(parse_bool(config.get('pause'))) if config else None
         facts.config = {name: config[name] for name in _CONFIG if config.get(name) is not None}
         if isinstance(postgresql.get('use_slots'), bool):
@@ -72,19 +73,27 @@ class Cluster:
         standby = as_dict(config.get('standby_cluster'))
         if any(standby.get(name) for name in ('host', 'port', 'restore_command')):
             facts.config['standby_cluster'] = {name: standby[name] for name in _STANDBY_CLUSTER if standby.get(name)}
-        status = _dict(values.get('status'))
+        status = self._document(values.get('status'))
         facts.published_slots = {
             name: position for name, position in as_dict(status.get('slots')).items() if isinstance(position, int)
         }
+        in_sync = _synchronous(self._document(values.get('sync')))
         position = as_int(status.get('optime', values.get('optime/leader')))
-        in_sync = _synchronous(values)
         for key in sorted(values):
             if key.startswith('members/') and key.count('/') == 1:
-                facts.members.append(self._member(key[len('members/') :], values[key], in_sync, position))
+                name = self._redaction.text(key[len('members/') :])
+                facts.members.append(self._member(name, values[key], in_sync, position))
+
+    def _document(self, text: str | None) -> dict[str, Any]:
+        """Read a value, an empty document for anything else than one."""
+        try:
+            return as_dict(self._redaction.json(json.loads(text or '')))
+        except (ValueError, RecursionError):
+            return {}
 
     def _member(self, name: str, value: str, in_sync: list[str], position: int | None) -> PatroniMember:
         try:
-            node = Member.from_node(0, name, None, value)
+            node = Member.from_node(0, name, None, self._member_value(value))
         except Exception:  # anything may stand there
             node = Member(0, name, None, {})
         self.nodes[name] = node
@@ -97,9 +106,16 @@ class Cluster:
         member.position = as_int(data.get('xlog_location'))
         if member.position is not None and position is not None and name != self.facts.leader:
             member.lag = max(position - member.position, 0)
-        member.api_url = redacted(as_text(data.get('api_url')) or '') or None  # nobody needs user name and password
+        member.api_url = self._redaction.url(as_text(data.get('api_url')) or '') or None
         member.postgres_address = _address(node)
         return member
+
+    def _member_value(self, value: str) -> str:
+        """Return the value of a member key without secrets: JSON, or a URL (before Patroni 1.3)."""
+        try:
+            return json.dumps(self._redaction.json(json.loads(value)))
+        except (ValueError, RecursionError):
+            return self._redaction.text(value)
 
     def _role(self, name: str, data: Mapping[str, Any], in_sync: list[str]) -> str:
         facts = self.facts
@@ -117,8 +133,8 @@ def _groups(names: Iterable[str]) -> list[int]:
     return sorted({int(match.group(1)) for match in found if match})
 
 
-def _synchronous(values: Mapping[str, str]) -> list[str]:
-    names = _dict(values.get('sync')).get('sync_standby')
+def _synchronous(sync: Mapping[str, Any]) -> list[str]:
+    names = sync.get('sync_standby')
     return [name.strip() for name in names.split(',')] if isinstance(names, str) else []
 
 
@@ -129,10 +145,3 @@ def _address(node: Any) -> str | None:
     except (TypeError, ValueError, AttributeError):
         return None
     return '{0}:{1}'.format(f'[{host}]' if ':' in str(host) else host, port) if host else None
-
-
-def _dict(text: str | None) -> dict[str, Any]:
-    try:
-        return as_dict(json.loads(text or ''))
-    except (ValueError, RecursionError):
-        return {}

@@ -12,6 +12,8 @@ from typing import Any
 from patroni.postgresql.misc import parse_lsn
 
 from ..facts import Postgres, Slot
+from .redaction import Redaction, is_secret
+from .values import as_dict
 from .web import Clock, Unanswered
 
 #: {wal} and {lsn} are "xlog" and "location" before PostgreSQL 10. In recovery the last one received may be behind the
@@ -42,16 +44,17 @@ def ask_postgres(arguments: dict[str, Any], timeout: float) -> Postgres:
     from patroni import psycopg  # fails where no driver is installed; Patroni needs one, this command does not
 
     facts, clock = Postgres(), Clock(timeout)
+    redaction = Redaction(value for name, value in arguments.items() if is_secret(name))
     try:
         connection = psycopg.connect(**_connection_arguments(arguments, timeout))
         try:
-            _read(_Queries(connection, psycopg.Error, clock), facts, connection.server_version)
+            _read(_Queries(connection, psycopg.Error, clock), facts, connection.server_version, redaction)
         finally:
             connection.close()
     except Unanswered as e:
         facts.error = str(e)
     except psycopg.Error as e:
-        facts.error = ' '.join(str(e).split()) or type(e).__name__
+        facts.error = redaction.error(' '.join(str(e).split())) or type(e).__name__
     return facts
 
 
@@ -91,11 +94,11 @@ class _Queries:
         return None if value is None else int(value)
 
 
-def _read(queries: _Queries, facts: Postgres, version: int) -> None:
+def _read(queries: _Queries, facts: Postgres, version: int, redaction: Redaction) -> None:
     names = {'wal': 'wal', 'lsn': 'lsn'} if version >= 100000 else {'wal': 'xlog', 'lsn': 'location'}
-    facts.version = str(queries.rows("SELECT current_setting('server_version')")[0][0]).split()[0]
+    facts.version = redaction.text(str(queries.rows("SELECT current_setting('server_version')")[0][0]).split()[0])
     facts.in_recovery, facts.position = queries.rows(_POSITION.format(**names))[0]
-    facts.slots = [_slot(json.loads(row[0]), facts.position) for row in queries.rows(_SLOTS)]
+    facts.slots = [_slot(as_dict(redaction.json(json.loads(row[0]))), facts.position) for row in queries.rows(_SLOTS)]
     facts.wal_size = queries.number(_WAL_SIZE if version >= 100000 else _WAL_SIZE_9)
     facts.max_wal_size = queries.number(_SETTING.format('max_wal_size'))
     facts.wal_keep_size = queries.number(_SETTING.format('wal_keep_size') if version >= 130000 else _SEGMENTS)

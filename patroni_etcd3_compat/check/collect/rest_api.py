@@ -11,6 +11,7 @@ from urllib3 import disable_warnings
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from ..facts import Patroni, PatroniMember
+from .redaction import Redaction
 from .settings import Settings
 from .values import PRIMARY, as_dict, as_int, as_text
 from .web import reason
@@ -27,6 +28,7 @@ class RestApi:
         self._request = PatroniRequest(settings.rest)
         self._timeout = settings.timeout
         self._scope = settings.scope
+        self._redaction = Redaction(settings.secrets)
 
     def status(self, url: str) -> dict[str, Any]:
         """Ask one member for its status.
@@ -38,23 +40,21 @@ class RestApi:
         try:
             parts = urlsplit(url)
             if parts.scheme not in ('http', 'https') or not parts.netloc:
-                return {'error': 'its api_url is none of http or https'}
+                return {'error': 'its api_url is neither http nor https'}
             response = self._request.request(
                 'GET', f'{parts.scheme}://{parts.netloc}/patroni', timeout=self._timeout, retries=False, redirect=False
             )
-            status = json.loads(response.data.decode('utf-8'))
-            if isinstance(status, dict) and isinstance(status.get('patroni'), dict):
-                scope = status['patroni'].get('scope')
-                return (
-                    status
-                    if scope in (self._scope, None)
-                    else {'error': f'the REST API there belongs to another cluster, {scope}'}
-                )
+            status = as_dict(self._redaction.json(json.loads(response.data.decode('utf-8'))))
         except (HTTPError, OSError) as e:
-            return {'error': reason(e, self._timeout)}
-        except ValueError:
-            pass
-        return {'error': 'GET /patroni is answered with something else than the status of a Patroni'}
+            return {'error': self._redaction.error(reason(e, self._timeout))}
+        except (ValueError, RecursionError):
+            status = {}
+        if not isinstance(status.get('patroni'), dict):
+            return {'error': 'GET /patroni is not answered with the status of a Patroni'}
+        scope = status['patroni'].get('scope')
+        if scope not in (self._scope, None):
+            return {'error': self._redaction.error(f'the REST API there belongs to another cluster, {scope}')}
+        return status
 
 
 def add_status(member: PatroniMember, status: Mapping[str, Any]) -> None:

@@ -20,6 +20,8 @@ from patroni.utils import split_host_port, uri
 
 from ...plugin import SECTION
 from ...versions import AUTO
+from ..urls import redacted
+from .redaction import is_secret
 
 _ETCD_PORT = 2379
 
@@ -62,6 +64,17 @@ class Settings:
     rest: dict[str, Any] = field(default_factory=dict, repr=False)
     #: credentials for PostgreSQL, names as in Patroni's configuration
     postgres: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.urls = [redacted(url) for url in self.urls]
+        self.api_url = redacted(self.api_url) if self.api_url else None
+
+    @property
+    def secrets(self) -> list[object]:
+        """Everything that must not be shown."""
+        options = [self.postgres, *self.rest.values()]
+        found = [value for section in options for name, value in section.items() if is_secret(name)]
+        return [self.password, *found]
 
     @property
     def path(self) -> str:
@@ -315,4 +328,4 @@ def _add_patroni(settings: Settings, config: dict[str, Any], scope: str | None, 
         address = section('restapi').get('connect_address') if settings.name else None
         if address:
             scheme = 'https' if section('restapi').get('certfile') else 'http'
-            settings.api_url = f'{scheme}://{address}/patroni'
+            settings.api_url = redacted(f'{scheme}://{address}/patroni')
