@@ -132,6 +132,21 @@ def test_everything_else(load: Callable[..., Settings], tmp_path: Path) -> None:
     assert load(etcd3(hosts='a', version_prefix='/v4')).version_prefix == '/v4'
 
 
+def test_addresses_and_secrets(load: Callable[..., Settings]) -> None:
+    """URLs lose user name and password here; what must not be shown is known."""
+    config = dict(
+        etcd3(hosts=['a:1'], username='u', password=SECRET + '1'),
+        name='n',
+        ctl={'keyfile_password': SECRET + '2'},
+        restapi={'connect_address': f'u:{SECRET}@n:8008'},
+        postgresql={'authentication': {'superuser': {'username': 'postgres', 'password': SECRET + '3'}}},
+    )
+    settings = load(config)
+    assert settings.api_url == 'http://n:8008/patroni' and SECRET not in repr(settings)
+    assert set(settings.secrets) == {SECRET + '1', SECRET + '2', SECRET + '3'}
+    assert Settings([f'http://u:{SECRET}@a:1'], api_url=f'http://u:{SECRET}@a:1').urls == ['http://a:1']
+
+
 def test_environment(monkeypatch: pytest.MonkeyPatch, load: Callable[..., Settings]) -> None:
     """Patroni's variables count, without a file and above it, and are still there afterwards."""
     values = {

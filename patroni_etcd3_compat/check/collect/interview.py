@@ -232,10 +232,7 @@ class Interview:
         self._alarms_untold = version is not None and version < _ALARMS_IN_STATUS
         errors = answer.get('errors')
         for text in errors if isinstance(errors, list) else ():
-            self.told.alarms += [
-                (format(int(number), 'x'), self._redaction.text(name))
-                for number, name in _ALARM_TEXT.findall(str(text))
-            ]
+            self.told.alarms += [(format(int(number), 'x'), name) for number, name in _ALARM_TEXT.findall(str(text))]
 
     def _agreed_keys(self) -> None:
         """Read the keys as Patroni does. Without a leader, or on a learner, that can not be done."""

@@ -53,7 +53,7 @@ class RestApi:
             return {'error': 'GET /patroni is not answered with the status of a Patroni'}
         scope = status['patroni'].get('scope')
         if scope not in (self._scope, None):
-            return {'error': self._redaction.error(f'the REST API there belongs to another cluster, {scope}')}
+            return {'error': f'the REST API there belongs to another cluster, {scope}'}
         return status
 
 
