@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 def redacted(url: str) -> str:
     """Return a URL without user name and password, also if it is malformed."""
-    return re.sub('^([^/]*//)?.*@', r'\1', url, flags=re.DOTALL)
+    return re.sub('^((?:[A-Za-z][A-Za-z0-9+.-]*:)?//)?.*@', r'\1', url, flags=re.DOTALL)
 
 
 def as_key(url: str) -> str:

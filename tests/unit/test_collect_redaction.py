@@ -36,6 +36,7 @@ PASSWORD, TOKEN, SQL_PASSWORD = f'{MARK}-etcd', f'{MARK}-token', f'{MARK}-postgr
         ('http://u:p/@:?#\n@h', 'http://h'),
         ('u:p@h:1', 'h:1'),
         ('//u:p@h', '//h'),
+        ('u:p//p@h:1', 'h:1'),
         ('http://h:1', 'http://h:1'),
         ('', ''),
     ],

@@ -1,0 +1,71 @@
+"""The JSON schemas in docs/ are what the dataclasses say."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator
+
+import jsonschema
+import pytest
+
+from tools import schemas
+
+
+def test_committed_files() -> None:
+    """They are up to date; if not, ``python -m tools.schemas`` writes them."""
+    assert schemas.differences() == ''
+
+
+def test_check_notices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that differs, or is missing, is a diff and status 1, until it is written."""
+    monkeypatch.setattr(schemas, 'DOCS', tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['schemas', '--check'])
+    assert schemas.main() == 1
+    assert '+  "title": "patroni-etcd3-compat plan -f json",' in capsys.readouterr().out
+    monkeypatch.setattr(sys, 'argv', ['schemas'])
+    assert schemas.main() == 0
+    monkeypatch.setattr(sys, 'argv', ['schemas', '--check'])
+    assert schemas.main() == 0 and capsys.readouterr().out == ''
+    changed = tmp_path / 'check.schema.json'
+    changed.write_text(changed.read_text().replace('"hexadecimal"', '', 1).replace('"boolean"', '"string"', 1))
+    assert schemas.main() == 1 and '+' in capsys.readouterr().out
+
+
+def properties(part: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give all properties in a schema."""
+    if isinstance(part, dict):
+        yield from part.get('properties', {}).items()
+        for value in part.values():
+            yield from properties(value)
+
+
+@pytest.mark.parametrize('schema', [schemas.check_schema(), schemas.plan_schema()], ids=['check', 'plan'])
+def test_everything_is_described(schema: dict[str, Any]) -> None:
+    """Each property has a sentence in JSON's words and a type; a schema is one of draft 7."""
+    jsonschema.Draft7Validator.check_schema(schema)
+    for name, part in properties(schema):
+        if name == 'action' and set(part) == {'enum'}:
+            continue
+        text = part['description']
+        assert text[0].isupper() or not text[0].isalpha(), text
+        assert text.endswith('.') and 'None' not in text and '``' not in text and ':data:' not in text
+        assert {'type', 'enum', 'const', '$ref', 'anyOf', 'allOf'} & set(part), name
+
+
+@dataclass
+class Uncommented:
+    """One field says what it is."""
+
+    #: it may be None;
+    #: of two lines
+    told: int | None
+    untold: str
+
+
+def test_a_field_without_a_comment_is_an_error() -> None:
+    """So no field is forgotten."""
+    assert schemas._comments(Uncommented) == {'told': 'It may be null; of two lines.'}
+    with pytest.raises(ValueError, match=r'Uncommented\.untold has no comment'):
+        schemas._class(Uncommented)
