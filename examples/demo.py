@@ -1,7 +1,7 @@
 """What this project is for, shown on real servers in about two minutes: ``python -m examples.demo``.
 
-PATRONI_VERSION chooses the Patroni release, the newest by default. Exit code 0 if every step showed what it says, 1 with the reason
-if not, 130 when interrupted; nothing is left behind either way.
+PATRONI_VERSION chooses the Patroni release, the newest by default. The exit code is 0 if each step showed what it says,
+1 with the reason if not, 130 when interrupted. Nothing is left behind in any case.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def show_stock(stock: Environment, etcd: EtcdCluster) -> None:
         if "'int' object" in complaints[-1]:
             show('(this is "404 page not found", with the number at its start read as JSON)')
         how = f'is still trying after {STOCK_SECONDS} s' if node.alive else 'has given up'
-        show('It {0}. PostgreSQL was {1}started.'.format(how, 'never ' if not node.data.exists() else ''))
+        show(f'It {how}. PostgreSQL was {"" if node.data.exists() else "never "}started.')
     finally:
         cluster.stop()
 
@@ -124,7 +124,7 @@ def run() -> None:
     release = os.environ.get('PATRONI_VERSION') or NEWEST
 
     step('What is at hand')
-    show('etcd        {0}'.format(', '.join(etcd_binaries())))
+    show(f'etcd        {", ".join(etcd_binaries())}')
     show(f'PostgreSQL  {postgres_bin()}')
     stock, ours = environment(release, plugin=False), environment(release)
     version = ours.run(['-c', 'import patroni_etcd3_compat as p; print(p.__version__)']).stdout.strip()

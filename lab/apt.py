@@ -137,7 +137,7 @@ def mirror(folder: Path) -> str:
         _, component, uri, codename, suite, signed_by = line.split(None, 5)
         if component == 'main' and release.get('VERSION_CODENAME') in (codename, suite):
             if not os.path.isfile(signed_by):  # older apt does not know the field, newer ones may give key material
-                signed_by = '/usr/share/keyrings/{0}-archive-keyring.gpg'.format(release['ID'])
+                signed_by = f'/usr/share/keyrings/{release["ID"]}-archive-keyring.gpg'
             options = f'[signed-by={signed_by}] ' if os.path.isfile(signed_by) else ''
-            return 'deb {0}{1} {{suite}} {2}'.format(options, uri, _COMPONENTS[release['ID']])
+            return f'deb {options}{uri} {{suite}} {_COMPONENTS[release["ID"]]}'
     raise LabError('the apt sources of this machine do not name its own release')

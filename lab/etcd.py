@@ -6,6 +6,7 @@ them are reached and recorded in the same way.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -164,7 +165,7 @@ class EtcdCluster(Service):
         :raises OSError: when there is no answer within 5 seconds.
         """
         member = self.members[i]
-        path = '/{0}/{1}'.format(real_prefix(member.real_version), rpc.lstrip('/'))
+        path = f'/{real_prefix(member.real_version)}/{rpc.lstrip("/")}'
         return request(member.real_url, 'POST', path, json.dumps(body).encode(), token)
 
     def leads(self, i: int) -> bool:
@@ -241,9 +242,8 @@ class EtcdCluster(Service):
         for i, member in enumerate(self.members):
             if member.running:
                 try:
-                    wait_until(
-                        lambda: self._answers(i), max(deadline - time.monotonic(), 1), repr(member) + ' to answer'
-                    )
+                    seconds = max(deadline - time.monotonic(), 1)
+                    wait_until(functools.partial(self._answers, i), seconds, f'{member!r} to answer')
                 except LabError as e:
                     raise LabError(f'{e}; its log ends with\n{member.log_text()[-1000:]}') from e
 

@@ -57,7 +57,7 @@ class HttpFront:
         return f'http://127.0.0.1:{self.port}'
 
     def stop(self) -> None:
-        """Refuse new connections and cut those that are there, as the end of a process does. Harmless when it is stopped."""
+        """Refuse new connections and cut those that are there, as the end of a process does. Harmless when stopped."""
         loop.run(self._close())
 
     def cut(self) -> None:

@@ -126,7 +126,7 @@ def _buildable(at_hand: Collection[str]) -> list[str]:
 
 
 def _build(version: str) -> Path | None:
-    """Build one etcd with Go, which takes minutes; None when it cannot be built. Another process that wants it waits."""
+    """Build one etcd with Go, which takes minutes, and return it; None when it cannot be built."""
     folder = CACHE / 'etcd'
 
     def get(version: str) -> str:

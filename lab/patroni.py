@@ -171,7 +171,7 @@ class PatroniCluster(Service):
         def streaming() -> bool:
             crashed = [node.name for node in self.nodes if node.crashed]
             if crashed:
-                raise LabError('{0} has ended'.format(', '.join(crashed)))
+                raise LabError(f'{", ".join(crashed)} has ended')
             primary = self.primary()
             status = primary.status() if primary is not None else None
             if primary is None or status is None:

@@ -1,4 +1,4 @@
-"""Free TCP ports on loopback, each given to one process only, also when several test runs pick theirs at the same time."""
+"""Free TCP ports on loopback. Each is given to one process only, also when several test runs pick theirs at once."""
 
 from __future__ import annotations
 

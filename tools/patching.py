@@ -1,7 +1,7 @@
 """The patches for packagers: ``python -m tools.patching`` writes them, with ``--check`` it only compares.
 
-One patch, the same for all releases of Patroni, adds our modules as the sub-package ``patroni/etcd3_compat``. A small one
-for each release plugs it in. Both are made from this project's package and from the release's source distribution.
+One patch, the same for all releases of Patroni, adds our modules as the sub-package ``patroni/etcd3_compat``. A small
+one for each release plugs it in. They are made from this project's package and the release's source distribution.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def run(
         shutil.copyfile(str(here / 'standin.py'), str(tests / '__init__.py'))
         if not stock:
             shutil.copyfile(str(here / 'conftest.py'), str(folder / 'conftest.py'))
-        say("Patroni {0}'s own tests, {1}".format(release, 'stock' if stock else 'with this project in place'))
+        say(f"Patroni {release}'s own tests, {'stock' if stock else 'with this project in place'}")
         options = ['--deselect=tests/' + test for test in FAIL_WITH_STOCK.get(release, ())]
         options += [f'--junitxml={report}'] if report else []
         return subprocess.run(
@@ -96,7 +96,7 @@ def outcomes(report: Path) -> dict[str, str]:
     ret: dict[str, str] = {}
     for case in xml.etree.ElementTree.parse(str(report)).iter('testcase'):
         outcome = [child.tag for child in case if child.tag in ('failure', 'error', 'skipped')]
-        ret['{0}.{1}'.format(case.get('classname'), case.get('name'))] = ' '.join(outcome) or 'passed'
+        ret[f'{case.get("classname")}.{case.get("name")}'] = ' '.join(outcome) or 'passed'
     return ret
 
 

@@ -71,7 +71,7 @@ def must(argv: Sequence[object], folder: Path) -> str:
     """
     status, output = call(argv, folder)
     if status:
-        raise LabError('{0} failed:\n{1}'.format(' '.join(map(str, argv)), output[-3000:]))
+        raise LabError(f'{" ".join(map(str, argv))} failed:\n{output[-3000:]}')
     return output
 
 

@@ -121,8 +121,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     at_hand = packages.etcd_binaries()
     if len({version.rsplit('.', 1)[0] for version in at_hand}) < 2:
         pytest.exit(
-            'fewer than two etcd releases at hand ({0}): mixed clusters can not be tested'.format(
-                ', '.join(sorted(at_hand)) or 'none'
-            ),
+            f'fewer than two etcd releases at hand ({", ".join(sorted(at_hand)) or "none"}): no mixed clusters to test',
             returncode=1,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import socket
@@ -39,6 +40,11 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if 'etcd3_compat' in r.name and r.levelno >= logging.WARNING]
 
 
+def uses(dcs: Any, urls: list[str]) -> bool:
+    """Whether a client would use these members and no others."""
+    return sorted(dcs.client.machines_cache) == sorted(urls)
+
+
 def use_all(dcs: Any, loops: int = 2) -> None:
     """HA loops through each of the members that the client would use."""
     for url in list(dcs.client.machines_cache):
@@ -73,7 +79,7 @@ def test_grpc_port_split_off(
         caplog.clear()
         dcs = connect(cluster.hosts, name=f'n{number}', scope=f's{number}')
         assert dcs.acquire() and dcs.loop()
-        wait_until(lambda: sorted(dcs.client.machines_cache) == sorted(cluster.urls), 5, 'the bad URLs to be left')
+        wait_until(functools.partial(uses, dcs, cluster.urls), 5, 'the bad URLs to be left')
         use_all(dcs)
         dcs.client._machines_cache_updated = 0  # the member list is due
         assert dcs.loop()
@@ -142,7 +148,7 @@ def test_loopback_advertised_by_another_machine(
         staticmethod(lambda host, port: resolve('127.0.0.1' if host.endswith('.example') else host, port)),
     )
     cluster = start(MIXED)
-    names = ['etcd{0}.example:{1}'.format(i, host.split(':')[1]) for i, host in enumerate(cluster.hosts)]
+    names = [f'etcd{i}.example:{host.split(":")[1]}' for i, host in enumerate(cluster.hosts)]
     dcs = connect(names)
     assert dcs.acquire() and dcs.loop()
     assert sorted(dcs.client.machines_cache) == sorted('http://' + name for name in names)

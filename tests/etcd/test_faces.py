@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import socket
@@ -135,12 +136,17 @@ def test_streams_through_the_balancer(start: Callable[..., Any]) -> None:
                 assert b64('x').encode() in answer.readline()
         assert sorted(set(balancer.answered)) == sorted(cluster.urls)
         for member in cluster.members:
-            wait_until(lambda: watchers(member.real_url) == 0, 5, 'the watch to end at the member')
+            wait_until(functools.partial(unwatched, member.real_url), 5, 'the watch to end at the member')
         with connected(balancer.url, 5) as client:
             answer = watch(client)
             balancer.cut()
             with pytest.raises((http.client.IncompleteRead, ConnectionError)):
                 answer.read()
+
+
+def unwatched(url: str) -> bool:
+    """Whether a member has no watches."""
+    return watchers(url) == 0
 
 
 def watchers(url: str) -> int:

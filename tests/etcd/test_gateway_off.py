@@ -40,7 +40,8 @@ def test_none_is_left(
     thread = threading.Thread(target=lambda: made.append(connect(cluster.hosts)), daemon=True)
     thread.start()
     text = (
-        f'No etcd member can be used. etcd member {cluster.members[0].url} (version {cluster.members[0].version}): the gRPC gateway is off. Set '
+        f'No etcd member can be used. etcd member {cluster.members[0].url} (version {cluster.members[0].version}): '
+        'the gRPC gateway is off. Set '
         '"enable-grpc-gateway: true" in the configuration file of etcd or start it with --enable-grpc-gateway'
     )
     wait_until(lambda: any(text in r.getMessage() for r in caplog.records), 15, 'the error')

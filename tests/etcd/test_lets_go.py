@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
 
 
 def _scope(cell: Cell) -> str:
-    return '{0}-{1}'.format(*cell)
+    return f'{cell[0]}-{cell[1]}'
 
 
 def _contend(scope: str, url: str, told: Any) -> None:

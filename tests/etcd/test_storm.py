@@ -29,7 +29,7 @@ def test_storm() -> None:
     say(f'storm seed {seed}')
     with Storm(seed) as storm:
         figures = storm.run(SECONDS)
-    say('storm seed {0}, etcd {1}, {2} faults: {3}'.format(seed, '/'.join(storm.lines), len(storm.moves), figures))
+    say(f'storm seed {seed}, etcd {"/".join(storm.lines)}, {len(storm.moves)} faults: {figures}')
     assert figures.problems == []
     assert figures.writes > SECONDS and storm.moves  # it was a storm, and the clients were there
 

@@ -22,7 +22,7 @@ def _note(what: str, cluster: MixedCluster, releases: Sequence[str]) -> None:
     names = list(dict.fromkeys(name for sizes in cluster.rounds for name in sizes))
     if names:
         _session[what] = {
-            '{0} {1}'.format(release_of.get(name, ''), name).strip(): [sizes.get(name) for sizes in cluster.rounds]
+            f'{release_of.get(name, "")} {name}'.strip(): [sizes.get(name) for sizes in cluster.rounds]
             for name in names
         }
 
@@ -49,5 +49,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(what)
         for name, sizes in nodes.items():
             cells: list[str] = ['-' if size is None else str(size) for size in sizes]
-            terminalreporter.write_line('  {0:<24} {1}'.format(name, ' '.join(f'{cell:>4}' for cell in cells)))
+            terminalreporter.write_line(f'  {name:<24} {" ".join(f"{cell:>4}" for cell in cells)}')
     keep_results(FILE, _session)

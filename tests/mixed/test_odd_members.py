@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, Callable
 
+from lab.node import PatroniNode
 from lab.processes import wait_until
 from lab.releases import NEWEST
 from tests.mixed import wal
-from tests.mixed.cluster import StandbyCluster
+from tests.mixed.cluster import MixedCluster, StandbyCluster
 
 RELEASES = ['3.2.1', '4.0.2+package', '4.0.3']
+
+
+def known_as_stopped(cluster: MixedCluster, node: PatroniNode) -> bool:
+    """Whether the member key of a node says so."""
+    return 'xlog_location' not in (wal.read_key(cluster.etcd, f'members/{node.name}') or {})
+
+
+def is_replica(node: PatroniNode) -> bool:
+    """Whether a node is up as a replica."""
+    return node.role() == 'replica'
 
 
 def test_cascading_replicas(mixed: Callable[..., Any]) -> None:
@@ -25,18 +37,14 @@ def test_cascading_replicas(mixed: Callable[..., Any]) -> None:
             assert abs(last[below_ours.name] - last[below_control.name]) <= wal.ROUND, cluster.rounds
         for stopped, name in ((below_ours, 'below_ours'), (below_control, 'below_control')):
             stopped.stop()
-            wait_until(
-                lambda: 'xlog_location' not in (wal.read_key(cluster.etcd, 'members/' + stopped.name) or {}),
-                60,
-                'the member to be known as stopped',
-            )
+            wait_until(functools.partial(known_as_stopped, cluster, stopped), 60, 'the member to be known as stopped')
             cluster.round(follow=[ours], held=[name])
             held = wal.slots(ours)[name].restart_lsn
             assert held
             cluster.round(follow=[ours], held=[name])
             assert wal.slots(ours)[name].restart_lsn == held
             stopped.start()
-            wait_until(lambda: stopped.role() == 'replica', 60, 'the member to be back')
+            wait_until(functools.partial(is_replica, stopped), 60, 'the member to be back')
             cluster.round(follow=[ours, control])
             assert (wal.slots(ours)[name].restart_lsn or 0) > held
 

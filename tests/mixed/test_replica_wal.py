@@ -5,6 +5,7 @@ The short version, one cluster for all of it, in this order; the other files hav
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -90,8 +91,11 @@ def test_rest_api_is_that_of_stock(cluster: MixedCluster) -> None:
             answer[1]['members'].sort(key=lambda member: str(member['name']))
         return answer
 
+    def same(path: str) -> bool:
+        return bool(told(ours, path) == told(stock, path))
+
     for path in ('/cluster', '/config', '/history', '/failsafe'):
-        wait_until(lambda: told(ours, path) == told(stock, path), 60, 'the same answer to GET ' + path)
+        wait_until(functools.partial(same, path), 60, f'the same answer to GET {path}')
 
 
 def test_log_says_it_once(cluster: MixedCluster) -> None:

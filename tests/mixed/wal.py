@@ -6,6 +6,7 @@ A round is 64 MB: four times one row and a switch to the next segment. What a ch
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
@@ -115,8 +116,12 @@ def write_round(
         query(primary, 'SELECT pg_switch_wal()')
     query(primary, 'CHECKPOINT')
     reached = position(primary)
+
+    def replayed(node: PatroniNode) -> bool:
+        return position(node) >= reached
+
     for node in replicas:
-        wait_until(lambda: position(node) >= reached, timeout, f'{node.name} to replay', interval=0.2)
+        wait_until(functools.partial(replayed, node), timeout, f'{node.name} to replay', interval=0.2)
 
     def there(node: PatroniNode, names: Collection[str]) -> bool:
         found = slots(node)
@@ -124,12 +129,8 @@ def write_round(
 
     for node, names in follow.items():
         try:
-            wait_until(
-                lambda: there(node, names),
-                timeout,
-                f'slots {sorted(names)} on {node.name} to get to {reached}',
-                interval=0.2,
-            )
+            what = f'slots {sorted(names)} on {node.name} to get to {reached}'
+            wait_until(functools.partial(there, node, names), timeout, what, interval=0.2)
         except LabError as e:
             raise LabError(f'{e}; they are {slots(node)}') from None
     if not follow:

@@ -59,9 +59,8 @@ def make_python(suite: str, files: Path, program: Path) -> None:
     variables['PATRONI_ETCD3_COMPAT'] = 'off'  # other tests put the package into what stands for /usr/local
     loader, *arguments = distribution.command
     # Patroni starts another Python like itself (sys.executable), which follows from the name it is called by
-    text = '#!/bin/sh\nexec env {0} {1} --argv0 {2} {3} "$@"\n'.format(
-        ' '.join('{0}={1}'.format(*item) for item in variables.items()), loader, program, ' '.join(arguments)
-    )
+    settings = ' '.join(f'{name}={value}' for name, value in variables.items())
+    text = f'#!/bin/sh\nexec env {settings} {loader} --argv0 {program} {" ".join(arguments)} "$@"\n'
     program.write_text(text.replace(str(distribution.root), str(within_reach(distribution.root, unprivileged_user()))))
     program.chmod(0o755)
 

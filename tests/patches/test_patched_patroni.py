@@ -182,7 +182,7 @@ def test_with_the_plugin_beside_it(
     patched: Environment, wheel: Path, section: str, off: str, served_by: str, stands_back: int
 ) -> None:
     """The plug-in leaves section ``etcd3`` alone and says so once; section ``etcd3_compat`` it serves."""
-    line = 'patroni-etcd3-compat {0} stands back: section etcd3 is served by version {0}'.format(version())
+    line = f'patroni-etcd3-compat {version()} stands back: section etcd3 is served by version {version()}'
     with EtcdCluster(['3.2', '3.4', '3.4']) as etcd:
         code = f'import site; site.addsitedir({str(wheel)!r})' + GET_DCS % (section, etcd.hosts)
         ret = python(patched, code, PATRONI_ETCD3_COMPAT=off)

@@ -114,11 +114,8 @@ def test_validate_config(
     """The section by name is known, ``version_prefix`` is checked; all else is as with stock Patroni."""
     with EtcdCluster(['3.4']) as etcd:
         config = folder / 'patroni.yml'
-        config.write_text(
-            'scope: s\nname: n\n{0}:\n  hosts: {1}\n{2}'.format(
-                section, etcd.hosts[0], ''.join('  {0}: {1}\n'.format(*option) for option in options.items())
-            )
-        )
+        lines = ''.join(f'  {name}: {value}\n' for name, value in options.items())
+        config.write_text(f'scope: s\nname: n\n{section}:\n  hosts: {etcd.hosts[0]}\n{lines}')
         mine = [line for line in validate(newest, config).splitlines() if line.startswith('etcd3')]
         if complaint is None:
             assert not mine

@@ -126,6 +126,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         ]
         for entry in _session.values()
     ]
-    for row in rows:
-        terminalreporter.write_line('{0:>6} {1:>8} {2:>13} {3:>13} {4:>16} {5:>6}  {6}'.format(*row))
+    widths = (6, 8, 13, 13, 16, 6)
+    for *figures, what in rows:
+        cells = [figure.rjust(width) for figure, width in zip(figures, widths)]
+        terminalreporter.write_line(f'{" ".join(cells)}  {what}')
     keep_results(FILE, _session)

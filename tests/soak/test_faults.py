@@ -16,7 +16,7 @@ TTL = 20
 @pytest.mark.parametrize('fault', ['restart', 'kill -9', 'SIGSTOP'])
 def test_each_member_in_turn(soak: Callable[..., Any], fault: str, versions: list[str]) -> None:
     """Nobody notices."""
-    with soak('{0}, each member in turn: {1}'.format('+'.join(versions), fault), versions, ttl=TTL) as run:
+    with soak(f'{"+".join(versions)}, each member in turn: {fault}', versions, ttl=TTL) as run:
         for member in run.etcd.members:
             if fault == 'restart':
                 member.restart()
@@ -37,7 +37,7 @@ def test_each_member_in_turn(soak: Callable[..., Any], fault: str, versions: lis
 @pytest.mark.parametrize('seconds', [2, 15])
 def test_quorum_lost_for_a_moment(soak: Callable[..., Any], versions: list[str], seconds: float) -> None:
     """Patroni may demote, as stock does, but it comes back by itself within one ttl of the quorum's return."""
-    what = '{0}, two members killed for {1} s'.format('+'.join(versions), seconds)
+    what = f'{"+".join(versions)}, two members killed for {seconds} s'
     with soak(what, versions, ttl=TTL) as run:
         for victims in ((0, 1), (1, 2)):
             for i in victims:

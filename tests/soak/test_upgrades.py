@@ -23,7 +23,7 @@ ORDERS = list(itertools.permutations(range(3)))
 @pytest.mark.parametrize('how', ['in place', 'by replacement'])
 def test_rolling_upgrade(soak: Callable[..., Any], how: str, path: Sequence[str], order: Sequence[int]) -> None:
     """Nobody notices."""
-    what = 'upgrade {0} {1}, members in the order {2}'.format(' -> '.join(path), how, ' '.join(map(str, order)))
+    what = f'upgrade {" -> ".join(path)} {how}, members in the order {" ".join(map(str, order))}'
     with soak(what, [path[0]] * 3) as run:
         for line in path[1:]:
             for i in order:

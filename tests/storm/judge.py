@@ -235,7 +235,8 @@ def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event
         # The lease was renewed after the loop had started, and etcd never ends one early.
         if before != after and firm and second.held and told < first.started + ttl:
             problems.append(
-                f'{after} became the leader {told - first.started:.1f} s after {before} was told that it was for {ttl} s (lease {first.lease})'
+                f'{after} became the leader {told - first.started:.1f} s after {before} was told that it '
+                f'was for {ttl} s (lease {first.lease})'
             )
     return problems
 
@@ -254,7 +255,8 @@ def check_beliefs(journals: Mapping[str, Sequence[Entry]], stops: Stops, ttl: fl
         key=lambda belief: belief.since,
     )
     return [
-        f'{old.name} held on to the leader key {old.until - new.since:.1f} s after {new.name} had it, {old.until - old.asked:.1f} s after it had last asked for it'
+        f'{old.name} held on to the leader key {old.until - new.since:.1f} s after {new.name} had it, '
+        f'{old.until - old.asked:.1f} s after it had last asked for it'
         for i, old in enumerate(everyone)
         for new in everyone[i + 1 :]
         if old.name != new.name and old.doubt <= new.since < old.until
@@ -314,7 +316,7 @@ def _overlap(stops: Sequence[tuple[float, float]], since: float, until: float) -
 def _check_writes(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event]) -> list[str]:
     there = {(event.revision, event.value) for event in events}
     return [
-        '{0}: acknowledged write {1} of revision {2} is lost'.format(name, *entry.written)
+        f'{name}: acknowledged write {entry.written[0]} of revision {entry.written[1]} is lost'
         for name, entries in journals.items()
         for entry in entries
         if entry.written and (entry.written[1], entry.written[0]) not in there
@@ -328,9 +330,8 @@ def _check_recovery(journals: Mapping[str, Sequence[Entry]], ttl: float, calm_si
         if not any(entry.good for entry in late):
             problems.append(f'{name}: no good loop from {ttl} s after the last fault on')
         problems += [
-            '{0}: {1:.1f} s after the last fault: {2}'.format(
-                name, entry.ended - calm_since, entry.error or entry.unexpected or 'not good'
-            )
+            f'{name}: {entry.ended - calm_since:.1f} s after the last fault: '
+            f'{entry.error or entry.unexpected or "not good"}'
             for entry in late
             if not entry.good
         ]

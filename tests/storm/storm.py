@@ -1,9 +1,9 @@
 """Random faults against clients that compete for one leader key: ``python -m tests.storm --seed N --seconds 600``.
 
-The clients are those of `tests.storm.contender`, each in a process of its own; the etcd members are real ones behind facades.
-The last client reaches them through a load balancer that picks one for each request, the two before it through relays,
-so that these can be cut off while the others are not. The seed determines the sequence of faults, whatever the clients
-do, as long as the same releases are at hand.
+The clients are those of `tests.storm.contender`, each in a process of its own; the etcd members are real ones behind
+facades. The last client reaches them through a load balancer that picks a member for each request. The two before it
+go through relays, so that they can be cut off while the others are not. The seed determines the sequence of faults,
+whatever the clients do, as long as the same releases are at hand.
 """
 
 from __future__ import annotations
@@ -419,7 +419,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with Storm(options.seed, options.lines, options.loop_wait) as storm:
         figures = storm.run(options.seconds)
-    print('seed {0}, etcd {1}, {2} faults: {3}'.format(options.seed, '/'.join(storm.lines), len(storm.moves), figures))
+    print(f'seed {options.seed}, etcd {"/".join(storm.lines)}, {len(storm.moves)} faults: {figures}')
     for problem in figures.problems:
         print('  broken: ' + problem)
     return 1 if figures.problems else 0
