@@ -13,9 +13,11 @@ import time
 from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
-from lab.node import PatroniNode, descendants
+from lab.monitor import Monitor
+from lab.node import PatroniNode
 from lab.packages import etcd_binaries, line_of, postgres_bin
-from lab.patroni import Monitor, PatroniCluster
+from lab.patroni import PatroniCluster
+from lab.pids import descendants
 from lab.processes import LabError
 from lab.releases import NEWEST
 
@@ -81,7 +83,7 @@ def show_stock(stock: Environment, etcd: EtcdCluster) -> None:
 
 
 def own_lines(node: PatroniNode) -> list[str]:
-    """Give what the package wrote into Patroni's log."""
+    """Return what the package wrote into Patroni's log."""
     return [line for line in node.log_text().splitlines() if any(own in line for own in _OWN_LINES)]
 
 

@@ -106,7 +106,7 @@ def run(argv: list[str], cwd: Path, **more: str) -> str:
 
 
 def os_release() -> dict[str, str]:
-    """Give what /etc/os-release says about this machine: ``ID``, ``VERSION_CODENAME`` and more."""
+    """Return what /etc/os-release says about this machine: ``ID``, ``VERSION_CODENAME`` and more."""
     try:
         lines = Path('/etc/os-release').read_text().splitlines()
     except FileNotFoundError:

@@ -47,7 +47,7 @@ class Balancer(HttpFront, Service):
         loop.run(self._open())
 
     def _order(self, request: web.BaseRequest) -> Iterator[int]:
-        """Give the members in the order in which they are tried for a request."""
+        """Return the members in the order in which they are tried for a request."""
         client = request.transport.get_extra_info('peername') if request.transport is not None else None
         if self.choice is Choice.RANDOM:
             first = random.SystemRandom().randrange(len(self._urls))  # not random's own generator: tests seed that one

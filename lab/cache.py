@@ -32,7 +32,7 @@ def locked(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
-    """Make a fresh folder beside `path`, which is gone after the ``with``, even that of a run that was interrupted."""
+    """Make an empty folder beside `path`, removed after the ``with``; that of an interrupted run goes first."""
     folder = path.with_name(path.name + '.part')
     shutil.rmtree(str(folder), ignore_errors=True)
     folder.mkdir(parents=True)

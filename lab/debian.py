@@ -23,7 +23,7 @@ def fetch(suite: str) -> Path:
 
     :param suite: name of the Debian release.
     :returns: the ``.deb`` file, kept in the cache.
-    :raises LabError: when it can't be had.
+    :raises LabError: when it cannot be downloaded.
     """
     target = CACHE / 'debian' / (suite + '.deb')
     with locked('packages'):
@@ -42,7 +42,7 @@ class DebianPatroni:
     """Patroni as Debian ships it.
 
     :param suite: name of the Debian release.
-    :raises LabError: when the packages can't be had.
+    :raises LabError: when the packages cannot be downloaded.
     """
 
     def __init__(self, suite: str = 'bookworm') -> None:

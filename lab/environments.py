@@ -1,8 +1,8 @@
 """Virtual environments with a given Patroni release, built once and kept in CACHE.
 
-Those with ``plugin=True`` also hold this project, from a wheel as a user would get it and never from the source tree;
-in those with ``patches`` Patroni was built with these instead; the others are stock. What
-another user has to run is copied when that user can't get at it where it is.
+Those with ``plugin=True`` also hold this project: from a wheel, as a user would get it, never from the source tree. In
+those with ``patches`` Patroni was built with the patches instead. The others are stock. What another user has to run is
+copied when that user cannot reach it where it is.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Environment:
         return subprocess.run([str(self.python), *args], **options)
 
     def for_user(self, user: pwd.struct_passwd | None) -> Environment:
-        """Give this environment where a user can run it.
+        """Return this environment where a user can run it.
 
         :param user: passwd entry, None for the current user.
         :returns: itself, or a copy that is removed when Python ends.
@@ -101,7 +101,7 @@ class Environment:
 
 
 def clean_environ() -> dict[str, str]:
-    """Give the environment variables of this process, but not those that Python, Patroni, etcd or libpq listen to."""
+    """Return the environment variables of this process, but not those that Python, Patroni, etcd or libpq listen to."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -124,7 +124,7 @@ _copies: dict[Path, tuple[str, Path]] = {}
 
 
 def within_reach(folder: Path, user: pwd.struct_passwd | None, stamp: str = '') -> Path:
-    """Give a folder where another user can read it, such as one in a project folder that only root can enter.
+    """Return a folder where another user can read it, such as one in a project folder that only root can enter.
 
     :param folder: the folder.
     :param user: passwd entry of the user, None for the current one.
@@ -204,7 +204,7 @@ def _wheel_sources() -> list[Path]:
 
 
 def _wheel(folder: Path) -> tuple[str, Path]:
-    """Give the wheel of the project as it is now, built by the Python of the environment in `folder` if there is none.
+    """Return the wheel of the project as it is now, built by the Python of the environment in `folder` if need be.
 
     :returns: a digest of its sources and the wheel.
     """

@@ -34,10 +34,10 @@ _PASSING = (
     'too many requests',
     'learner is not ready',
 )
-"""What etcd says when the same request may be granted a moment later."""
+"""Errors of etcd after which the same request may succeed a moment later."""
 
 _PATIENCE = 60
-"""Seconds for what takes one on a machine that has nothing else to do."""
+"""Seconds to wait for what takes one second on an idle machine."""
 
 
 class EtcdCluster(Service):
@@ -75,7 +75,7 @@ class EtcdCluster(Service):
     def start(self) -> None:
         """Make the members and bring them up.
 
-        :raises LabError: when they do not get healthy.
+        :raises LabError: when they do not become healthy.
         """
         for attempt in (1, 2, 3):
             self._folder = scratch_folder('lab-etcd-')
@@ -127,7 +127,7 @@ class EtcdCluster(Service):
         self.wait_healthy()
 
     def _reshape(self) -> None:
-        """Give every facade the shape that follows from the versions of all members."""
+        """Set the shape of every facade: it follows from the versions of all members."""
         lowest = min((line_of(member.version) for member in self.members), key=version_key) + '.0'
         pretends = any(member.version != member.real_version for member in self.members)
         for member in self.members:
@@ -169,7 +169,7 @@ class EtcdCluster(Service):
         return request(member.real_url, 'POST', path, json.dumps(body).encode(), token)
 
     def leads(self, i: int) -> bool:
-        """Tell whether a member is the raft leader, by its own account.
+        """Return whether a member is the raft leader, by its own account.
 
         :raises OSError, KeyError: when it does not answer, or something else.
         """
@@ -201,9 +201,9 @@ class EtcdCluster(Service):
         raise (ConnectionError if any(words in text for words in _PASSING) else LabError)(text)
 
     def _change(self, i: int, rpc: str, body: dict[str, Any], done: str = '') -> dict[str, Any]:
-        """Have a member carry something out, again and again until it has.
+        """Send a member a change, and repeat it until it is carried out.
 
-        :param done: what it says when an earlier attempt, whose answer was too late, was carried out.
+        :param done: error that means: an earlier attempt was carried out, its answer came too late.
         :returns: the answer; empty when it said *done*.
         :raises LabError: when it is refused, or not carried out within a minute.
         """
@@ -219,7 +219,7 @@ class EtcdCluster(Service):
         return wait_until(attempt, _PATIENCE, f'{rpc} to be accepted', interval=0.5)[0]
 
     def _answers(self, i: int) -> bool:
-        """Whether a member answers a linearizable range, and the cluster has decided on its version.
+        """Return whether a member answers a linearizable range, and the cluster has decided on its version.
 
         :raises OSError: when it does not.
         """
@@ -278,9 +278,9 @@ class EtcdCluster(Service):
         return max(running, key=lambda i: self.auth is not None and self.members[i].takes_token)
 
     def _next_release(self, version: str, shape: Shape | None) -> Release:
-        """Choose what a member comes back with, as soon as the cluster is ready for that.
+        """Choose the release that a member restarts with, and wait until the cluster accepts it.
 
-        :raises LabError: when the cluster does not decide on the version that it takes, within a minute.
+        :raises LabError: when the cluster version does not get that far within a minute.
         """
         new = release(version, shape, self._began_with + [member.real_version for member in self.members])
         least = LEAST_BESIDE.get(line_of(new.real_version))

@@ -51,7 +51,7 @@ _SHAPES = {
 
 
 def shape_of(line_or_version: str) -> Shape:
-    """Give the shape of a release line (``'3.2'``) or of one version of it (``'3.2.32'``).
+    """Return the shape of a release line (``'3.2'``) or of one version of it (``'3.2.32'``).
 
     :raises LabError: for a line that nothing is known about.
     """
@@ -62,12 +62,12 @@ def shape_of(line_or_version: str) -> Shape:
 
 
 def real_prefix(version: str) -> str:
-    """Give the gateway prefix to use on a real member of that version: ``'3.3.25'`` -> ``'v3beta'``."""
+    """Return the gateway prefix to use on a real member of that version: ``'3.3.25'`` -> ``'v3beta'``."""
     return (_SHAPES[line_of(version)].prefixes or ())[-1]
 
 
 def is_nested_txn(body: bytes) -> bool:
-    """Tell whether the body of a transaction has another transaction among its operations."""
+    """Return whether the body of a transaction has another transaction among its operations."""
     try:
         request = json.loads(body)
         operations = request.get('success', []) + request.get('failure', [])
@@ -177,7 +177,7 @@ class Facade(HttpFront):
         return response
 
     async def _answer(self, request: web.BaseRequest, body: bytes) -> tuple[web.StreamResponse, ClientResponse | None]:
-        """Give the answer in the member's shape; with the connection to the real member when there is more to come."""
+        """Return the answer in the member's shape, with the connection to the real member when more is to come."""
         shape, path = self.shape, request.path_qs
         match = re.match('/(v3(?:alpha|beta)?)(/.*)', path)
         if match:

@@ -34,7 +34,7 @@ func main() { etcdmain.Main(os.Args) }
 
 
 def at_hand() -> bool:
-    """Tell whether there is a Go toolchain on PATH."""
+    """Return whether there is a Go toolchain on PATH."""
     return shutil.which('go') is not None
 
 

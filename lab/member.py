@@ -37,7 +37,7 @@ class Release(NamedTuple):
 
 
 def live_together(lines_or_versions: Iterable[str]) -> bool:
-    """Tell whether real members of these lines can be in one cluster."""
+    """Return whether real members of these lines can be in one cluster."""
     lines = {line_of(version) for version in lines_or_versions}
     oldest = min(version_key(line) for line in lines)
     return all(version_key(LEAST_BESIDE[line]) <= oldest for line in lines & LEAST_BESIDE.keys())
@@ -108,12 +108,12 @@ class EtcdMember:
 
     @property
     def takes_token(self) -> bool:
-        """Whether its gateway reads the authorization header. That of 3.2 does not."""
+        """Return whether its gateway reads the authorization header. That of 3.2 does not."""
         return version_key(self.real_version) >= (3, 3)
 
     @property
     def running(self) -> bool:
-        """Whether there is a process (frozen or not)."""
+        """Return whether there is a process (frozen or not)."""
         return self.process is not None and self.process.alive
 
     def log_text(self) -> str:

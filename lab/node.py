@@ -18,6 +18,7 @@ import yaml
 from . import CACHE
 from .environments import Environment, clean_environ, within_reach
 from .packages import postgres_bin, postgres_env
+from .pids import descendants, exists, send
 from .ports import free_port
 from .processes import LabError, Process, wait_until
 
@@ -41,7 +42,7 @@ def unprivileged_user() -> pwd.struct_passwd | None:
 
 
 def _postgres(user: pwd.struct_passwd | None) -> tuple[Path, dict[str, str]]:
-    """Give PostgreSQL's programs where `user` can run them, and the environment variables that they need."""
+    """Return PostgreSQL's programs where `user` can run them, and the environment variables that they need."""
     programs, variables = postgres_bin(), postgres_env()
     fetched = CACHE / 'postgresql'
     if fetched not in programs.parents:
@@ -60,37 +61,6 @@ def merge(into: dict[str, Any], extra: Mapping[str, Any]) -> None:
             merge(into[key], value)
         else:
             into[key] = copy.deepcopy(value)
-
-
-def descendants(pid: int) -> list[int]:
-    """List the processes that a process started, and those that they started."""
-    children: dict[int, list[int]] = {}
-    for entry in Path('/proc').glob('[0-9]*'):
-        try:
-            parent = int((entry / 'stat').read_text().rpartition(')')[2].split()[1])
-        except OSError:  # ended meanwhile
-            continue
-        children.setdefault(parent, []).append(int(entry.name))
-    found = list(children.get(pid, ()))
-    for child in found:  # which grows on the way
-        found += children.get(child, ())
-    return found
-
-
-def _send(number: int, pids: Sequence[int]) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            pass
-
-
-def _exists(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
-    except OSError:
-        return False
 
 
 class PatroniNode:
@@ -190,12 +160,12 @@ class PatroniNode:
 
     @property
     def alive(self) -> bool:
-        """Whether its Patroni runs."""
+        """Return whether its Patroni runs."""
         return self.process is not None and self.process.alive
 
     @property
     def crashed(self) -> bool:
-        """Whether its Patroni has ended without being asked to."""
+        """Return whether its Patroni has ended without being asked to."""
         return self in _started and not self.alive
 
     def _write_config(self) -> None:
@@ -240,9 +210,9 @@ class PatroniNode:
             return
         pid = self.postmaster_pid()
         if pid is not None:
-            _send(signal.SIGINT, [pid])  # "fast shutdown"
+            send(signal.SIGINT, [pid])  # "fast shutdown"
             try:
-                wait_until(lambda: not _exists(pid), timeout / 2, 'PostgreSQL to stop')
+                wait_until(lambda: not exists(pid), timeout / 2, 'PostgreSQL to stop')
             except LabError:
                 self._kill_postgres()
         _started.discard(self)
@@ -252,7 +222,7 @@ class PatroniNode:
         if self.process is not None and self.process.alive:
             helpers = descendants(self.process.pid)
             self.process.kill()
-            _send(signal.SIGKILL, helpers)
+            send(signal.SIGKILL, helpers)
         self._kill_postgres()
         _started.discard(self)
 
@@ -260,8 +230,8 @@ class PatroniNode:
         pid = self.postmaster_pid()
         if pid is not None:
             everyone = [pid] + descendants(pid)
-            _send(signal.SIGKILL, everyone)
-            wait_until(lambda: not any(map(_exists, everyone)), 10, 'PostgreSQL to be gone')
+            send(signal.SIGKILL, everyone)
+            wait_until(lambda: not any(map(exists, everyone)), 10, 'PostgreSQL to be gone')
 
     def restart(self) -> None:
         """Stop and start Patroni together with PostgreSQL."""
@@ -275,13 +245,13 @@ class PatroniNode:
             self.process.signal(signal.SIGHUP)
 
     def postmaster_pid(self) -> int | None:
-        """Give the process id of its PostgreSQL, None when it does not run."""
+        """Return the process id of its PostgreSQL, None when it does not run."""
         try:
             pid = int((self.data / 'postmaster.pid').read_text().split()[0])
             ours = os.path.samefile(f'/proc/{pid}/cwd', str(self.data))  # or another process got its number
         except (OSError, ValueError, IndexError):
             return None
-        return pid if ours and _exists(pid) else None
+        return pid if ours and exists(pid) else None
 
     def log_text(self) -> str:
         """Everything its Patroni logged, over all its starts."""
@@ -319,12 +289,12 @@ class PatroniNode:
             return response.status, text
 
     def status(self) -> dict[str, Any] | None:
-        """Give what ``GET /patroni`` says, None when there is no answer."""
+        """Return what ``GET /patroni`` says, None when there is no answer."""
         answer = self.rest('GET', '/patroni')
         return answer[1] if answer is not None and isinstance(answer[1], dict) else None
 
     def role(self) -> str | None:
-        """Tell what its PostgreSQL is: ``'primary'``, ``'replica'``, ``'stopped'`` (or on its way), None if unknown."""
+        """Return what its PostgreSQL is: ``'primary'``, ``'replica'``, ``'stopped'`` (or stopping), None if unknown."""
         status = self.status()
         if status is None:
             return None

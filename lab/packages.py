@@ -206,7 +206,7 @@ def etcd_version(line: str) -> str:
 def etcdctl() -> Path:
     """Return the ``etcdctl`` of this machine's distribution, fetched when it is not in CACHE yet.
 
-    :raises LabError: when it can't be had.
+    :raises LabError: when it cannot be downloaded.
     """
     return fetched('etcdctl', 'etcd-client')
 

@@ -1,23 +1,18 @@
-"""Real Patroni clusters on real etcd clusters, and a monitor that notes what happens to them."""
+"""Real Patroni clusters on real etcd clusters."""
 
 from __future__ import annotations
 
-import base64
 import signal
 import subprocess
-import threading
-import time
 from pathlib import Path
-from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
+from typing import Any, Callable, Mapping, Sequence, TypeVar
 
 from . import say
 from .environments import Environment, clean_environ
 from .etcd import EtcdCluster, b64
-from .node import PatroniNode, merge, unprivileged_user
+from .node import PatroniNode, merge
 from .processes import LabError, remove_folder, scratch_folder, wait_until
 from .service import Service
-
-__all__ = ['Monitor', 'PatroniCluster', 'PatroniNode', 'unprivileged_user']
 
 T = TypeVar('T')
 
@@ -67,7 +62,7 @@ class PatroniCluster(Service):
     def start(self) -> None:
         """Make the nodes, start the first, and the others when it is the primary; wait until they stream from it.
 
-        :raises LabError: when that does not come about.
+        :raises LabError: when it fails.
         """
         for attempt in (1, 2, 3):
             try:
@@ -145,7 +140,7 @@ class PatroniCluster(Service):
         return node
 
     def primary(self) -> PatroniNode | None:
-        """Give the node that is the primary and holds the leader lock, by its own account."""
+        """Return the node that is the primary and holds the leader lock, by its own account."""
         for node in self.nodes:
             answer = node.rest('GET', '/primary') if node.alive else None
             if answer is not None and answer[0] == 200:
@@ -218,125 +213,3 @@ class PatroniCluster(Service):
         answer = self.wait_primary(10).rest('PATCH', '/config', changes, timeout=10)
         if answer is None or answer[0] != 200:
             raise LabError(f'PATCH /config was answered with {answer}')
-
-
-class Sample(NamedTuple):
-    """What was the case at one time."""
-
-    #: seconds, `time.monotonic`
-    time: float
-    #: `PatroniNode.role` by name of the node
-    roles: dict[str, str | None]
-    #: who holds the leader key in etcd, '' if nobody does, None if no member tells
-    leader: str | None
-
-
-class Monitor:
-    """Notes five times a second, inside a ``with``, what role each node has and who holds the leader key.
-
-    :param cluster: the Patroni cluster; its nodes at the start are watched.
-    """
-
-    INTERVAL = 0.2
-
-    def __init__(self, cluster: PatroniCluster) -> None:
-        self._cluster = cluster
-        self._latest: dict[str, Any] = {}
-        self._token: str | None = None
-        self._member = 0
-        self._done = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._failed_before: dict[str, int] = {}
-        self.samples: list[Sample] = []
-
-    def __enter__(self) -> Monitor:
-        nodes = list(self._cluster.nodes)
-        self._failed_before = {node.name: node.failed_loops() for node in nodes}
-        # A thread for each, as one that hangs must not keep us from noticing what the others do meanwhile.
-        probes: dict[str, Callable[[], str | None]] = {node.name: node.role for node in nodes}
-        probes['/leader'] = self._leader
-        for name, probe in probes.items():
-            self._latest[name] = probe()
-            self._threads.append(threading.Thread(target=self._watch, args=(name, probe), daemon=True))
-        self._threads.append(threading.Thread(target=self._sample, daemon=True))
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _watch(self, name: str, probe: Callable[[], str | None]) -> None:
-        while not self._done.wait(self.INTERVAL):
-            self._latest[name] = probe()
-
-    def _sample(self) -> None:
-        while True:
-            latest = dict(self._latest)
-            leader = latest.pop('/leader')
-            self.samples.append(Sample(time.monotonic(), latest, leader))
-            if self._done.wait(self.INTERVAL):
-                break
-
-    def _leader(self) -> str | None:
-        """Read the leader key, from the member that answered last time, or another one the next time."""
-        etcd = self._cluster.etcd
-        key = f'/service/{self._cluster.scope}/leader'
-        if etcd.members[self._member].running:
-            try:
-                if etcd.auth is not None and self._token is None:
-                    self._token = etcd.token(self._member)
-                status, answer = etcd.call(self._member, 'kv/range', {'key': b64(key)}, self._token)
-                if status == 200:
-                    found = answer.get('kvs')
-                    return base64.b64decode(found[0]['value']).decode() if found else ''
-            except (OSError, LabError):
-                pass
-        self._token = None
-        self._member = (self._member + 1) % len(etcd.members)
-        return None
-
-    def _seconds(self, counts: Callable[[Sample], bool]) -> float:
-        return sum(after.time - before.time for before, after in zip(self.samples, self.samples[1:]) if counts(before))
-
-    @property
-    def seconds_without_primary(self) -> float:
-        """For how long no node was a primary."""
-        return self._seconds(lambda sample: 'primary' not in sample.roles.values())
-
-    @property
-    def seconds_without_leader_key(self) -> float:
-        """For how long the leader key was not in etcd; times in which no member told do not count."""
-        return self._seconds(lambda sample: sample.leader == '')
-
-    @property
-    def demotions(self) -> int:
-        """How often a node that was a primary was seen as something else next, a stopped one included."""
-        return sum(
-            before == 'primary' and after != 'primary'
-            for before, after in self._changes(
-                [[sample.roles[name] for sample in self.samples] for name in self._failed_before]
-            )
-        )
-
-    @property
-    def role_changes(self) -> int:
-        """How often a node was seen in another role than before."""
-        return len(self._changes([[sample.roles[name] for sample in self.samples] for name in self._failed_before]))
-
-    @property
-    def leader_changes(self) -> int:
-        """How often the leader key went from one node to another."""
-        return len(self._changes([[sample.leader or None for sample in self.samples]]))
-
-    @staticmethod
-    def _changes(series: Sequence[Sequence[str | None]]) -> list[Sequence[str]]:
-        """List each change (before, after) in several series of values, None left out."""
-        known = [[value for value in values if value is not None] for values in series]
-        return [pair for values in known for pair in zip(values, values[1:]) if pair[0] != pair[1]]
-
-    def failed_loops(self, node: PatroniNode) -> int:
-        """Count the HA loops of a node that failed because of the DCS since the monitor started, by its log."""
-        return node.failed_loops() - self._failed_before[node.name]

@@ -79,7 +79,7 @@ class Process:
     :param cwd: working directory.
     :param user: passwd entry of the user to run as (only root can), None to stay.
     :param death_signal: what the kernel sends to the process when this Python process dies without a word.
-    :raises OSError: when the program can't be executed.
+    :raises OSError: when the program cannot be executed.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether the process has not ended (a frozen one is alive)."""
+        """Return whether the process has not ended (a frozen one is alive)."""
         return self.exit_code is None
 
     @property

@@ -21,18 +21,18 @@ exec "$root/usr/bin/{0}" "$@"
 
 
 def tool(name: str) -> Path:
-    """Give a program.
+    """Return a program.
 
     :param name: its name, which is also that of its package.
     :returns: this machine's own, or a downloaded one with the libraries that this machine lacks.
-    :raises LabError: when there is none and it can't be had.
+    :raises LabError: when it is neither here nor can be downloaded.
     """
     found = shutil.which(name)
     return Path(found) if found else fetched(name)
 
 
 def fetched(name: str, package: str = '') -> Path:
-    """Give the program that the distribution has, whether or not it is installed here; see `tool`.
+    """Return the program that the distribution has, whether or not it is installed here; see `tool`.
 
     :param package: its package, if that has another name.
     """

@@ -86,7 +86,7 @@ def main() -> None:
     """Run the releases that were asked for, print the table, and exit with 1 if any failed."""
     parser = argparse.ArgumentParser(prog='python -m tools.matrix', description=__doc__)
     parser.add_argument('release', nargs='*', help='such as 3.0.2+1.26')
-    parser.add_argument('--patched', action='store_true', help='with the patch in the place of the package')
+    parser.add_argument('--patched', action='store_true', help='with the patch instead of the package')
     args = parser.parse_args()
     releases = args.release or (PATCHED_RUNS if args.patched else RUNS)
     outcomes: list[Outcome] = [run(release, args.patched) for release in releases]

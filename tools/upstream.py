@@ -54,7 +54,7 @@ def run(
     :param files: what to run of Patroni's tests.
     :param report: file for the outcomes, see :func:`outcomes`.
     :returns: exit status of pytest.
-    :raises LabError: when the source distribution can't be had.
+    :raises LabError: when the source distribution cannot be downloaded.
     """
     folder = scratch_folder('upstream-')
     try:

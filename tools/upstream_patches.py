@@ -36,12 +36,12 @@ _LINT = ['-m', 'ruff', 'check', '--isolated', '--quiet', '--no-cache', '--line-l
 
 
 def series() -> list[Path]:
-    """Give the patches in the order of the file ``series``."""
+    """Return the patches in the order of the file ``series``."""
     return [FOLDER / name for name in (FOLDER / 'series').read_text().split()]
 
 
 def changed_files(patch: Path) -> list[str]:
-    """Give the paths of the files that a patch changes."""
+    """Return the paths of the files that a patch changes."""
     return re.findall(r'^\+\+\+ b/(\S+)$', patch.read_text(), re.M)
 
 
@@ -77,9 +77,9 @@ def must(argv: Sequence[object], folder: Path) -> str:
 
 @contextlib.contextmanager
 def source() -> Iterator[Path]:
-    """Unpack Patroni's source distribution; it is gone after the ``with``.
+    """Unpack Patroni's source distribution; it is removed after the ``with``.
 
-    :raises LabError: when it can't be had.
+    :raises LabError: when it cannot be downloaded.
     """
     folder = scratch_folder('upstream-patches-')
     try:

@@ -9,8 +9,9 @@ import pytest
 from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
+from lab.monitor import Monitor
 from lab.node import unprivileged_user
-from lab.patroni import Monitor, PatroniCluster
+from lab.patroni import PatroniCluster
 from lab.releases import NEWEST
 from tests.check.follow import Follower, Shell, etcd_site, made, patroni_site, restore, versions
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from lab.environments import Environment
 from lab.etcd import EtcdCluster
+from lab.monitor import Monitor
 from lab.packages import etcd_binaries, etcd_version, line_of, version_key
-from lab.patroni import Monitor, PatroniCluster
+from lab.patroni import PatroniCluster
 from tests.check.command import run
 from tests.check.follow import Follower, Shell, etcd_site, made, put_back_empty, versions
 

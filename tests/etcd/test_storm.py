@@ -14,8 +14,10 @@ from typing import Any, Callable
 from lab import say
 from lab.etcd import b64, request
 from lab.member import live_together
-from tests.storm.judge import LEADER_KEY, Entry, judge
-from tests.storm.storm import Storm, lines_for, plan
+from tests.storm.journal import LEADER_KEY, Entry
+from tests.storm.judge import judge
+from tests.storm.moves import lines_for, plan
+from tests.storm.storm import Storm
 
 SECONDS = 60
 

@@ -17,7 +17,7 @@ PACKAGE = '+package'
 
 
 def installed(release: str) -> Environment:
-    """Give a Patroni release where the user that runs it can reach it.
+    """Return a Patroni release where the user that runs it can reach it.
 
     :param release: ``'4.0.2'`` for the stock one, ``'4.0.2+package'`` for the one with this package.
     """
@@ -72,7 +72,7 @@ class MixedCluster(PatroniCluster):
         return self.rounds[-1]
 
     def writable(self) -> PatroniNode:
-        """Give the node that takes writes."""
+        """Return the node that takes writes."""
         return self.wait_primary()
 
     def join(self, release: str, name: str | None = None, settings: Mapping[str, Any] | None = None) -> PatroniNode:
@@ -90,7 +90,7 @@ class MixedCluster(PatroniCluster):
     def switchover(self, to: PatroniNode) -> None:
         """Make another node the primary, and wait until all others stream from it.
 
-        :raises LabError: when Patroni refuses, or it does not come about.
+        :raises LabError: when Patroni refuses, or it fails.
         """
         primary = self.wait_primary()
         answer = primary.rest('POST', '/switchover', {'leader': primary.name, 'candidate': to.name}, timeout=60)
@@ -149,7 +149,7 @@ class StandbyCluster(MixedCluster):
         )
 
     def primary(self) -> PatroniNode | None:
-        """Give the node that is the standby leader, by its own account."""
+        """Return the node that is the standby leader, by its own account."""
         return next(
             (
                 node
@@ -160,5 +160,5 @@ class StandbyCluster(MixedCluster):
         )
 
     def writable(self) -> PatroniNode:
-        """Give the primary of the cluster that this one follows."""
+        """Return the primary of the cluster that this one follows."""
         return self._source.wait_primary()

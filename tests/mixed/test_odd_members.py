@@ -16,12 +16,12 @@ RELEASES = ['3.2.1', '4.0.2+package', '4.0.3']
 
 
 def known_as_stopped(cluster: MixedCluster, node: PatroniNode) -> bool:
-    """Whether the member key of a node says so."""
+    """Return whether the member key of a node says so."""
     return 'xlog_location' not in (wal.read_key(cluster.etcd, f'members/{node.name}') or {})
 
 
 def is_replica(node: PatroniNode) -> bool:
-    """Whether a node is up as a replica."""
+    """Return whether a node is up as a replica."""
     return node.role() == 'replica'
 
 
@@ -62,7 +62,7 @@ def test_nostream_member(mixed: Callable[..., Any]) -> None:
 
 
 def test_members_that_share_a_slot(mixed: Callable[..., Any]) -> None:
-    """A slot that two names fold to holds for the member that is behind: the one that can't get hold of its slot."""
+    """A slot that two names fold to holds for the member that is behind: the one that cannot get its slot."""
     with mixed('names that fold to one slot', RELEASES) as cluster:
         _, ours, control = cluster.nodes
         first = cluster.join('3.2.1', 'node-9')

@@ -1,10 +1,10 @@
-"""Releases of Patroni side by side while etcd is down, and what the log says of versions that do not go together."""
+"""Releases of Patroni side by side while etcd is down, and what the log says about incompatible versions."""
 
 from __future__ import annotations
 
 from typing import Any, Callable
 
-from lab.patroni import Monitor
+from lab.monitor import Monitor
 from lab.processes import wait_until
 from lab.releases import NEWEST
 from tests.mixed import wal
@@ -65,7 +65,7 @@ def test_etcd_frozen(mixed: Callable[..., Any]) -> None:
 
 
 def test_warning_under_the_newest_release(mixed: Callable[..., Any]) -> None:
-    """A hazard that the DCS can't cure is named under every Patroni: a permanent slot that the leader is silent of.
+    """A hazard that the DCS cannot cure is named under every Patroni: a permanent slot that the leader is silent of.
 
     WAL on the replica, 4.1.5 with this package, does grow then. It ends with the slot, and the log says so.
     """

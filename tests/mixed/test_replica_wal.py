@@ -109,7 +109,7 @@ def test_log_says_it_once(cluster: MixedCluster) -> None:
 
 
 def test_warning_when_the_versions_change(cluster: MixedCluster) -> None:
-    """The warning of versions that do not go together comes when they change, with members, consequence and remedy."""
+    """The warning about incompatible versions comes when they change; it names members, consequence and remedy."""
     warnings = [line.split(WARNS)[1] for line in cluster.nodes[2].log_text().splitlines() if WARNS in line]
     assert all(before != after for before, after in zip(warnings, warnings[1:])), warnings
     assert len(warnings) == 1, warnings  # of the other replica on 4.0.2; this one is not affected

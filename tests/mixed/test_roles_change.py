@@ -9,7 +9,8 @@ from typing import Any, Callable
 
 import pytest
 
-from lab.node import PatroniNode, descendants
+from lab.node import PatroniNode
+from lab.pids import descendants
 from lab.processes import wait_until
 from lab.releases import NEWEST
 from tests.mixed import wal
@@ -117,7 +118,7 @@ def test_switchover_and_back(mixed: Callable[..., Any]) -> None:
 
 
 def is_published(cluster: MixedCluster, leader: PatroniNode, seen: list[Any]) -> bool:
-    """Whether ``/status`` has the positions of the leader's slots, and of nothing else beside its own.
+    """Return whether ``/status`` has the positions of the leader's slots, and of nothing else beside its own.
 
     :param seen: each content of ``/status`` that was looked at is put here.
     """

@@ -67,12 +67,12 @@ def slots(node: PatroniNode) -> dict[str, Slot]:
 
 
 def slot_name(member: str) -> str:
-    """Give the name of the slot that Patroni makes for a member: ``'node-1'`` -> ``'node_1'``."""
+    """Return the name of the slot that Patroni makes for a member: ``'node-1'`` -> ``'node_1'``."""
     return str(slot_name_from_member_name(member))
 
 
 def position(node: PatroniNode) -> int:
-    """Tell how far the WAL of a node goes, in bytes: what was written on a primary, replayed on a replica."""
+    """Return how far the WAL of a node goes, in bytes: what was written on a primary, replayed on a replica."""
     return int(
         query(
             node,
@@ -83,7 +83,7 @@ def position(node: PatroniNode) -> int:
 
 
 def wal_size(node: PatroniNode) -> int:
-    """Tell what the WAL of a node takes up, in MB of 1024 * 1024 bytes."""
+    """Return what the WAL of a node takes up, in MB of 1024 * 1024 bytes."""
     total = 0
     for entry in (node.data / 'pg_wal').iterdir():
         if re.fullmatch('[0-9A-F]{24}', entry.name):
@@ -108,7 +108,7 @@ def write_round(
     :param settle: seconds that Patroni has to move slots when none are expected to.
     :param timeout: seconds to wait for each replica at most.
     :returns: what WAL takes up on each node then, in MB, by name.
-    :raises LabError: when a replica does not replay it, or the slots in `follow` don't get there.
+    :raises LabError: when a replica does not replay it, or the slots in `follow` do not get there.
     """
     query(primary, 'CREATE TABLE IF NOT EXISTS wal (at timestamptz)')
     for _ in range(ROUND // 16):

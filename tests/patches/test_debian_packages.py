@@ -52,7 +52,7 @@ def state(tree: Path) -> dict[str, bytes]:
 
 
 def make_python(suite: str, files: Path, program: Path) -> None:
-    """Make a program that runs Debian's Python with the files of the package in the place of those that it has."""
+    """Make a program that runs Debian's Python with the files of the package instead of its own."""
     distribution = debian.DebianPatroni(suite)
     variables = {name: value for name, value in distribution.environ().items() if name.startswith('PYTHON')}
     variables['PYTHONPATH'] = str(files)

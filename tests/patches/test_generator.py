@@ -117,7 +117,7 @@ def test_an_anchor_that_is_not_there_once(monkeypatch: pytest.MonkeyPatch, text:
             pass
 
         def extractfile(self, name: str) -> Any:
-            """Give a file."""
+            """Return a file."""
             return io.BytesIO(text.encode())
 
     monkeypatch.setattr('tarfile.open', lambda name: Archive())

@@ -74,7 +74,7 @@ print(m.ETCD3)
 
 
 def test_list_of_a_frozen_patroni(patched: Environment) -> None:
-    """PyInstaller's list of all modules in the place of folders: the same kinds of DCS, ours is none."""
+    """PyInstaller's list of all modules instead of folders: the same kinds of DCS, ours is none."""
     ret = python(
         patched,
         """

@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from lab.environments import Environment
 from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
-from lab.patroni import Monitor, PatroniCluster
+from lab.monitor import Monitor
+from lab.patroni import PatroniCluster
 from lab.ports import free_port
 from lab.processes import wait_until
 

@@ -16,8 +16,9 @@ from lab.cache import keep_results
 from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster, b64
 from lab.load import WriteLoad
+from lab.monitor import Monitor
 from lab.node import unprivileged_user
-from lab.patroni import Monitor, PatroniCluster
+from lab.patroni import PatroniCluster
 
 SETTLE = 5
 """Seconds in each state: two HA loops and more."""
@@ -50,7 +51,7 @@ class Soak:
         return sum(self.monitor.failed_loops(node) for node in self.patroni.nodes)
 
     def leader_lease(self) -> str:
-        """Give the lease that the leader key has in etcd now, '' if the key is not there."""
+        """Return the lease that the leader key has in etcd now, '' if the key is not there."""
         key = f'/service/{self.patroni.scope}/leader'
         found = self.etcd.call(0, 'kv/range', {'key': b64(key)})[1].get('kvs')
         return str(found[0]['lease']) if found else ''

@@ -11,8 +11,9 @@ from lab import packages
 from lab.environments import environment
 from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
+from lab.monitor import Monitor
 from lab.node import unprivileged_user
-from lab.patroni import Monitor, PatroniCluster
+from lab.patroni import PatroniCluster
 from lab.ports import free_port
 from lab.processes import wait_until
 from lab.releases import NEWEST

@@ -49,7 +49,7 @@ class Contender:
     def loop(self, entry: dict[str, Any]) -> None:
         """Read, hold or take the leader key, write the member key and one more.
 
-        :param entry: what is to be written down about this loop, see `tests.storm.judge.Entry`.
+        :param entry: what is to be written down about this loop, see `tests.storm.journal.Entry`.
         :raises DCSError, RetryFailedError, etcd.EtcdException: as Patroni's DCS class.
         """
         self._count += 1

@@ -2,60 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import collections
-import http.client
-import json
 from dataclasses import dataclass, field
-from typing import Any, Mapping, NamedTuple, Sequence, Tuple
+from typing import Mapping, NamedTuple, Sequence, Tuple
 
 from lab.etcd import EtcdCluster, b64
-from lab.facade import is_nested_txn, real_prefix
-from lab.processes import LabError, wait_until
+from lab.facade import is_nested_txn
 
-LEADER_KEY = '/service/storm/leader'
-
-
-class Entry(NamedTuple):
-    """One loop of one client; times in seconds of the monotonic clock, which all processes share."""
-
-    started: float
-    ended: float
-    #: when it had read the cluster, and whom that showed to lead
-    looked: float = 0
-    leader: str = ''
-    #: when it began to ask for the leader key, or to give it away, if it did
-    asked: float = 0
-    #: the whole loop went well
-    good: bool = False
-    #: the client was told that it has the leader key
-    held: bool = False
-    #: when it was told
-    told: float = 0
-    #: lease that it held it with
-    lease: str = ''
-    #: it tried to give the leader key away
-    resigned: bool = False
-    #: and was told that this was carried out
-    released: bool = False
-    #: value that was acknowledged, and its revision
-    written: Sequence[Any] | None = None
-    #: exception that Patroni expects of a DCS
-    error: str = ''
-    #: any other exception
-    unexpected: str = ''
-
-
-class Event(NamedTuple):
-    """One event of etcd's history."""
-
-    revision: int
-    key: str
-    #: ``None``: the key was removed
-    value: str | None
-    #: revision at which this life of the key began
-    created: int
-    lease: str
+from .journal import LEADER_KEY, Entry, Event, history
 
 
 class Belief(NamedTuple):
@@ -154,49 +108,6 @@ def judge(
     return figures
 
 
-def history(etcd: EtcdCluster) -> list[Event]:
-    """Read everything that ever happened in an etcd cluster, in its order.
-
-    :raises LabError: when it does not tell.
-    """
-    wait_until(
-        lambda: etcd.call(0, 'kv/put', {'key': b64('/storm/end'), 'value': ''})[0] == 200,
-        60,
-        'the end of the history to be marked',
-    )
-    member = etcd.members[0]
-    connection = http.client.HTTPConnection(member.real_url.partition('//')[2], timeout=60)
-    events: list[Event] = []
-    try:
-        connection.request(
-            'POST',
-            f'/{real_prefix(member.real_version)}/watch',
-            json.dumps({'create_request': {'key': 'AA==', 'range_end': 'AA==', 'start_revision': 1}}),
-        )
-        for line in connection.getresponse():
-            for event in json.loads(line)['result'].get('events', ()):
-                events.append(_event(event))
-                if events[-1].key == '/storm/end':
-                    return events
-    except (OSError, ValueError, KeyError, http.client.HTTPException) as e:
-        raise LabError(f'the history could not be read: {e!r}') from e
-    finally:
-        connection.close()
-    raise LabError('the history broke off')
-
-
-def _event(event: dict[str, Any]) -> Event:
-    kv = event['kv']
-    value = None if event.get('type') == 'DELETE' else base64.b64decode(kv.get('value', '')).decode()
-    return Event(
-        int(kv['mod_revision']),
-        base64.b64decode(kv['key']).decode(),
-        value,
-        int(kv.get('create_revision', 0)),
-        str(kv.get('lease', '')),
-    )
-
-
 def _check_generations(events: Sequence[Event]) -> list[str]:
     """From its creation to its end the leader key belongs to one client."""
     holders: dict[int, list[str]] = {}
@@ -213,7 +124,7 @@ def _check_generations(events: Sequence[Event]) -> list[str]:
 def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event], ttl: float) -> list[str]:
     """Who was told to be the leader was, and nobody else for as long as that held.
 
-    Not for ttl after an attempt to give the key away that got no answer: it may be carried out late, and Patroni does
+    Not for ttl after an attempt to give the key away that got no answer: it may take effect late, and Patroni does
     not look at the key in each loop.
     """
     problems = []
@@ -266,7 +177,7 @@ def check_beliefs(journals: Mapping[str, Sequence[Entry]], stops: Stops, ttl: fl
 def _beliefs(
     name: str, entries: Sequence[Entry], stops: Sequence[tuple[float, float]], ttl: float, ended: float
 ) -> list[Belief]:
-    """Give the times in which a client took itself for the leader.
+    """Return the times in which a client took itself for the leader.
 
     A process that stands still cannot let go: its belief counts up to there, and again from the first call that it
     began afterwards. So does not a confirmation that may have waited for it to wake up.
@@ -298,7 +209,7 @@ def _beliefs(
 
 
 def _verdict(entry: Entry) -> tuple[bool | None, float]:
-    """Tell what a loop said about the leader key to its client, and when. None: nothing."""
+    """Return what a loop said about the leader key to its client, and when. None: nothing."""
     told = entry.told or entry.ended
     if entry.resigned:
         return False, entry.asked or entry.started  # Patroni demotes first

@@ -15,201 +15,25 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Mapping, Sequence
 
 from lab import ROOT, say
 from lab.balancer import Balancer
 from lab.etcd import EtcdCluster
 from lab.facade import Fault
-from lab.packages import etcd_versions, line_of, version_key
 from lab.processes import LabError, Process, remove_folder, scratch_folder
-from lab.relay import PASS, STALL, Mode, Relay, stall_within_answer
+from lab.relay import PASS, Mode, Relay
 from lab.service import Service
 
-from .judge import Entry, Figures, judge
-
-TTL = 10
-"""Seconds that the leader key lives unless its holder renews it."""
+from .journal import Entry
+from .judge import Figures, judge
+from .moves import CLIENTS, MEMBERS, TTL, Move, lines_for, plan
 
 LOOP_WAIT = 1.0
 """Seconds from the start of one loop of a client to that of the next."""
 
-CLIENTS = 6
-"""How many compete. The last one has the balancer for its only host, and `_APART` before it relays."""
-
 _APART = 2
-
-_MEMBERS = 3
-
-_ALWAYS = 10**6
-"""More requests than there will be."""
-
-_GARBAGE = (
-    (502, b'<html><body>Bad Gateway</body></html>'),
-    (200, b'{"header":{"cluster_id":"1'),
-    (200, b''),
-    (200, b'404'),
-    (500, b'\x00\x00\x06\x04\x00'),
-    (404, b'404 page not found\n'),
-    (200, b'[]'),
-)
-"""Never a well-formed success: that would not be garbage but a lie, and no client could know."""
-
-
-class Move(NamedTuple):
-    """One fault."""
-
-    kind: str
-    #: index of the etcd member, or of the client
-    number: int
-    #: how many members it hits, that one and those that follow
-    members: int = 1
-    #: release line that the member comes back with, if it does
-    line: str = ''
-    #: for how long, where it takes time
-    seconds: float = 0
-    #: what the facade does
-    fault: Fault | None = None
-    #: what the relays do
-    mode: Mode | None = None
-    #: seconds of calm afterwards
-    pause: float = 0
-
-    def __str__(self) -> str:
-        more = [f'{self.seconds:g} s'] if self.seconds else []
-        numbers = [self.number] + [(self.number + i) % _MEMBERS for i in range(1, self.members)]
-        more += [repr(what) for what in (self.fault, self.mode) if what]
-        return ' '.join([self.kind, '+'.join(map(str, numbers)), self.line] + more)
-
-
-def lines_for(seed: int) -> list[str]:
-    """List the release lines that the members of a storm move between, oldest first.
-
-    All that can follow upon each other in one cluster: mostly the old ones, with 3.2, which a facade makes; now and
-    then two of the later ones, which can live only with each other, see `lab.member.LEAST_BESIDE`.
-    """
-    real = {line_of(version) for version in etcd_versions()}
-    old = {line for line in real if version_key(line) <= (3, 5)} | ({'3.2'} if '3.3' in real else set())
-    late = [pair for pair in (['3.5', '3.6'], ['3.6', '3.7']) if real.issuperset(pair)]
-    rng = random.Random(f'lines {seed}')
-    return rng.choice(late) if late and rng.random() < 0.25 else sorted(old, key=version_key)
-
-
-def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
-    """Make the endless sequence of faults of a seed. Nothing but the arguments plays a part.
-
-    Only what etcd permits: no member goes below the lowest of the cluster, and one is down at a time, but for the loss
-    of the quorum that is meant.
-
-    :param lines: release lines, oldest first.
-    """
-    rng = random.Random(seed)
-    members = [0] * _MEMBERS  # index of each member's line; all start with the oldest
-    kinds = [
-        'upgrade',
-        'upgrade',
-        'upgrade',
-        'downgrade',
-        'downgrade',
-        'replace',
-        'restart',
-        'kill',
-        'kill',
-        'freeze',
-        'freeze',
-        'cut',
-        'cut',
-        'cut',
-        'garbage',
-        'garbage',
-        'garbage',
-        'quorum',
-        'client',
-        'stall',
-        'stall',
-        'slow',
-        'slow',
-        'apart',
-        'apart',
-    ]
-    while True:
-        kind, i = rng.choice(kinds), rng.randrange(_MEMBERS)
-        calm, seconds = round(rng.uniform(0.2, 2), 1), round(rng.uniform(0.5, 6), 1)
-        line = members[i]
-        if kind == 'upgrade':
-            # The last old one goes on rarely: mixed clusters are what this is about.
-            last = line == min(members) and members.count(line) == 1
-            if line + 1 == len(lines) or last and rng.random() > 0.2:
-                continue
-            members[i] = rng.randrange(line + 1, len(lines))
-        elif kind == 'downgrade':
-            if line == min(members):
-                continue
-            members[i] = rng.randrange(min(members), line)
-        elif kind == 'replace':
-            members[i] = rng.randrange(min(members), len(lines))
-        if kind in ('upgrade', 'downgrade', 'replace'):
-            yield Move(kind, i, line=lines[members[i]], pause=calm)
-        elif kind == 'cut':
-            yield Move(
-                kind,
-                i,
-                fault=rng.choice(
-                    (
-                        Fault(reset='before', times=rng.randint(1, 9)),
-                        Fault(reset='after', times=rng.randint(1, 9)),
-                        Fault(cut_after=rng.randint(0, 40), times=rng.randint(1, 9)),
-                        Fault(path='/watch', cut_after=rng.randint(0, 400), times=2),
-                    )
-                ),
-                seconds=seconds,
-                pause=calm,
-            )
-        elif kind == 'garbage':
-            status, body = rng.choice(_GARBAGE)
-            yield Move(
-                kind,
-                i,
-                fault=Fault(
-                    path=rng.choice(('', '/kv/', '/lease/', '/watch', '/version', '/member')),
-                    status=status,
-                    body=body,
-                    times=rng.randint(1, 9),
-                ),
-                seconds=seconds,
-                pause=calm,
-            )
-        elif kind == 'stall':  # long enough for the leader key to expire
-            yield Move(
-                kind,
-                i,
-                rng.randint(1, 2),
-                fault=Fault(delay=60, times=_ALWAYS),
-                seconds=round(rng.uniform(2, 2 * TTL), 1),
-                pause=calm,
-            )
-        elif kind == 'apart':
-            yield Move(
-                kind,
-                i,
-                rng.randint(1, _MEMBERS),
-                seconds=round(rng.uniform(2, 2 * TTL), 1),
-                pause=calm,
-                mode=rng.choice((STALL, stall_within_answer(rng.randint(0, 400)))),
-            )
-        elif kind == 'slow':
-            yield Move(
-                kind,
-                i,
-                rng.randint(1, 3),
-                fault=Fault(delay=round(rng.uniform(0.3, 0.9), 1), times=_ALWAYS),
-                seconds=2 * seconds,
-                pause=calm,
-            )
-        elif kind == 'client':
-            yield Move(kind, rng.randrange(CLIENTS), seconds=round(rng.uniform(1, TTL + 2), 1), pause=calm)
-        else:
-            yield Move(kind, i, seconds=seconds / 2 if kind == 'quorum' else seconds, pause=calm)
+"""How many clients reach etcd through relays: those before the last one, which has the balancer as its only host."""
 
 
 class Contender:
@@ -269,7 +93,7 @@ class Storm(Service):
         self.seed = seed
         self._loop_wait = loop_wait
         self.lines = list(lines or lines_for(seed))
-        self.etcd = EtcdCluster([self.lines[0]] * _MEMBERS, facade=True)
+        self.etcd = EtcdCluster([self.lines[0]] * MEMBERS, facade=True)
         self.balancer: Balancer | None = None
         self.relays: list[Relay] = []
         self.contenders: list[Contender] = []
@@ -341,9 +165,10 @@ class Storm(Service):
         )
 
     def _leads(self, number: int) -> bool:
-        """Whether a member leads. One that stood still then revokes leases that the next leader has renewed, in etcd
-        without the fix of etcd-io/etcd#15247 (3.3.25 and 3.4.23 have none). No client can keep a promise against that,
-        so it is killed instead.
+        """Return whether a member leads. It is killed then instead of frozen.
+
+        A frozen leader that wakes up revokes leases that the next leader has renewed, in etcd without the fix of
+        etcd-io/etcd#15247 (3.3.25 and 3.4.23 lack it). No client can keep a promise against that.
         """
         try:
             return self.etcd.leads(number)
@@ -351,7 +176,7 @@ class Storm(Service):
             return False
 
     def _make(self, move: Move) -> None:
-        member, contender = self.etcd.members[move.number % _MEMBERS], self.contenders[move.number]
+        member, contender = self.etcd.members[move.number % MEMBERS], self.contenders[move.number]
         if move.kind == 'client':
             contender.freeze(move.seconds)
         elif move.kind == 'upgrade':
@@ -381,7 +206,7 @@ class Storm(Service):
 
     def _set_apart(self, move: Move, mode: Mode) -> None:
         """Have some members fall silent for the clients that have relays, and for nobody else."""
-        relays = [self.relays[(move.number + i) % _MEMBERS] for i in range(move.members)]
+        relays = [self.relays[(move.number + i) % MEMBERS] for i in range(move.members)]
         try:
             for relay in relays:
                 relay.mode = mode
@@ -393,7 +218,7 @@ class Storm(Service):
 
     def _misbehave(self, move: Move, fault: Fault) -> None:
         """Have the facades of some members do what they should not, and leave nothing of it behind."""
-        members = [self.etcd.members[(move.number + i) % _MEMBERS] for i in range(move.members)]
+        members = [self.etcd.members[(move.number + i) % MEMBERS] for i in range(move.members)]
         facades = [member.facade for member in members if member.facade is not None]
         try:
             for facade in facades:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.storm.judge import LEADER_KEY, Entry, Event, check_beliefs, check_claims
+from tests.storm.journal import LEADER_KEY, Entry, Event
+from tests.storm.judge import check_beliefs, check_claims
 
 TTL, ENDED = 10, 100
 

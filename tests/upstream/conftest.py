@@ -1,4 +1,4 @@
-"""Runs Patroni's own tests of etcd with our classes in the place of the stock ones, see ``tools.upstream``.
+"""Runs Patroni's own tests of etcd with our classes instead of the stock ones, see ``tools.upstream``.
 
 Those of patronictl need nothing of the kind, they meet with the package as patronictl does.
 The names are replaced in the test modules; in ``patroni.dcs.etcd3`` they have to stay (``super(Etcd3, self)``).

@@ -13,7 +13,7 @@ from typing import Any, Iterator
 
 
 class SleepException(Exception):
-    """Raised in the place of a sleep, to leave an endless loop."""
+    """Raised instead of a sleep, to leave an endless loop."""
 
 
 class MockResponse:

@@ -37,6 +37,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say what was tested."""
-    terminalreporter.write_line('in the place of {0}: {1} of {2}'.format(NAME, package.__name__, patroni.__file__))
+    terminalreporter.write_line('instead of {0}: {1} of {2}'.format(NAME, package.__name__, patroni.__file__))
     if strangers():
         terminalreporter.write_line('FAILED: not from the patched Patroni: ' + ', '.join(strangers()))

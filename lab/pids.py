@@ -1,0 +1,39 @@
+"""Processes that the lab did not start itself, by their ids: what Patroni and PostgreSQL start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Sequence
+
+
+def descendants(pid: int) -> list[int]:
+    """List the processes that a process started, and those that they started."""
+    children: dict[int, list[int]] = {}
+    for entry in Path('/proc').glob('[0-9]*'):
+        try:
+            parent = int((entry / 'stat').read_text().rpartition(')')[2].split()[1])
+        except OSError:  # ended meanwhile
+            continue
+        children.setdefault(parent, []).append(int(entry.name))
+    found = list(children.get(pid, ()))
+    for child in found:  # which grows on the way
+        found += children.get(child, ())
+    return found
+
+
+def send(number: int, pids: Sequence[int]) -> None:
+    """Send a signal to processes, those that are gone left out."""
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def exists(pid: int) -> bool:
+    """Return whether a process is there and no zombie."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
