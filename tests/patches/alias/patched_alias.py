@@ -1,31 +1,34 @@
-"""Runs this project's tests on a patched Patroni: ``pytest -p patched_alias``, with this folder on the path.
+"""Run this project's tests on a patched Patroni: ``pytest -p patched_alias``, with this folder on the path.
 
 What the tests import as ``patroni_etcd3_compat`` is then ``patroni.etcd3_compat``. At the end the run fails if a module
 of the package itself was imported after all.
 """
+
+from __future__ import annotations
+
 import importlib
 import pkgutil
 import sys
-
-from typing import Any, List
-
-import pytest
+from typing import Any
 
 import patroni.dcs.etcd3  # the others come with it
+import pytest
 
 NAME = 'patroni_etcd3_compat'
 
 package = importlib.import_module('patroni.etcd3_compat')
 sys.modules[NAME] = package
 for module in pkgutil.iter_modules(package.__path__):
-    sys.modules['{0}.{1}'.format(NAME, module.name)] = importlib.import_module(
-        '{0}.{1}'.format(package.__name__, module.name))
+    sys.modules[f'{NAME}.{module.name}'] = importlib.import_module(f'{package.__name__}.{module.name}')
 
 
-def strangers() -> List[str]:
-    """Name the modules that come from elsewhere than the patched Patroni."""
-    return sorted(name for name, module in sys.modules.items() if name.partition('.')[0] == NAME
-                  and not str(getattr(module, '__file__', '')).startswith(package.__path__[0]))
+def strangers() -> list[str]:
+    """Return the names of modules that do not come from the patched Patroni."""
+    return sorted(
+        name
+        for name, module in sys.modules.items()
+        if name.partition('.')[0] == NAME and not str(getattr(module, '__file__', '')).startswith(package.__path__[0])
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -37,6 +40,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say what was tested."""
-    terminalreporter.write_line('instead of {0}: {1} of {2}'.format(NAME, package.__name__, patroni.__file__))
+    terminalreporter.write_line(f'instead of {NAME}: {package.__name__} of {patroni.__file__}')
     if strangers():
         terminalreporter.write_line('FAILED: not from the patched Patroni: ' + ', '.join(strangers()))
