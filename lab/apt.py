@@ -1,6 +1,6 @@
 """Packages of the machine's distribution, downloaded and unpacked without installing anything.
 
-Works as root and as anybody else, with package lists of its own: the machine's apt is read and never changed.
+Works as any user, with package lists of its own: the configuration of the machine's apt is read, never changed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Apt:
         return run([tool, '-c', str(self.folder / 'apt.conf'), *args], self.folder)
 
     def unpack_whole(self, packages: list[str], target: Path) -> None:
-        """Download packages and what they need and this machine lacks, and unpack them."""
+        """Download packages with the dependencies that this machine lacks, and unpack them."""
         plan = self('apt-get', 'install', '--simulate', '--no-install-recommends', '--reinstall', *packages)
         target.mkdir(mode=0o755, parents=True)
         self.unpack(sorted(set(re.findall(r'^Inst (\S+)', plan, re.M)) | set(packages)), target)
@@ -84,7 +84,7 @@ def run(argv: list[str], cwd: Path, **more: str) -> str:
     """Run a program and return its stdout.
 
     :param more: environment variables.
-    :raises LabError: with the last line it had to say about its failure.
+    :raises LabError: with the last line of its error output.
     """
     environment = dict(os.environ, LC_ALL='C', DEBIAN_FRONTEND='noninteractive', **more)
     try:

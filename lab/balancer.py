@@ -1,4 +1,4 @@
-"""An HTTP load balancer in front of several members, as nginx or HAProxy would be: one URL, and who answers changes."""
+"""An HTTP load balancer in front of several members, as nginx or HAProxy: one URL, with a changing member behind it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Choice(enum.Enum):
 
 
 class Balancer(HttpFront, Service):
-    """A balancer, open inside a ``with``. It asks no member how it is; one that refuses is passed over.
+    """A balancer, open inside a ``with``. It has no health checks; a member that refuses connections is skipped.
 
     :param urls: URLs of the members.
     :param choice: how the member is chosen.
@@ -42,12 +42,12 @@ class Balancer(HttpFront, Service):
     def start(self) -> None:
         """Listen, on the same port every time.
 
-        :raises OSError: when the port has been taken by somebody else.
+        :raises OSError: when another process has taken the port.
         """
         loop.run(self._open())
 
     def _order(self, request: web.BaseRequest) -> Iterator[int]:
-        """Return the members in the order in which they are tried for a request."""
+        """Yield the members in the order in which they are tried for a request."""
         client = request.transport.get_extra_info('peername') if request.transport is not None else None
         if self.choice is Choice.RANDOM:
             first = random.SystemRandom().randrange(len(self._urls))  # not random's own generator: tests seed that one

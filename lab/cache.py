@@ -32,7 +32,7 @@ def locked(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
-    """Make an empty folder beside `path`, removed after the ``with``; that of an interrupted run goes first."""
+    """Make an empty folder beside `path`, in place of one that an interrupted run left; remove it after the ``with``."""
     folder = path.with_name(path.name + '.part')
     shutil.rmtree(str(folder), ignore_errors=True)
     folder.mkdir(parents=True)
@@ -44,7 +44,7 @@ def unfinished(path: Path) -> Iterator[Path]:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file as a whole: who reads it meanwhile sees the old text or the new one."""
+    """Write a file atomically: a reader sees the old text or the new one."""
     part = path.with_name(path.name + '.part')
     part.write_text(text)
     part.rename(path)

@@ -1,4 +1,4 @@
-"""Debian's own Patroni in a folder: its packages unpacked as they lie on a Debian machine, to be run without root.
+"""Debian's own Patroni in a folder: its packages unpacked as on a Debian machine, to be run without root.
 
 The Python in there takes the folder for ``/``: packages in ``usr/lib/python3/dist-packages``, what pip installs in
 ``usr/local/lib/python3.X/dist-packages``. It has the C library of its own release, so Debian 13's runs on Debian 12.

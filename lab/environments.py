@@ -45,7 +45,7 @@ class Environment:
     """One virtual environment.
 
     :param folder: where it is.
-    :param holds: what is installed in it; differs whenever that does.
+    :param holds: identifies what is installed in it; changes whenever that does.
     """
 
     def __init__(self, folder: Path, holds: str) -> None:
@@ -92,7 +92,7 @@ class Environment:
         return subprocess.run([str(self.python), *args], **options)
 
     def for_user(self, user: pwd.struct_passwd | None) -> Environment:
-        """Return this environment where a user can run it.
+        """Return this environment at a place where a user can run it.
 
         :param user: passwd entry, None for the current user.
         :returns: itself, or a copy that is removed when Python ends.
@@ -101,7 +101,7 @@ class Environment:
 
 
 def clean_environ() -> dict[str, str]:
-    """Return the environment variables of this process, but not those that Python, Patroni, etcd or libpq listen to."""
+    """Return the environment variables of this process, without those that Python, Patroni, etcd or libpq read."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -124,7 +124,7 @@ _copies: dict[Path, tuple[str, Path]] = {}
 
 
 def within_reach(folder: Path, user: pwd.struct_passwd | None, stamp: str = '') -> Path:
-    """Return a folder where another user can read it, such as one in a project folder that only root can enter.
+    """Return a folder at a place where another user can read it, even if only root can enter the project's folder.
 
     :param folder: the folder.
     :param user: passwd entry of the user, None for the current one.
@@ -144,7 +144,7 @@ def within_reach(folder: Path, user: pwd.struct_passwd | None, stamp: str = '') 
 
 
 def _interpreter(python: str | None) -> Path:
-    """Choose the Python that environments are made with: when root, one that every user can execute."""
+    """Choose the Python that environments are made with. Root gets one that every user can execute."""
     wish = python or os.environ.get('PATRONI_PYTHON')
     if wish:
         found = shutil.which(wish)
@@ -161,7 +161,7 @@ def _interpreter(python: str | None) -> Path:
 
 
 def _call(argv: Sequence[str], what: str) -> None:
-    """Run a command that takes part in building; files are readable for everyone, whatever the umask is.
+    """Run a build command. The files it writes are readable for everyone, whatever the umask is.
 
     :raises LabError: with the end of its output if it fails.
     """

@@ -1,7 +1,7 @@
 """Real etcd clusters on loopback whose members run, or look like, different versions.
 
-As soon as one member needs a facade to look like its version, every member of that cluster gets one, so that all of
-them are reached and recorded in the same way.
+If one member needs a facade to look like its version, every member of that cluster gets one. All of them are then
+reached and recorded in the same way.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class EtcdCluster(Service):
         :param i: index of the member.
         :param rpc: the path behind the gateway prefix.
         :param token: authentication token, see `token`.
-        :returns: status and answer (the text as it is when it is no JSON).
+        :returns: status and answer (as text if it is not JSON).
         :raises OSError: when there is no answer within 5 seconds.
         """
         member = self.members[i]
@@ -171,7 +171,8 @@ class EtcdCluster(Service):
     def leads(self, i: int) -> bool:
         """Return whether a member is the raft leader, by its own account.
 
-        :raises OSError, KeyError: when it does not answer, or something else.
+        :raises OSError: when it does not answer.
+        :raises KeyError: when the answer has no leader.
         """
         answer = self.call(i, 'maintenance/status', {})[1]
         return bool(answer['leader'] == answer['header']['member_id'])
@@ -248,9 +249,9 @@ class EtcdCluster(Service):
                     raise LabError(f'{e}; its log ends with\n{member.log_text()[-1000:]}') from e
 
     def enable_auth(self, user: str, password: str) -> None:
-        """Turn authentication on. The user gets the role root; so does a user root, whom etcd insists on.
+        """Turn authentication on. The user gets the role root, and so does a user root, which etcd requires.
 
-        Users stay when it is turned off, so the second time only turns it on.
+        Users survive `disable_auth`, so a second call makes none.
 
         :raises LabError: when etcd refuses.
         """
@@ -271,7 +272,7 @@ class EtcdCluster(Service):
         self.auth = None
 
     def _any_running(self, but: EtcdMember | None = None) -> int:
-        """Choose a member for calls of our own; while authentication is on one that reads tokens, if there is one."""
+        """Choose a running member to send calls to; while authentication is on, preferably one that reads tokens."""
         running = [i for i, member in enumerate(self.members) if member.running and member is not but]
         if not running:
             raise LabError('no member of the cluster is running')
@@ -334,8 +335,7 @@ class EtcdCluster(Service):
         self.wait_healthy()
 
     def wipe(self, versions: Sequence[str]) -> None:
-        """Stop everything and come back as a new, empty cluster of these versions on the same ports, without
-        authentication.
+        """Stop everything and start a new, empty cluster of these versions on the same ports, without authentication.
 
         :param versions: as many as there are members.
         :raises LabError: when it does not come up.

@@ -1,7 +1,7 @@
 """An HTTP front that makes one real etcd member look like another release, and misbehave on request.
 
-For release lines that no package carries any more (or yet), and for recording what a client really sends. The data,
-the leases, the watches and the elections behind it are those of the real member.
+It stands in for release lines that no package provides, and records what a client sends. The data, the leases, the
+watches and the elections behind it are those of the real member.
 """
 
 from __future__ import annotations
@@ -96,10 +96,10 @@ class Recorded:
 
 @dataclass
 class Fault:
-    """Something to go wrong with requests whose path `path` (a regular expression) is found in.
+    """A failure of requests whose path matches `path`, a regular expression, anywhere.
 
-    The delay comes first, then at most one of the others; one fault hits a request, the first in the list. Everything
-    but `cut_after` and ``reset='after'`` happens before the real member sees the request.
+    The delay comes first, then at most one of the others. The first fault in the list that matches hits a request.
+    Everything but `cut_after` and ``reset='after'`` happens before the real member sees the request.
     """
 
     path: str = ''
@@ -113,7 +113,7 @@ class Fault:
 
 
 class Facade(HttpFront):
-    """The front of one member. Closed at first; `open` and `close` are what a start and an end of etcd are to clients.
+    """The front of one member. Stopped at first; to clients `start` and `stop` look like those of etcd.
 
     :param name: name of the member, for the records.
     """
@@ -137,7 +137,7 @@ class Facade(HttpFront):
 
         :param target: URL of the real member.
         :param version: its real version.
-        :raises OSError: when the port has been taken by somebody else.
+        :raises OSError: when another process has taken the port.
         """
         self._target = target
         self._real_prefix = real_prefix(version)

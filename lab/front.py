@@ -1,4 +1,4 @@
-"""What stands between clients and real members: the event loop that all of it runs in, and a server for HTTP."""
+"""The base of all faces of servers: the event loop that they run in, and an HTTP server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ loop = _Loop()
 
 
 class HttpFront:
-    """An HTTP server on a port of its own that keeps it over all closing and opening. Closed at first."""
+    """An HTTP server on a port of its own, the same over all starts and stops. Stopped at first."""
 
     _keeps_connections = True
     """Whether requests to real members share connections."""
@@ -57,11 +57,11 @@ class HttpFront:
         return f'http://127.0.0.1:{self.port}'
 
     def stop(self) -> None:
-        """Refuse new connections and cut those that are there, as the end of a process does. Harmless when stopped."""
+        """Refuse new connections and cut the open ones, as if the process ended. Harmless when stopped."""
         loop.run(self._close())
 
     def cut(self) -> None:
-        """Cut the connections that are there, with whatever waits on them. New ones are taken."""
+        """Cut the open connections with everything that waits on them. New ones are accepted."""
         loop.run(self._cut_all())
 
     async def _open(self) -> None:
@@ -123,7 +123,7 @@ class HttpFront:
 
     @staticmethod
     def _kept(headers: Mapping[str, str]) -> CIMultiDict[str]:
-        """Those headers of an answer that go on to the client."""
+        """Return the headers of an answer that are passed on to the client."""
         return CIMultiDict(
             [
                 (name, value)
@@ -139,7 +139,7 @@ class HttpFront:
         return web.Response()
 
     async def _stream(self, request: web.BaseRequest, response: web.StreamResponse, upstream: ClientResponse) -> None:
-        """Pass an answer on as it comes, until either side ends it."""
+        """Pass an answer on as it arrives, until either side ends it."""
         try:
             await response.prepare(request)
             async for chunk in upstream.content.iter_any():

@@ -1,6 +1,7 @@
-"""etcd built from its Go module, for release lines that no package of the distribution carries.
+"""etcd built from its Go module, for release lines that no package of the distribution provides.
 
-``go install`` refuses the module because of its replace directives, so a module of our own has a main of one line.
+``go install`` refuses the module because of its replace directives. So a module of our own with a one-line main is
+built.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ def at_hand() -> bool:
 
 
 def build_etcd(version: str, folder: Path) -> Path:
-    """Build one etcd server. Takes the network, and one to two minutes of two cores.
+    """Build one etcd server. This needs the network, and takes one to two minutes on two cores.
 
     :param version: as the module has it, without the ``v``.
     :param folder: an empty folder for everything that Go downloads, caches and writes; nothing goes elsewhere.
     :returns: the binary, in that folder.
-    :raises LabError: when it cannot be built; the text is the last line that Go had to say.
+    :raises LabError: when it cannot be built; the text is the last line of Go's output.
     """
     say(f'building etcd {version} with Go')
     source, binary = folder / 'source', folder / 'etcd'
@@ -79,6 +80,6 @@ def build_etcd(version: str, folder: Path) -> Path:
 
 
 def _user_settings() -> str:
-    """Name the file that ``go env -w`` writes to: a proxy that is set there is to be used here as well."""
+    """Return the file that ``go env -w`` writes to: a proxy that is set there applies here as well."""
     config = os.environ.get('XDG_CONFIG_HOME') or os.path.expanduser('~/.config')
     return os.environ.get('GOENV') or os.path.join(config, 'go', 'env')

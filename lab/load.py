@@ -14,7 +14,7 @@ from .service import Service
 
 
 class WriteLoad(Service):
-    """Inserts one row after the other, inside a ``with``, into whichever node takes writes.
+    """Insert one row after the other into the node that takes writes, inside a ``with``.
 
     :param cluster: the Patroni cluster.
     :param interval: seconds between two inserts.

@@ -1,6 +1,6 @@
 """One real etcd member on loopback: its binary, its process, and the facade in front of it.
 
-A release line that no real binary is at hand for is a real member of the nearest line behind a facade.
+A release line without a real binary is represented by a real member of the nearest line, behind a facade.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STANDS_IN = {'3.0': '3.3', '3.1': '3.3', '3.2': '3.3', '3.6': '3.5', '3.7': '3.
 """Which real line is behind the facade of a line that is not at hand, or that the other members could not bear."""
 
 LEAST_BESIDE = {'3.6': '3.5', '3.7': '3.6'}
-"""The oldest real line that a cluster with one of this line can have, and can have begun with.
+"""The oldest real line that may be, or ever have been, in a cluster with a member of this line.
 
 Measured: 3.3 and 3.4 members end for good when 3.6 joins them ("panic: not implemented"); 3.7 does with anything in the
 log that a 3.5 member may have put there ("unmarshal should never fail"), unless a snapshot of the log came after it.
@@ -46,9 +46,9 @@ def live_together(lines_or_versions: Iterable[str]) -> bool:
 def release(line_or_version: str, shape: Shape | None = None, beside: Iterable[str] = ()) -> Release:
     """Choose the real etcd for a line or version, and the shape that makes up for the difference.
 
-    :param shape: a shape to give it instead of the one that follows.
-    :param beside: versions that the cluster has or began with. A line that cannot live with them is stood in for.
-    :raises LabError: when neither it nor a line that can stand in for it is at hand.
+    :param shape: a shape to give it instead of that of its version.
+    :param beside: versions that the cluster has or began with. Another line stands in for one that cannot run beside them.
+    :raises LabError: when neither it nor a line that can stand in for it is available.
     """
     stand_in = _STANDS_IN.get(line_of(line_or_version))
     real_version, looks = '', Shape()
@@ -65,7 +65,7 @@ def release(line_or_version: str, shape: Shape | None = None, beside: Iterable[s
 
 
 class EtcdMember:
-    """One member. Made by EtcdCluster; the first start is the cluster's too."""
+    """One member. EtcdCluster makes it and starts it the first time."""
 
     def __init__(self, name: str, folder: Path, facade: Facade | None, flags: Sequence[str]) -> None:
         self.name = name
@@ -192,12 +192,12 @@ class EtcdMember:
         self.start()
 
     def freeze(self) -> None:
-        """Leave all connections open and answer nothing, as a machine that hangs."""
+        """Leave all connections open and answer nothing, like a machine that hangs."""
         if self.process is not None:
             self.process.freeze()
 
     def thaw(self) -> None:
-        """Go on after `freeze`."""
+        """Resume after `freeze`."""
         if self.process is not None:
             self.process.thaw()
 
@@ -222,5 +222,5 @@ def request(
 
 
 def b64(text: str) -> str:
-    """Encode a key or a value the way the gateway wants it."""
+    """Encode a key or a value as the gateway expects it."""
     return base64.b64encode(text.encode()).decode()

@@ -14,7 +14,7 @@ from .processes import LabError
 
 
 class Sample(NamedTuple):
-    """What was the case at one time."""
+    """What was observed at one moment."""
 
     #: seconds, `time.monotonic`
     time: float
@@ -25,7 +25,7 @@ class Sample(NamedTuple):
 
 
 class Monitor:
-    """Notes five times a second, inside a ``with``, what role each node has and who holds the leader key.
+    """Note five times a second, inside a ``with``, the role of each node and who holds the leader key.
 
     :param cluster: the Patroni cluster; its nodes at the start are watched.
     """
@@ -74,7 +74,7 @@ class Monitor:
                 break
 
     def _leader(self) -> str | None:
-        """Read the leader key, from the member that answered last time, or another one the next time."""
+        """Read the leader key from the member that answered last; after a failure the next one is asked next time."""
         etcd = self._cluster.etcd
         key = f'/service/{self._cluster.scope}/leader'
         if etcd.members[self._member].running:
@@ -96,17 +96,17 @@ class Monitor:
 
     @property
     def seconds_without_primary(self) -> float:
-        """For how long no node was a primary."""
+        """Seconds in which no node was a primary."""
         return self._seconds(lambda sample: 'primary' not in sample.roles.values())
 
     @property
     def seconds_without_leader_key(self) -> float:
-        """For how long the leader key was not in etcd; times in which no member told do not count."""
+        """Seconds in which the leader key was not in etcd, without those in which no member answered."""
         return self._seconds(lambda sample: sample.leader == '')
 
     @property
     def demotions(self) -> int:
-        """How often a node that was a primary was seen as something else next, a stopped one included."""
+        """How often a primary was seen as something else next, or stopped."""
         return sum(
             before == 'primary' and after != 'primary'
             for before, after in self._changes(
@@ -121,7 +121,7 @@ class Monitor:
 
     @property
     def leader_changes(self) -> int:
-        """How often the leader key went from one node to another."""
+        """How often the leader key moved from one node to another."""
         return len(self._changes([[sample.leader or None for sample in self.samples]]))
 
     @staticmethod

@@ -32,7 +32,7 @@ _FAILED_LOOP = re.compile(
 
 
 def unprivileged_user() -> pwd.struct_passwd | None:
-    """Choose who runs Patroni and PostgreSQL, which refuses to run as root: None (stay as we are) when we are not."""
+    """Choose the user for Patroni and PostgreSQL, which refuses to run as root. None: this one, which is not root."""
     if os.geteuid() != 0:
         return None
     try:
@@ -196,10 +196,10 @@ class PatroniNode:
         )
 
     def stop(self, timeout: float = 30, postgres: bool = True) -> None:
-        """End Patroni with SIGTERM, and whatever Patroni does about it, PostgreSQL. Harmless when nothing runs.
+        """End Patroni with SIGTERM, then PostgreSQL if Patroni has left it running. Harmless when nothing runs.
 
-        :param timeout: seconds that Patroni has, PostgreSQL gets half of it more.
-        :param postgres: False leaves PostgreSQL to Patroni, which in pause keeps it running; start it again then.
+        :param timeout: seconds that Patroni has; PostgreSQL has half of that in addition.
+        :param postgres: False leaves PostgreSQL to Patroni, which keeps it running in pause.
         """
         if self.process is not None and self.process.alive:
             self.process.signal(signal.SIGTERM)
@@ -218,7 +218,7 @@ class PatroniNode:
         _started.discard(self)
 
     def kill(self) -> None:
-        """End Patroni, what it is just running, and PostgreSQL with SIGKILL, as a machine that loses its power."""
+        """End Patroni, its children and PostgreSQL with SIGKILL, like a machine that loses power."""
         if self.process is not None and self.process.alive:
             helpers = descendants(self.process.pid)
             self.process.kill()
@@ -308,7 +308,7 @@ _started: set[PatroniNode] = set()
 
 
 def _stop_forgotten() -> None:
-    """The net: what was not stopped in the normal course is stopped before Python ends."""
+    """Stop what was forgotten, before Python ends."""
     if os.getpid() == _owner:  # and not a forked child that leaves through sys.exit
         for node in list(_started):
             node.stop(5)

@@ -1,4 +1,4 @@
-"""Real etcd and PostgreSQL binaries: found on this machine, or fetched from its distribution's own packages.
+"""Real etcd and PostgreSQL binaries: found on this machine, or fetched from the packages of its distribution.
 
 etcd comes from, in this order: the folder ETCD_BIN_DIR (files such as ``etcd-3.2.26``), the ``etcd`` on PATH, one
 package per release of the distribution, and, where Go is installed, its Go module: built when it is asked for (see
@@ -56,7 +56,7 @@ def _keep(folder: Path, binary: Path) -> str:
 
 
 def _recall(memory: Path) -> dict[str, dict[str, str]]:
-    """Return what came of each name: a version whose binary is there, or a failure that is not a day old yet."""
+    """Return what is known of each name: the version of its binary, or a failure of the last 24 hours."""
     try:
         found: dict[str, dict[str, str]] = json.loads(memory.read_text())
     except FileNotFoundError:
@@ -72,9 +72,9 @@ def _recall(memory: Path) -> dict[str, dict[str, str]]:
 def _kept(memory: Path, names: Sequence[str], get: Callable[[str], str], lock: str) -> dict[str, Path]:
     """Return etcd binaries that are made once and kept beside `memory`, as ``etcd-VERSION``.
 
-    :param memory: file that says what came of each name, failures included.
+    :param memory: file with what is known of each name, failures included.
     :param names: what to make.
-    :param get: called for a name that is new; puts the binary there, and returns its version.
+    :param get: called for each new name; puts the binary there, and returns its version.
     :param lock: held meanwhile, see `lab.cache.locked`.
     """
     known = _recall(memory)
@@ -119,7 +119,7 @@ def _built_etcd() -> dict[str, Path]:
 
 
 def _buildable(at_hand: Collection[str]) -> list[str]:
-    """Return the versions that Go could build, of lines that none at hand is of; not those that failed today."""
+    """Return the versions that Go can build, of lines that are not at hand, without those that failed lately."""
     lines, failed = {line_of(version) for version in at_hand}, _recall(CACHE / 'etcd' / 'built.json')
     wanted = [version for version in golang.ETCD_VERSIONS if line_of(version) not in lines and version not in failed]
     return wanted if golang.at_hand() else []
@@ -180,7 +180,7 @@ def etcd_versions() -> list[str]:
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """Return what versions sort by: ``'3.5.16'`` or ``'3.6.0-rc.1'`` -> their numbers."""
+    """Return the sort key of a version: ``'3.5.16'`` or ``'3.6.0-rc.1'`` -> their numbers."""
     return tuple(int(number) for number in re.findall(r'\d+', version.partition('-')[0]))
 
 
@@ -212,7 +212,7 @@ def etcdctl() -> Path:
 
 
 def missing() -> list[str]:
-    """List the release lines that no real etcd can be had for."""
+    """List the release lines that no real etcd is available for."""
     lines = {line_of(version) for version in etcd_versions()}
     return [line for line in LINES if line not in lines]
 
@@ -232,7 +232,7 @@ def _fetch_postgres(target: Path) -> None:
 
 
 def _newest(folders: list[str]) -> Path | None:
-    """Choose among the bin directories of PostgreSQL: 15, which the lab was written on, or else the newest."""
+    """Choose among the bin directories of PostgreSQL: 15, which the lab was developed with, or else the newest."""
     by_version = {
         int(Path(folder).parent.name): Path(folder)
         for folder in folders
@@ -243,8 +243,9 @@ def _newest(folders: list[str]) -> Path | None:
 
 
 def postgres_bin() -> Path:
-    """Return the directory with PostgreSQL's programs: PG_BIN_DIR, this machine's, or a downloaded one (the last with
-    ``PG_BIN_DIR=download`` even though there are others). They need the environment variables of `postgres_env`.
+    """Return the directory with PostgreSQL's programs: PG_BIN_DIR, this machine's, or a downloaded one.
+
+    ``PG_BIN_DIR=download`` always chooses the last. The programs need the environment variables of `postgres_env`.
 
     :raises LabError: when none is at hand and none can be fetched.
     """

@@ -60,7 +60,7 @@ class PatroniCluster(Service):
         self._folder: Path | None = None
 
     def start(self) -> None:
-        """Make the nodes, start the first, and the others when it is the primary; wait until they stream from it.
+        """Make the nodes and start them, the first as the primary; wait until the others stream from it.
 
         :raises LabError: when it fails.
         """
@@ -160,7 +160,7 @@ class PatroniCluster(Service):
         """Wait until every other running node streams from the primary.
 
         :param timeout: seconds.
-        :raises LabError: as `wait_primary`, and when one of them has ended by itself.
+        :raises LabError: as `wait_primary`, and when one of them has crashed.
         """
 
         def streaming() -> bool:

@@ -8,7 +8,7 @@ from typing import Sequence
 
 
 def descendants(pid: int) -> list[int]:
-    """List the processes that a process started, and those that they started."""
+    """List the processes that a process started, directly or through others."""
     children: dict[int, list[int]] = {}
     for entry in Path('/proc').glob('[0-9]*'):
         try:
@@ -23,7 +23,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def send(number: int, pids: Sequence[int]) -> None:
-    """Send a signal to processes, those that are gone left out."""
+    """Send a signal to processes; those that are gone are skipped."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -32,7 +32,7 @@ def send(number: int, pids: Sequence[int]) -> None:
 
 
 def exists(pid: int) -> bool:
-    """Return whether a process is there and no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
     except OSError:

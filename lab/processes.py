@@ -1,8 +1,7 @@
 """Processes, folders and waiting: what everything in the lab that runs a real server needs.
 
-Whatever is started here ends with the Python process that started it: by its own pid, through ``terminate()`` or
-``kill()`` in the normal course, by the exit handler when somebody forgot, by the kernel (PR_SET_PDEATHSIG) when Python
-itself was killed.
+Whatever is started here ends with the Python process that started it. Normally ``terminate()`` or ``kill()`` ends it.
+The exit handler ends what was forgotten, and the kernel (PR_SET_PDEATHSIG) does when Python itself was killed.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ _libc = ctypes.CDLL(None)  # loaded here, because nothing should be loaded betwe
 
 
 class LabError(Exception):
-    """Something in the lab did not come up, or is not at hand. The text says what."""
+    """Something in the lab did not come up or is unavailable. The text says what."""
 
 
 class _Spawner:
-    """Starts every child from one thread that lives as long as the process.
+    """Start every child from one thread that lives as long as the process.
 
     PR_SET_PDEATHSIG fires when the *thread* that forked ends, not the process: a server started from a test's helper
     thread would be killed as soon as that thread is done.
@@ -147,7 +146,7 @@ class Process:
         self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen process go on (SIGCONT)."""
+        """Resume a frozen process (SIGCONT)."""
         self.signal(signal.SIGCONT)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -214,7 +213,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _install_net() -> None:
-    """Turn SIGTERM into an exception, so that context managers and the exit handler get their turn."""
+    """Turn SIGTERM into an exception, so that context managers and the exit handler run."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _interrupt)
 
@@ -225,13 +224,13 @@ atexit.register(_clean_up)
 def wait_until(predicate: Callable[[], T], timeout_seconds: float, what: str, interval: float = 0.05) -> T:
     """Call `predicate` until it returns something true.
 
-    An OSError of it means "not yet": a socket time-out on a slow machine, a server that is not there so far.
+    An OSError means "not yet": a socket timeout on a slow machine, a server that does not listen yet.
 
     :param timeout_seconds: how long to go on.
     :param what: what is waited for, for the error.
     :param interval: seconds between two calls.
     :returns: what the predicate returned.
-    :raises LabError: when the time is over; the text has the last OSError, if that is how it ended.
+    :raises LabError: when the time is over; the text has the last OSError, if there was one at the end.
     """
     deadline = time.monotonic() + timeout_seconds
     while True:

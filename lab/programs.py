@@ -1,4 +1,4 @@
-"""Programs that tests run as an operator or a packager would (curl, patch): this machine's, or its distribution's."""
+"""Programs that tests run as an operator or a packager would (curl, patch): installed here, or downloaded."""
 
 from __future__ import annotations
 

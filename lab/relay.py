@@ -34,12 +34,12 @@ RESET = Mode(resets=True)
 
 
 def stall_within_answer(length: int) -> Mode:
-    """Pass so many bytes of each answer, and then nothing."""
+    """Return the mode that passes that many bytes of each answer, and then nothing."""
     return Mode(answer=length)
 
 
 def slow(seconds: float) -> Mode:
-    """Delay each answer."""
+    """Return the mode that delays each answer."""
     return Mode(delay=seconds)
 
 
@@ -69,7 +69,7 @@ class _Connection:
 
 
 class Relay(Service):
-    """A relay, open inside a ``with``. What a stall holds up goes on when it is over, as after a fault of a network.
+    """A relay, open inside a ``with``. What a stall holds back is delivered after it, as after a network fault.
 
     :param target: URL or ``host:port`` of the server.
     """
@@ -95,7 +95,7 @@ class Relay(Service):
 
     @property
     def mode(self) -> Mode:
-        """What it does; holds at once, for open connections too."""
+        """What it does; a change takes effect at once, for open connections too."""
         return self._mode
 
     @mode.setter
@@ -105,16 +105,16 @@ class Relay(Service):
     def start(self) -> None:
         """Listen, on the same port every time.
 
-        :raises OSError: when the port has been taken by somebody else.
+        :raises OSError: when another process has taken the port.
         """
         loop.run(self._open())
 
     def cut(self) -> None:
-        """End the connections that are there. New ones are taken."""
+        """End the open connections. New ones are accepted."""
         loop.run(self._cut())
 
     def stop(self) -> None:
-        """Refuse new connections and end those that are there. Harmless when it is stopped."""
+        """Refuse new connections and end the open ones. Harmless when stopped."""
         loop.run(self._close())
 
     async def _open(self) -> None:

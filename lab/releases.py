@@ -1,4 +1,4 @@
-"""The releases of Patroni that environments, tests, patches and the matrix are about. This is the only list of them."""
+"""The releases of Patroni for environments, tests, patches and the matrix. This is the only list of them."""
 
 from __future__ import annotations
 

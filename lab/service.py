@@ -1,4 +1,4 @@
-"""What everything in the lab that is started and stopped has in common: a ``with`` does both."""
+"""The base of everything in the lab that is started and stopped: a ``with`` does both."""
 
 from __future__ import annotations
 

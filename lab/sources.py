@@ -63,7 +63,7 @@ def unpack(release: str, folder: Path) -> Path:
 
 
 def apply(patch: Path, tree: Path, *options: str) -> None:
-    """Apply a patch with ``patch -p1``, every hunk at its line and with its whole context.
+    """Apply a patch with ``patch -p1``, each hunk at the very line and with its full context.
 
     :param options: more options for ``patch``.
     :raises LabError: when it applies with fuzz or an offset only, or not at all.

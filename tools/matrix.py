@@ -1,4 +1,4 @@
-"""The tests on real etcd under one Patroni release after the other: ``python -m tools.matrix [PATRONI[+URLLIB3] ...]``.
+"""The tests on real etcd under each release of Patroni: ``python -m tools.matrix [PATRONI[+URLLIB3] ...]``.
 
 Without arguments all releases in `lab.releases`. Each runs the unit tests, those on real etcd, and Patroni's own etcd
 and patronictl tests of that release with the classes of this project. With ``--patched`` a release with its patch from
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 
 def install_test_tools(env: Environment) -> None:
-    """Install what the tests need beside Patroni, as setup.cfg names it, but for the linters."""
+    """Install what the tests need besides Patroni: the test extra of setup.cfg without the linters."""
     setup = configparser.ConfigParser()
     setup.read(str(ROOT / 'setup.cfg'))
     wanted = [

@@ -126,7 +126,7 @@ from ..etcd3_compat.dcs import Etcd3 as ETCD3  # noqa: E402,F401
 
 
 def _imported(text: str) -> set[str]:
-    """Return the first names in the relative imports of a module, wherever in it they are."""
+    """Return the first names in all relative imports of a module."""
     ret: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.level:
@@ -162,7 +162,7 @@ def modules() -> dict[str, str]:
 def edited(release: str) -> dict[str, tuple[str, str]]:
     """Return the modules of a release that change: path, content before and after.
 
-    :raises LabError: when the release is not what the edits count on.
+    :raises LabError: when an edit does not find its place in the release.
     """
     before: dict[str, str] = {}
     with tarfile.open(str(sources.fetch(release))) as archive:
@@ -245,7 +245,7 @@ def apply(release: str, tree: Path, *options: str) -> None:
     """Apply the patches for a release to a tree.
 
     :param options: more options for ``patch``; ``-R`` takes them back.
-    :raises LabError: when one does not apply at the very lines.
+    :raises LabError: when one does not apply at the very line.
     """
     patches = committed(release)
     for patch in reversed(patches) if '-R' in options else patches:
@@ -262,7 +262,7 @@ def environment(release: str) -> environments.Environment:
 
 
 def _up_to_date(path: Path, make: Callable[[str], str]) -> str:
-    """Return what a file has to hold: itself as long as only the date differs, or else what is made of today."""
+    """Return what a file has to hold: what it holds if only the date differs, or else a new text of today."""
     now = path.read_text() if path.exists() else ''
     date = re.search(r'^Last-Update: ([\d-]+)$', now, re.M)
     return now if date and now == make(date.group(1)) else make(datetime.date.today().isoformat())

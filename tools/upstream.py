@@ -1,10 +1,9 @@
-"""Patroni's own tests of etcd and of patronictl, those of the installed release, with this project in place.
+"""Patroni's own tests of etcd and of patronictl, run with this project in place.
 
-``python -m tools.upstream`` runs them in the Python that it is started with, ``--stock`` with Patroni as it is without
-this project.
+``python -m tools.upstream`` runs those of the installed Patroni; with ``--stock`` they run without this project.
 
-They come from the release's source distribution, which lacks ``tests/__init__.py``; ``tests/upstream`` of this project
-has a stand-in for that.
+They come from the release's source distribution, which lacks ``tests/__init__.py``. ``tests/upstream`` has a stand-in
+for it.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def changed_files(patch: Path) -> list[str]:
 
 
 def call(argv: Sequence[object], folder: Path) -> tuple[int, str]:
-    """Run a program that neither git's nor Patroni's environment variables have a say in.
+    """Run a program without the environment variables of git and Patroni.
 
     :returns: its exit status and its output.
     """
@@ -92,7 +92,7 @@ def apply(folder: Path, patches: Sequence[Path]) -> list[str]:
     """Apply patches with ``patch -p1 --fuzz=0``.
 
     :param folder: the source.
-    :returns: what ``patch`` said of hunks that are not where the patch says.
+    :returns: what ``patch`` said about hunks at another line.
     :raises LabError: when one does not apply.
     """
     remarks: list[str] = []
