@@ -32,7 +32,7 @@ def locked(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
-    """Make an empty folder beside `path`, in place of one that an interrupted run left; remove it after the ``with``."""
+    """Make an empty folder beside `path`, whatever an interrupted run left there; remove it after the ``with``."""
     folder = path.with_name(path.name + '.part')
     shutil.rmtree(str(folder), ignore_errors=True)
     folder.mkdir(parents=True)

@@ -47,7 +47,8 @@ def release(line_or_version: str, shape: Shape | None = None, beside: Iterable[s
     """Choose the real etcd for a line or version, and the shape that makes up for the difference.
 
     :param shape: a shape to give it instead of that of its version.
-    :param beside: versions that the cluster has or began with. Another line stands in for one that cannot run beside them.
+    :param beside: versions that the cluster has or began with. Another line stands in for one that cannot run
+        beside them.
     :raises LabError: when neither it nor a line that can stand in for it is available.
     """
     stand_in = _STANDS_IN.get(line_of(line_or_version))

@@ -17,7 +17,7 @@ PACKAGE = '+package'
 
 
 def installed(release: str) -> Environment:
-    """Return a Patroni release where the user that runs it can reach it.
+    """Return the environment of a Patroni release, at a place where the user that runs it can reach it.
 
     :param release: ``'4.0.2'`` for the stock one, ``'4.0.2+package'`` for the one with this package.
     """
@@ -56,7 +56,7 @@ class MixedCluster(PatroniCluster):
 
         :param follow: replicas on which the slots of all running nodes are expected to get as far as the round went.
         :param held: names of slots that are not.
-        :param without: running nodes that do not stream, so that nobody waits for them.
+        :param without: running nodes that do not stream; they are not waited for.
         :returns: what WAL takes up on each node now, in MB, by name.
         """
         writable = self.writable()
@@ -90,7 +90,7 @@ class MixedCluster(PatroniCluster):
     def switchover(self, to: PatroniNode) -> None:
         """Make another node the primary, and wait until all others stream from it.
 
-        :raises LabError: when Patroni refuses, or it fails.
+        :raises LabError: when Patroni refuses it, or it takes more than a minute.
         """
         primary = self.wait_primary()
         answer = primary.rest('POST', '/switchover', {'leader': primary.name, 'candidate': to.name}, timeout=60)
@@ -100,7 +100,7 @@ class MixedCluster(PatroniCluster):
         self.wait_replicas()
 
     def upgrade_in_pause(self, node: PatroniNode, release: str) -> None:
-        """Put another release of Patroni on a node while the cluster is paused, so that its PostgreSQL runs on.
+        """Switch a node to another release of Patroni while the cluster is paused, so that its PostgreSQL runs on.
 
         :param release: as for `installed`.
         :raises LabError: when it does not come back in its role, or its PostgreSQL was restarted.
@@ -123,7 +123,7 @@ class MixedCluster(PatroniCluster):
     def wait_log(self, node: PatroniNode, text: str, timeout: float = 60, start: int = 0) -> None:
         """Wait until the Patroni of a node has logged a text.
 
-        :param start: how much of the log, in characters, is not looked at.
+        :param start: how many characters of the log to skip.
         :raises LabError: when it does not in time; its text has the ends of the logs.
         """
         wait_until(lambda: text in node.log_text()[start:], timeout, f'{node.name} to log {text!r}', 0.2)

@@ -49,7 +49,7 @@ def query(node: PatroniNode, sql: str) -> list[Any]:
     """Run one statement on a node, as superuser.
 
     :returns: the rows, none for a statement that gives none.
-    :raises psycopg.Error: when the node does not take it.
+    :raises psycopg.Error: when the node rejects it.
     """
     with psycopg.connect(node.dsn, autocommit=True, connect_timeout=5) as connection:
         cursor = connection.execute(sql.encode())
@@ -101,14 +101,14 @@ def write_round(
     settle: float = 6,
     timeout: float = 60,
 ) -> dict[str, int]:
-    """Write a round of WAL, and let everyone remove what nothing holds any more.
+    """Write a round of WAL, and let every node remove what nothing holds.
 
     :param replicas: who replays it.
     :param follow: replicas with the names of those of their slots that are expected to get as far as the round went.
     :param settle: seconds that Patroni has to move slots when none are expected to.
     :param timeout: seconds to wait for each replica at most.
     :returns: what WAL takes up on each node then, in MB, by name.
-    :raises LabError: when a replica does not replay it, or the slots in `follow` do not get there.
+    :raises LabError: when a replica does not replay it, or the slots in `follow` do not advance that far.
     """
     query(primary, 'CREATE TABLE IF NOT EXISTS wal (at timestamptz)')
     for _ in range(ROUND // 16):
@@ -143,7 +143,7 @@ def write_round(
 def read_key(etcd: EtcdCluster, name: str, scope: str = 'lab') -> Any:
     """Read one key of a Patroni cluster: ``'status'``, ``'members/node1'``.
 
-    :returns: its value out of JSON, None when there is no such key.
+    :returns: its value, parsed as JSON; None when there is no such key.
     """
     i = next(i for i, member in enumerate(etcd.members) if member.running)
     found = etcd.call(i, 'kv/range', {'key': b64(f'/service/{scope}/{name}')})[1].get('kvs')

@@ -47,7 +47,7 @@ def run(*argv: str) -> str:
 
 
 def state(tree: Path) -> dict[str, bytes]:
-    """All files below a folder with their content."""
+    """Return all files below a folder with their content."""
     return {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob('*') if path.is_file()}
 
 

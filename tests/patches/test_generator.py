@@ -1,4 +1,4 @@
-"""The patches in the repository: what the generator makes of the sources as they are, and fit for every tool."""
+"""The patches in the repository are what the generator makes of the present sources, and every tool takes them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ every_release = pytest.mark.parametrize('version', RELEASES)
 
 
 def state(tree: Path) -> dict[str, bytes]:
-    """All files below a folder with their content."""
+    """Return all files below a folder with their content."""
     return {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob('*') if path.is_file()}
 
 
@@ -182,7 +182,7 @@ def test_applies_and_comes_off(version: str, tmp_path: Path) -> None:
 
 
 def test_the_common_patch_alone_changes_nothing(tmp_path: Path) -> None:
-    """It applies to every release, and no file that was there before is another one then."""
+    """It applies to every release, and no file that was there before changes."""
     for version in RELEASES:
         tree = unpack(version, tmp_path, patched=False)
         before = state(tree)

@@ -1,4 +1,4 @@
-"""Patroni built with its patch finds the class on every way that leads there, and the plug-in stands back from it."""
+"""Patroni built with its patches finds the class in every way, and the plug-in leaves it alone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ if hasattr(patroni.dcs, 'iter_dcs_classes'):  # since 3.1
 
 
 def test_module_of_the_sub_package_first(patched: Environment) -> None:
-    """Nobody does that; it says what is wrong, and Patroni's own way works afterwards all the same."""
+    """This import order is wrong: the error says so, and Patroni's own order still works afterwards."""
     ret = python(
         patched,
         """

@@ -1,4 +1,4 @@
-"""One DCS client as a process: it does what Patroni's HA loop does with the DCS, and writes down how that went.
+"""One DCS client as a process: it does with the DCS what Patroni's HA loop does, and keeps a journal of it.
 
 Started by `tests.storm.storm`. Runs with any Patroni release from 3.0 on.
 """
@@ -24,7 +24,7 @@ _EXPECTED = (DCSError, RetryFailedError, etcd.EtcdException)
 
 
 class Contender:
-    """A DCS with what one loop does with it.
+    """A DCS client and its loop.
 
     :param options: ``name``, ``etcd3`` (the section of Patroni's configuration), ``seed``, ``ttl`` and
         ``loop_wait`` (seconds from the start of one loop to that of the next).
@@ -49,7 +49,7 @@ class Contender:
     def loop(self, entry: dict[str, Any]) -> None:
         """Read, hold or take the leader key, write the member key and one more.
 
-        :param entry: what is to be written down about this loop, see `tests.storm.journal.Entry`.
+        :param entry: gets what is recorded about this loop, see `tests.storm.journal.Entry`.
         :raises DCSError, RetryFailedError, etcd.EtcdException: as Patroni's DCS class.
         """
         self._count += 1
@@ -80,12 +80,12 @@ class Contender:
 
     @staticmethod
     def _leader_for(method: Any, cluster: Any) -> Any:
-        """Arguments of a method that takes the leader since Patroni 3.0.4 or later."""
+        """Return the arguments of a method that takes the leader since Patroni 3.0.4 or later."""
         return [cluster.leader] if 'leader' in inspect.signature(method).parameters else []
 
 
 def main(text: str) -> None:
-    """Go on until somebody ends the process.
+    """Run until the process is ended.
 
     :param text: options as JSON, see `Contender`, and ``journal``, the file to write to.
     """

@@ -1,4 +1,4 @@
-"""What is known after a storm: what its clients wrote down, and the history of etcd."""
+"""The records of a storm: the journals of its clients, and the history of etcd."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Event(NamedTuple):
 
 
 def history(etcd: EtcdCluster) -> list[Event]:
-    """Read everything that ever happened in an etcd cluster, in its order.
+    """Read the whole history of an etcd cluster, in order.
 
-    :raises LabError: when it does not tell.
+    :raises LabError: when it cannot be read.
     """
     wait_until(
         lambda: etcd.call(0, 'kv/put', {'key': b64('/storm/end'), 'value': ''})[0] == 200,

@@ -1,4 +1,4 @@
-"""What a storm must not bring about, looked for in what its clients wrote down and in the history of etcd."""
+"""The promises that must hold in a storm, checked in the journals of its clients and in the history of etcd."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .journal import LEADER_KEY, Entry, Event, history
 
 
 class Belief(NamedTuple):
-    """A time in which a client took itself for the leader without a break."""
+    """A time in which a client believed without a break that it leads."""
 
     name: str
     #: when it was told
@@ -32,7 +32,7 @@ Stops = Mapping[str, Sequence[Tuple[float, float]]]
 
 @dataclass
 class Figures:
-    """What came of a storm."""
+    """The results of a storm."""
 
     problems: list[str] = field(default_factory=list)
     loops: int = 0
@@ -70,7 +70,7 @@ def judge(
     :param ttl: seconds that the leader key lives.
     :param calm_since: when the last fault was over.
     :param ended: when the clients were stopped.
-    :param logs: what each client logged, to be looked through for what it should not say.
+    :param logs: what each client logged, searched for errors that must not appear.
     :param stops: when clients stood still, by name.
     """
     events, figures = history(etcd), Figures()
@@ -109,7 +109,7 @@ def judge(
 
 
 def _check_generations(events: Sequence[Event]) -> list[str]:
-    """From its creation to its end the leader key belongs to one client."""
+    """Check that the leader key belongs to one client from its creation to its end."""
     holders: dict[int, list[str]] = {}
     for event in events:
         if event.key == LEADER_KEY and event.value is not None:
@@ -122,10 +122,10 @@ def _check_generations(events: Sequence[Event]) -> list[str]:
 
 
 def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event], ttl: float) -> list[str]:
-    """Who was told to be the leader was, and nobody else for as long as that held.
+    """Check that a client that was told to be the leader was, and was alone for as long as that held.
 
-    Not for ttl after an attempt to give the key away that got no answer: it may take effect late, and Patroni does
-    not look at the key in each loop.
+    An attempt to give the key away that got no answer suspends this for one ttl. It may take effect late, and Patroni
+    does not look at the key in each loop.
     """
     problems = []
     leases = {(event.value, event.lease) for event in events if event.key == LEADER_KEY}
@@ -153,7 +153,7 @@ def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event
 
 
 def check_beliefs(journals: Mapping[str, Sequence[Entry]], stops: Stops, ttl: float, ended: float) -> list[str]:
-    """Nobody takes itself for the leader while somebody else does: who cannot renew lets go before the key expires.
+    """Check that no two clients believe at once that they lead: one that cannot renew lets go before the key expires.
 
     :param ended: when the clients were stopped, in the middle of whatever they did.
     """
@@ -177,10 +177,10 @@ def check_beliefs(journals: Mapping[str, Sequence[Entry]], stops: Stops, ttl: fl
 def _beliefs(
     name: str, entries: Sequence[Entry], stops: Sequence[tuple[float, float]], ttl: float, ended: float
 ) -> list[Belief]:
-    """Return the times in which a client took itself for the leader.
+    """Return the times in which a client believed that it leads.
 
-    A process that stands still cannot let go: its belief counts up to there, and again from the first call that it
-    began afterwards. So does not a confirmation that may have waited for it to wake up.
+    A frozen process cannot let go: its belief counts until it froze, and again from the first call that it began
+    afterwards. A confirmation that may have waited for it to wake up does not count.
     """
     found: list[Belief] = []
     belief: Belief | None = None
@@ -250,7 +250,7 @@ def _check_recovery(journals: Mapping[str, Sequence[Entry]], ttl: float, calm_si
 
 
 def _check_requests(etcd: EtcdCluster) -> list[str]:
-    """No nested transaction; a write without a retry goes out once, but for the one answer that says "not executed"."""
+    """Check that no nested transaction was sent, and no write twice unless the answer was "not executed"."""
     problems: list[str] = []
     sent: dict[bytes, int] = collections.Counter()
     own = b64('/storm').encode()  # six characters, so this is how every longer key begins as well

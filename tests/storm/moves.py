@@ -1,4 +1,4 @@
-"""The faults of a storm: which there are, and the sequence of them that follows from a seed."""
+"""The faults of a storm, and the sequence of them that follows from a seed."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class Move(NamedTuple):
 def lines_for(seed: int) -> list[str]:
     """List the release lines that the members of a storm move between, oldest first.
 
-    All that can follow upon each other in one cluster: mostly the old ones, with 3.2, which a facade makes; now and
-    then two of the later ones, which can live only with each other, see `lab.member.LEAST_BESIDE`.
+    They can all be in one cluster: mostly the old ones, with a 3.2 that a facade makes. Now and then it is two of the
+    later ones, which can only run beside each other, see `lab.member.LEAST_BESIDE`.
     """
     real = {line_of(version) for version in etcd_versions()}
     old = {line for line in real if version_key(line) <= (3, 5)} | ({'3.2'} if '3.3' in real else set())
@@ -73,10 +73,10 @@ def lines_for(seed: int) -> list[str]:
 
 
 def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
-    """Make the endless sequence of faults of a seed. Nothing but the arguments plays a part.
+    """Yield the endless sequence of faults of a seed. It depends on the arguments alone.
 
-    Only what etcd permits: no member goes below the lowest of the cluster, and one is down at a time, but for the loss
-    of the quorum that is meant.
+    It keeps to what etcd permits: no member goes below the lowest of the cluster. One member is down at a time, except
+    when the quorum is to be lost.
 
     :param lines: release lines, oldest first.
     """

@@ -37,7 +37,7 @@ _APART = 2
 
 
 class Contender:
-    """One client process, and what it wrote down.
+    """One client process and its journal.
 
     :param name: name of the Patroni member.
     :param etcd3: section ``etcd3`` of its configuration.
@@ -65,7 +65,7 @@ class Contender:
         self.process = Process([sys.executable, '-m', 'tests.storm.contender', json.dumps(options)], self.log, cwd=ROOT)
 
     def freeze(self, seconds: float) -> None:
-        """Have it stand still for a while."""
+        """Freeze it for some seconds."""
         started = time.monotonic()
         self.process.freeze()
         time.sleep(seconds)
@@ -73,7 +73,7 @@ class Contender:
         self.stops.append((started, time.monotonic()))
 
     def entries(self) -> list[Entry]:
-        """What it wrote down so far, a line that is half written left out."""
+        """Return its journal so far, without a line that is half written."""
         if not self.journal.exists():
             return []
         lines = self.journal.read_text().splitlines(True)
@@ -101,7 +101,7 @@ class Storm(Service):
         self.moves: list[Move] = []
 
     def start(self) -> None:
-        """Start etcd, what stands before it, and the clients.
+        """Start etcd, the relays and the balancer before it, and the clients.
 
         :raises LabError: when etcd does not come up.
         """
@@ -135,7 +135,7 @@ class Storm(Service):
         remove_folder(self._folder)
 
     def run(self, seconds: float) -> Figures:
-        """Let faults happen for that long, and then look at what came of it.
+        """Cause faults for that long, then judge the result.
 
         :returns: the figures, with the broken promises.
         :raises LabError: when an etcd member does not come back from a fault.
@@ -205,7 +205,7 @@ class Storm(Service):
         self.etcd.wait_healthy(120)
 
     def _set_apart(self, move: Move, mode: Mode) -> None:
-        """Have some members fall silent for the clients that have relays, and for nobody else."""
+        """Make some members fall silent for the clients behind relays, and for no other client."""
         relays = [self.relays[(move.number + i) % MEMBERS] for i in range(move.members)]
         try:
             for relay in relays:
@@ -217,7 +217,7 @@ class Storm(Service):
                 relay.mode = PASS
 
     def _misbehave(self, move: Move, fault: Fault) -> None:
-        """Have the facades of some members do what they should not, and leave nothing of it behind."""
+        """Make the facades of some members misbehave for a while."""
         members = [self.etcd.members[(move.number + i) % MEMBERS] for i in range(move.members)]
         facades = [member.facade for member in members if member.facade is not None]
         try:

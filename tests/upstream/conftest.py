@@ -1,7 +1,7 @@
-"""Runs Patroni's own tests of etcd with our classes instead of the stock ones, see ``tools.upstream``.
+"""Run Patroni's own tests of etcd with our classes instead of the stock ones, see ``tools.upstream``.
 
-Those of patronictl need nothing of the kind, they meet with the package as patronictl does.
-The names are replaced in the test modules; in ``patroni.dcs.etcd3`` they have to stay (``super(Etcd3, self)``).
+The tests of patronictl need no replacement: they load the package as patronictl does. The names are replaced in the
+test modules; in ``patroni.dcs.etcd3`` they have to stay (``super(Etcd3, self)``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stand-in for ``tests/__init__.py`` of Patroni, which its source distributions leave out.
 
-Only what ``test_etcd.py``, ``test_etcd3.py`` and ``test_ctl.py`` take from there, and what ``test_ha.py``, where the
-last one's clusters come from, needs to be imported; written from how they use it.
+It has what ``test_etcd.py``, ``test_etcd3.py`` and ``test_ctl.py`` take from there, and what importing ``test_ha.py``
+needs, which ``test_ctl.py`` takes its clusters from. It was written from how they use it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class SleepException(Exception):
 
 
 class MockResponse:
-    """An HTTP response whose status and text are set by the test; has no ``close``, some tests count on that."""
+    """An HTTP response whose status and text the test sets. It has no ``close``, which some tests rely on."""
 
     def __init__(self, status_code: int = 200) -> None:
         self.status_code = status_code
