@@ -7,7 +7,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from lab import etcd
+from lab import etcd, etcd_calls
 from lab.etcd import EtcdCluster, EtcdMember
 from lab.facade import Shape
 from lab.member import Release, live_together
@@ -41,8 +41,9 @@ class Scripted(EtcdCluster):
 @pytest.fixture(autouse=True)
 def _running(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EtcdMember, 'running', True)
-    monkeypatch.setattr(etcd, '_PATIENCE', 2)
-    monkeypatch.setattr(etcd, 'request', lambda *args: (200, {'etcdcluster': '3.2.0'}))
+    for module in (etcd, etcd_calls):
+        monkeypatch.setattr(module, 'PATIENCE', 2)
+        monkeypatch.setattr(module, 'request', lambda *args: (200, {'etcdcluster': '3.2.0'}))
 
 
 def test_an_error_of_the_network_means_not_yet() -> None:
