@@ -12,7 +12,7 @@ from .render import WIDTH
 
 
 def terminal() -> tuple[int, bool]:
-    """Tell how wide the lines may be, and whether colours are wanted (https://no-color.org)."""
+    """Return the width of a line in columns, and whether colours are wanted (https://no-color.org)."""
     columns = os.environ.get('COLUMNS', '')
     width = int(columns) if re.fullmatch('[0-9]{1,5}', columns) and int(columns) else WIDTH
     if not sys.stdout.isatty():
@@ -25,7 +25,7 @@ def terminal() -> tuple[int, bool]:
 
 
 def to_stdout(text: str) -> None:
-    """Write to standard output; what its encoding lacks becomes an escape sequence."""
+    """Write to standard output; what its encoding lacks is written as an escape sequence."""
     encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
     try:
         sys.stdout.write(text.encode(encoding, 'backslashreplace').decode(encoding))
@@ -41,7 +41,7 @@ def write(text: str, output: str | None) -> None:
     :param output: name of the file; ``None`` or ``-`` for standard output.
 
     :raises:
-        :exc:`OSError`: if it can not be written. A file that was there stays as it was.
+        :exc:`OSError`: if it cannot be written. A file that was there stays as it was.
     """
     if output is None or output == '-':
         return to_stdout(text)

@@ -113,5 +113,7 @@ def table(columns: Sequence[Column], width: int, colour: bool) -> str:
         shown[i] = _wrapped(whole[i], _broadest(shown[i]) - 1)
     text = _draw(shown, colour)
     if dropped:
-        text += '\n' + '\n'.join(textwrap.wrap('No room for: {0}'.format(', '.join(reversed(dropped))), width))
+        text += '\n' + '\n'.join(
+            textwrap.wrap(f'Columns hidden (terminal too narrow): {", ".join(reversed(dropped))}', width)
+        )
     return text
