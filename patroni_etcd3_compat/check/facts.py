@@ -8,7 +8,10 @@ No field holds a password or token: ``collect`` removes them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Dict, List, Union
+
+#: What a JSON document may hold.
+JSON = Union[None, bool, int, float, str, List['JSON'], Dict[str, 'JSON']]
 
 #: Version of the JSON output. It grows when a name is removed or changes its meaning, not when one is added.
 SCHEMA = 2

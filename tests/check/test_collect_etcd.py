@@ -113,7 +113,7 @@ def test_authentication(authenticated: EtcdCluster, configuration: Callable[...,
             assert member.error == (
                 None
                 if password == SECRET
-                else 'can not log in as patroni: etcdserver: authentication failed, invalid user ID or password'
+                else 'cannot log in as patroni: etcdserver: authentication failed, invalid user ID or password'
             )
         assert facts.etcd.credentials and password not in repr(facts)
         assert facts.patroni and str(facts.patroni.error).startswith(
@@ -129,7 +129,7 @@ def test_dead_and_frozen(mixed: EtcdCluster) -> None:
     mixed.members[0].kill()
     try:
         members = by_name(look(mixed.urls))
-        assert members['etcd0'].error == 'can not connect: Connection refused' and members['etcd0'].protocol is None
+        assert members['etcd0'].error == 'cannot connect: Connection refused' and members['etcd0'].protocol is None
         wait_until(
             lambda: [member.name for member in look(mixed.urls).etcd.endpoints if member.error] == ['etcd0'],
             20,

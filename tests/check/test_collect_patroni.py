@@ -249,7 +249,7 @@ def test_rubbish_in_the_dcs(cluster: PatroniCluster) -> None:
     assert {postgres_of(member).error for member in patroni.members[:3]} == {'the member has not told its conn_url'}
     last = patroni.members[3]
     assert (last.role, last.version, last.position, last.lag) == ('replica', '3.0.2', 5, 4)
-    assert last.error == 'can not connect: Connection refused' and last.postgres_address == '[::1]:1'
+    assert last.error == 'cannot connect: Connection refused' and last.postgres_address == '[::1]:1'
     assert facts.this_host.name is None  # the configuration is of another cluster
 
 

@@ -27,16 +27,16 @@ NOT_SERVED = (404, b'404 page not found\n')
 def test_questions() -> None:
     """Each is heard once as it comes in; one that hangs is given up, what goes wrong inside stays inside."""
     questions, hold = Questions(0.1), threading.Event()
-    questions.send('hangs', hold.wait)
-    questions.send('fails', int, 'pAssw0rd')
-    questions.send('works', str, 7)
-    outcomes = {outcome.key: outcome for outcome in questions.outcomes()}
+    questions.send(('etcd', 'hangs'), hold.wait)
+    questions.send(('etcd', 'fails'), int, 'pAssw0rd')
+    questions.send(('etcd', 'works'), str, 7)
+    outcomes = {outcome.key[1]: outcome for outcome in questions.outcomes()}
     hold.set()
     assert outcomes['works'][1:] == ('7', None)
     assert outcomes['fails'][1:] == (None, 'unexpected ValueError')
     assert outcomes['hangs'][1:] == (None, 'no answer within 0.1 s')
     time.sleep(0.05)
-    questions.send('works', str, 8)
+    questions.send(('etcd', 'works'), str, 8)
     assert [outcome.value for outcome in questions.outcomes()] == ['8']  # the late one is not heard any more
 
 
@@ -143,7 +143,7 @@ def test_token_is_asked_for_once() -> None:
     [
         (
             {'v3__auth__authenticate': (400, {'code': 3, 'message': 'etcdserver: no'})},
-            'can not log in as u: etcdserver: no',
+            'cannot log in as u: etcdserver: no',
         ),
         ({'v3__auth__authenticate': b'<html>'}, '/v3/auth/authenticate is answered with status 200 and a body'),
         ({'v3__auth__authenticate': {'token': 'a\nb'}}, '/v3/auth/authenticate is answered with status 200 and a body'),
@@ -178,7 +178,7 @@ def test_keys_that_are_not_agreed() -> None:
         ((200, b'<html>'), 'GET /version is answered with status 200 and no version: not an etcd member'),
         ((404, b'404 page not found'), 'GET /version is answered with status 404 and no version: not an etcd member'),
         ((400, b'Client sent an HTTP request to an HTTPS server.\n'), 'wrong scheme: this port speaks https'),
-        (Unanswered('can not connect: Connection refused'), 'can not connect: Connection refused'),
+        (Unanswered('cannot connect: Connection refused'), 'cannot connect: Connection refused'),
     ],
 )
 def test_no_member_there(reply: Any, error: str) -> None:

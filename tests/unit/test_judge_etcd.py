@@ -171,7 +171,7 @@ def test_silent_hosts_by_another_name() -> None:
 
 def test_login() -> None:
     """Wrong credentials are critical, once for all members; none where authentication is on as well."""
-    refused = 'can not log in as patroni: etcdserver: authentication failed, invalid user ID or password'
+    refused = 'cannot log in as patroni: etcdserver: authentication failed, invalid user ID or password'
     etcd = of_versions('3.5.16', '3.5.16', auth=True, error=refused)
     etcd.credentials = True
     finding = one(facts(etcd), 'etcd-login-failed')

@@ -12,7 +12,7 @@ import json
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 from ...answers import (
     AUTH_NOT_ENABLED,
@@ -157,7 +157,7 @@ class Interview:
             self._prefix = gateway.prefix if gateway and chosen else member.prefixes[0]
         return member.gateway
 
-    def _call(self, rpc: str, request: dict[str, Any], clock: Clock | None = None) -> dict[str, Any]:
+    def _call(self, rpc: str, request: Mapping[str, object], clock: Clock | None = None) -> dict[str, Any]:
         """Make a call, with a token once it turned out that one is wanted.
 
         :param clock: the time that the call has, ``None``: all that is left.
@@ -179,7 +179,7 @@ class Interview:
         self._member.raft_term = as_int(header.get('raft_term')) or self._member.raft_term
         return document
 
-    def _send(self, rpc: str, request: dict[str, Any], clock: Clock | None = None) -> Answer:
+    def _send(self, rpc: str, request: Mapping[str, object], clock: Clock | None = None) -> Answer:
         path = self._prefix + rpc
         probed = self._probed.pop(self._prefix, None) if rpc == _STATUS else None
         try:
@@ -209,7 +209,7 @@ class Interview:
         if answer.error == AUTH_NOT_ENABLED:
             self._member.auth = False
         elif answer.status >= 400:
-            self._no_token = f'can not log in as {name}: {answer.error}'
+            self._no_token = f'cannot log in as {name}: {answer.error}'
             raise _Refused(self._no_token)
         else:
             self._token = str(first_document(answer.status, answer.data)['token'])
@@ -235,7 +235,7 @@ class Interview:
             self.told.alarms += [(format(int(number), 'x'), name) for number, name in _ALARM_TEXT.findall(str(text))]
 
     def _agreed_keys(self) -> None:
-        """Read the keys as Patroni does. Without a leader, or on a learner, that can not be done."""
+        """Read the keys as Patroni does. Without a leader, or on a learner, that is impossible."""
         if self._member.has_leader is not False and not self._member.learner:
             try:
                 self._keys(True, Clock(self._clock.left() / 2))
@@ -243,13 +243,13 @@ class Interview:
                 raise _Refused(str(e)) from None
 
     def _own_keys(self) -> None:
-        """Read what the member has by itself if it can't ask the others. It may be behind, but it is something."""
+        """Read what the member itself has if it cannot ask the others. It may be behind, but is better than nothing."""
         if self._answered is None:
             self._keys(False, self._clock)
 
     def _keys(self, agreed: bool, clock: Clock) -> None:
         path = self._settings.path
-        request: dict[str, Any] = {'key': _encode(path or 'health'), 'serializable': not agreed}
+        request: dict[str, object] = {'key': _encode(path or 'health'), 'serializable': not agreed}
         if path:
             request['range_end'] = _encode(path[:-1] + chr(ord(path[-1]) + 1))
         try:
@@ -288,7 +288,7 @@ class Interview:
                     self.told.alarms.append((_id(entry.get('memberID')) or '', name))
 
 
-def _id(value: Any) -> str | None:
+def _id(value: object) -> str | None:
     """Write an id as etcdctl does; 0 means none."""
     number = as_int(value)
     return format(number, 'x') if number else None
@@ -298,9 +298,9 @@ def _encode(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def _decode(value: Any) -> str:
+def _decode(value: object) -> str:
     """Read a key or a value, whatever there is."""
     try:
-        return base64.b64decode(value or '').decode('utf-8', 'replace')
+        return base64.b64decode(value if isinstance(value, (str, bytes)) else '').decode('utf-8', 'replace')
     except (TypeError, ValueError):
         return ''

@@ -1,4 +1,4 @@
-"""What ``GET /metrics`` tells in the place of ``/maintenance/status``, which 3.5.30 shows to admins alone."""
+"""What ``GET /metrics`` tells instead of ``/maintenance/status``, which 3.5.30 shows to admins only."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _SIZE, _INDEX = 'etcd_mvcc_db_total_size_in_bytes', 'etcd_server_proposals_commi
 
 
 def add_metrics(member: EtcdEndpoint, status: int, body: bytes) -> bool:
-    """Fill in what the status would have told.
+    """Fill in what the status would have said.
 
     :param member: the member.
     :param status: HTTP status.
     :param body: the whole body.
 
-    :returns: ``False`` if that can't be told.
+    :returns: ``False`` if that is unknown.
     """
     values = _values(body) if status == 200 else {}
     if _HAS_LEADER not in values or _IS_LEADER not in values:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Iterable, Mapping
+from typing import Iterable, Mapping
 
 from patroni.dcs import Member
 from patroni.utils import parse_bool
 
-from ..facts import Patroni, PatroniMember
+from ..facts import JSON, Patroni, PatroniMember
 from .interview import Keys
 from .redaction import Redaction
 from .settings import Settings
@@ -43,7 +43,7 @@ class Cluster:
     def __init__(self, settings: Settings, keys: Keys | None) -> None:
         self.facts = Patroni(settings.scope or '', settings.namespace)
         #: members as Patroni reads them, by name
-        self.nodes: dict[str, Any] = {}
+        self.nodes: dict[str, Member] = {}
         self._redaction = Redaction(settings.secrets)
         if keys is None:
             self.facts.error = f'no etcd member gave the keys below {settings.path}'
@@ -56,9 +56,8 @@ class Cluster:
                 )
             groups = _groups(keys.values)
             if groups and settings.group is None and not self.facts.members:
-                self.facts.error = 'a Citus cluster with group{0} {1}: set citus.group in the configuration'.format(
-                    's' if len(groups) > 1 else '', ', '.join(map(str, groups))
-                )
+                several = 's' if len(groups) > 1 else ''
+                self.facts.error = f'a Citus cluster with group{several} {", ".join(map(str, groups))}: set citus.group in the configuration'
         if settings.name and settings.name not in self.nodes and settings.api_url:
             self.facts.members.append(PatroniMember(settings.name, in_dcs=False, api_url=settings.api_url))
 
@@ -84,7 +83,7 @@ class Cluster:
                 name = self._redaction.text(key[len('members/') :])
                 facts.members.append(self._member(name, values[key], in_sync, position))
 
-    def _document(self, text: str | None) -> dict[str, Any]:
+    def _document(self, text: str | None) -> dict[str, JSON]:
         """Read a value, an empty document for anything else than one."""
         try:
             return as_dict(self._redaction.json(json.loads(text or '')))
@@ -117,7 +116,7 @@ class Cluster:
         except (ValueError, RecursionError):
             return self._redaction.text(value)
 
-    def _role(self, name: str, data: Mapping[str, Any], in_sync: list[str]) -> str:
+    def _role(self, name: str, data: Mapping[str, JSON], in_sync: list[str]) -> str:
         facts = self.facts
         if name == facts.leader or facts.leader is None and data.get('role') in PRIMARY:
             return 'standby_leader' if 'standby_cluster' in facts.config else 'leader'
@@ -128,20 +127,22 @@ class Cluster:
 
 
 def _groups(names: Iterable[str]) -> list[int]:
-    """The groups of a Citus cluster, each of which has keys below its number."""
+    """Return the groups of a Citus cluster, each of which has keys below its number."""
     found = (re.match('([0-9]{1,9})/', name) for name in names)
     return sorted({int(match.group(1)) for match in found if match})
 
 
-def _synchronous(sync: Mapping[str, Any]) -> list[str]:
+def _synchronous(sync: Mapping[str, JSON]) -> list[str]:
     names = sync.get('sync_standby')
     return [name.strip() for name in names.split(',')] if isinstance(names, str) else []
 
 
-def _address(node: Any) -> str | None:
+def _address(node: Member) -> str | None:
     try:
         arguments = node.conn_kwargs()
         host, port = arguments.get('host'), arguments.get('port')
     except (TypeError, ValueError, AttributeError):
         return None
-    return '{0}:{1}'.format(f'[{host}]' if ':' in str(host) else host, port) if host else None
+    if not host:
+        return None
+    return f'[{host}]:{port}' if ':' in str(host) else f'{host}:{port}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import Any
+from typing import Mapping
 from urllib.parse import urlsplit
 
 from ..facts import WRONG_SCHEME
@@ -19,7 +19,7 @@ _HEADER = 9
 _GET = b'GET /version HTTP/1.0\r\n\r\n'
 
 
-def what_is_spoken(url: str, options: dict[str, Any], clock: Clock) -> tuple[str | None, str | None]:
+def what_is_spoken(url: str, options: Mapping[str, str], clock: Clock) -> tuple[str | None, str | None]:
     """Find out why a URL does not answer in HTTP/1.1.
 
     A port that etcd has split off for gRPC (option ``listen-client-http-urls``) speaks HTTP/2 alone. One that is asked
@@ -45,7 +45,7 @@ def what_is_spoken(url: str, options: dict[str, Any], clock: Clock) -> tuple[str
 
 
 def _first_words(
-    address: tuple[str, int], tls: bool, options: dict[str, Any], clock: Clock, opening: bytes
+    address: tuple[str, int], tls: bool, options: Mapping[str, str], clock: Clock, opening: bytes
 ) -> str | None:
     try:
         with socket.create_connection(address, clock.left()) as plain:
@@ -57,7 +57,7 @@ def _first_words(
         return None
 
 
-def _context(options: dict[str, Any]) -> ssl.SSLContext:
+def _context(options: Mapping[str, str]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # nothing is told there, and the certificate has been judged before
     context.verify_mode = ssl.CERT_NONE

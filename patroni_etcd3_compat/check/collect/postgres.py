@@ -1,17 +1,17 @@
-"""What PostgreSQL itself tells on one member: its replication slots, and how much WAL there is.
+"""What PostgreSQL itself says on one member: its replication slots, and how much WAL there is.
 
 Read only, and written so that it runs on PostgreSQL 9.6 to 18, on a primary and on a replica. What an account that is
-no superuser may not ask stays untold.
+no superuser may not ask stays unknown.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ContextManager, Mapping, Protocol, Sequence
 
 from patroni.postgresql.misc import parse_lsn
 
-from ..facts import Postgres, Slot
+from ..facts import JSON, Postgres, Slot
 from .redaction import Redaction, is_secret
 from .values import as_dict
 from .web import Clock, Unanswered
@@ -33,7 +33,7 @@ _SETTING = "SELECT pg_size_bytes(current_setting('{0}', true))"
 _SEGMENTS = "SELECT current_setting('wal_keep_segments')::bigint * pg_size_bytes(current_setting('wal_segment_size'))"
 
 
-def ask_postgres(arguments: dict[str, Any], timeout: float) -> Postgres:
+def ask_postgres(arguments: Mapping[str, object], timeout: float) -> Postgres:
     """Ask one PostgreSQL.
 
     :param arguments: where it is, and credentials: as Patroni's ``Member.conn_kwargs`` gives them.
@@ -58,35 +58,47 @@ def ask_postgres(arguments: dict[str, Any], timeout: float) -> Postgres:
     return facts
 
 
-def _connection_arguments(arguments: dict[str, Any], timeout: float) -> dict[str, Any]:
+def _connection_arguments(arguments: Mapping[str, object], timeout: float) -> dict[str, object]:
+    milliseconds = max(int(timeout * 1000), 1)
     ret = {name: value for name, value in arguments.items() if value is not None}
     ret.update(
         dbname=ret.get('dbname') or 'postgres',
         application_name='patroni-etcd3-compat check',
         connect_timeout=max(int(timeout), 2),  # whole seconds, and libpq takes 1 for 2
-        options='-c default_transaction_read_only=on -c statement_timeout={0:d} -c lock_timeout={0:d}'.format(
-            max(int(timeout * 1000), 1)
-        ),
+        options=f'-c default_transaction_read_only=on -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}',
     )
     return ret
+
+
+class _Cursor(Protocol):
+    def execute(self, sql: str) -> object: ...
+
+    def fetchall(self) -> Sequence[Sequence[Any]]: ...
+
+
+class _Connection(Protocol):
+    """What is used of a connection of psycopg or psycopg2."""
+
+    def cursor(self) -> ContextManager[_Cursor]: ...
 
 
 class _Queries:
     """Runs queries on a connection while there is time."""
 
-    def __init__(self, connection: Any, error: Any, clock: Clock) -> None:
+    def __init__(self, connection: _Connection, error: type[Exception], clock: Clock) -> None:
         self._connection = connection
         self._error = error
         self._clock = clock
 
-    def rows(self, sql: str) -> list[Any]:
+    def rows(self, sql: str) -> list[Sequence[Any]]:
+        """Return the rows of a query."""
         self._clock.left()
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
             return list(cursor.fetchall())
 
     def number(self, sql: str) -> int | None:
-        """Give a number, ``None`` if the account may not ask for it or the release does not have it."""
+        """Return a number, ``None`` if the account may not ask for it or the release does not have it."""
         try:
             value = self.rows(sql)[0][0]
         except self._error:
@@ -105,22 +117,22 @@ def _read(queries: _Queries, facts: Postgres, version: int, redaction: Redaction
     facts.max_slot_wal_keep_size = queries.number(_SETTING.format('max_slot_wal_keep_size'))
 
 
-def _slot(row: dict[str, Any], position: int | None) -> Slot:
+def _slot(row: Mapping[str, JSON], position: int | None) -> Slot:
     lsn = row.get('restart_lsn')
     restart = parse_lsn(lsn) if lsn else None
     retained = max(position - restart, 0) if position is not None and restart is not None else None
     return Slot(
-        row['slot_name'],
-        row['slot_type'],
+        str(row['slot_name']),
+        str(row['slot_type']),
         bool(row['active']),
         restart,
         None,
         retained,
         _text(row.get('xmin')),
         _text(row.get('catalog_xmin')),
-        row.get('wal_status'),
+        _text(row.get('wal_status')),
     )
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return None if value is None else str(value)

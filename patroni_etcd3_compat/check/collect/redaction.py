@@ -7,11 +7,10 @@ does not.
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, List, Union
+from typing import Iterable
 
+from ..facts import JSON
 from ..urls import redacted
-
-JSON = Union[None, bool, int, float, str, List['JSON'], Dict[str, 'JSON']]
 
 #: Documents are cut below this depth: nothing that matters is so deep, and whoever reads the facts can recurse.
 _DEEPEST = 20

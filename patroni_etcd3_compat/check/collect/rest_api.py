@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Mapping
+from typing import Mapping
 from urllib.parse import urlsplit
 
 from patroni.request import PatroniRequest
 from urllib3 import disable_warnings
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
-from ..facts import Patroni, PatroniMember
+from ..facts import JSON, Patroni, PatroniMember
 from .redaction import Redaction
 from .settings import Settings
 from .values import PRIMARY, as_dict, as_int, as_text
@@ -30,7 +30,7 @@ class RestApi:
         self._scope = settings.scope
         self._redaction = Redaction(settings.secrets)
 
-    def status(self, url: str) -> dict[str, Any]:
+    def status(self, url: str) -> dict[str, JSON]:
         """Ask one member for its status.
 
         :param url: URL of the REST API, whatever its path.
@@ -51,13 +51,13 @@ class RestApi:
             status = {}
         if not isinstance(status.get('patroni'), dict):
             return {'error': 'GET /patroni is not answered with the status of a Patroni'}
-        scope = status['patroni'].get('scope')
+        scope = as_dict(status['patroni']).get('scope')
         if scope not in (self._scope, None):
             return {'error': f'the REST API there belongs to another cluster, {scope}'}
         return status
 
 
-def add_status(member: PatroniMember, status: Mapping[str, Any]) -> None:
+def add_status(member: PatroniMember, status: Mapping[str, JSON]) -> None:
     """Complete a member with what its REST API says, which is newer than what stands in the DCS.
 
     :param member: the member.
@@ -89,8 +89,8 @@ def add_lags(facts: Patroni, positions: Mapping[str, int]) -> None:
             member.lag = max(leader - positions[member.name], 0)
 
 
-def position(status: Mapping[str, Any]) -> int | None:
-    """The position of a member in bytes: written, or received and replayed.
+def position(status: Mapping[str, JSON]) -> int | None:
+    """Return the position of a member in bytes: written, or received and replayed.
 
     :param status: as :meth:`RestApi.status` gives it.
     """
@@ -105,9 +105,9 @@ def position(status: Mapping[str, Any]) -> int | None:
     )
 
 
-def _postgres_version(number: Any) -> str | None:
-    """Write 150006 as 15.6, and 90624 as 9.6.24."""
-    number = as_int(number)
+def _postgres_version(value: object) -> str | None:
+    """Return 150006 as 15.6, and 90624 as 9.6.24."""
+    number = as_int(value)
     if not number:
         return None
     return (

@@ -1,32 +1,32 @@
-"""Values as they should be, out of JSON that anybody may have written."""
+"""Values of the expected type from JSON that anybody may have written."""
 
 from __future__ import annotations
 
-from typing import Any
+from ..facts import JSON
 
 #: Roles of a primary: up to Patroni 3.x it is 'master' in the DCS and in the REST API.
 PRIMARY = ('master', 'primary')
 
 
-def as_dict(value: Any) -> dict[str, Any]:
-    """Give an object, an empty one for anything else."""
+def as_dict(value: object) -> dict[str, JSON]:
+    """Return an object of JSON, an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
-def as_int(value: Any) -> int | None:
-    """Give a number, also from text: in the JSON of protobuf those of 64 bits are written so."""
+def as_int(value: object) -> int | None:
+    """Return a number, also from text: that is how the JSON of protobuf writes 64 bits. ``None`` for anything else."""
     try:
-        number = None if isinstance(value, bool) else int(value)
+        number = int(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
         return number if number is None or abs(number) < 2**64 else None
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return None
 
 
-def as_text(value: Any) -> str | None:
-    """Give a text, ``None`` for an empty one and for anything else."""
+def as_text(value: object) -> str | None:
+    """Return a text, ``None`` for an empty one and for anything else."""
     return value if isinstance(value, str) and value else None
 
 
-def as_texts(value: Any) -> list[str]:
-    """Give the texts in a list."""
+def as_texts(value: object) -> list[str]:
+    """Return the texts in a list."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""HTTP requests that ask once: no retry, no redirect, no waiting because a server says so; and what errors mean."""
+"""HTTP requests that are sent once: no retry, no redirect, no waiting because a server says so; and what errors mean."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Clock:
         self._end = time.monotonic() + timeout
 
     def left(self) -> float:
-        """Seconds that are left.
+        """Return the seconds that are left.
 
         :raises:
             :exc:`Unanswered`: if none are.
@@ -104,7 +104,7 @@ class Clock:
 
 
 def reason(error: BaseException, timeout: float) -> str:
-    """Put into words why there was no answer. The text names no URL, and nothing of what was sent.
+    """Return in words why there was no answer. The text names no URL, and nothing of what was sent.
 
     :param error: what urllib3 raised.
     :param timeout: seconds that there were.
@@ -112,7 +112,7 @@ def reason(error: BaseException, timeout: float) -> str:
     error = getattr(error, 'reason', None) or error  # of a MaxRetryError
     if isinstance(error, NewConnectionError):
         cause = error.__cause__ or error.__context__
-        return 'can not connect: {0}'.format(getattr(cause, 'strerror', None) or type(cause or error).__name__)
+        return f'cannot connect: {getattr(cause, "strerror", None) or type(cause or error).__name__}'
     if isinstance(error, TimeoutError) or 'timed out' in str(error):
         return f'no answer within {timeout:g} s'
     if isinstance(error, SSLError):
@@ -123,6 +123,6 @@ def reason(error: BaseException, timeout: float) -> str:
     return f'no answer ({type(error).__name__})'
 
 
-def _plain(error: Any) -> str:
-    """What OpenSSL says, without the places in its source and Python's."""
+def _plain(error: object) -> str:
+    """Return what OpenSSL says, without the places in its source and Python's."""
     return re.sub(r'^\[[^]]*\] | \(_ssl\.c:\d+\)$', '', str(getattr(error, 'strerror', None) or error))

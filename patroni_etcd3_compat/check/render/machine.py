@@ -8,19 +8,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from typing import Any
 
 import yaml
 
-from ..facts import SCHEMA, Facts, Finding
+from ..facts import JSON, SCHEMA, Facts, Finding
 from ..judge import exit_status
 
 #: Fields of a finding in the order of their columns.
 COLUMNS = ('severity', 'id', 'where', 'seen', 'consequence', 'remedy', 'link')
 
 
-def _plain(value: Any) -> Any:
-    """Make a value of what JSON can hold: what members wrote into the DCS was read as it was."""
+def _plain(value: object) -> JSON:
+    """Return a value that JSON can hold: what members wrote into the DCS may be anything, such as NaN."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -30,31 +29,29 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (str, bool, int, float)) else str(value)
 
 
-def document(facts: Facts, findings: list[Finding]) -> dict[str, Any]:
-    """Put everything into one document.
+def document(facts: Facts, findings: list[Finding]) -> dict[str, JSON]:
+    """Return everything as one document.
 
     :param facts: what was collected.
     :param findings: what is shown of what was made of it.
 
     :returns: the document as ``docs/check.schema.json`` describes it, of dictionaries, lists and plain values.
     """
-    return dict(
-        {
-            'schema': SCHEMA,
-            'exit_status': exit_status(facts, findings),
-            'findings': [_plain(dataclasses.asdict(finding)) for finding in findings],
-        },
-        **_plain(dataclasses.asdict(facts)),
-    )
+    return {
+        'schema': SCHEMA,
+        'exit_status': exit_status(facts, findings),
+        'findings': [_plain(dataclasses.asdict(finding)) for finding in findings],
+        **{name: _plain(value) for name, value in dataclasses.asdict(facts).items()},
+    }
 
 
 def as_json(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
-    """The document as JSON."""
+    """Return the document as JSON."""
     return json.dumps(document(facts, findings), indent=2) + '\n'
 
 
 def as_yaml(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
-    """The same as YAML."""
+    """Return the same as YAML."""
     return str(yaml.safe_dump(document(facts, findings), sort_keys=False, default_flow_style=False))
 
 
@@ -63,6 +60,6 @@ def _cell(value: str) -> str:
 
 
 def as_tsv(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
-    """The findings one per line, under a line with the names of the columns."""
+    """Return the findings one per line, under a line with the names of the columns."""
     rows = [COLUMNS] + [tuple(_cell(getattr(finding, name)) for name in COLUMNS) for finding in findings]
     return ''.join('\t'.join(row) + '\n' for row in rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from ..facts import Facts, Finding
 from ..judge import exit_status
@@ -80,7 +79,7 @@ class Metrics:
         self._help: dict[str, str] = {}
         self._samples: dict[str, dict[str, str]] = {}
 
-    def add(self, name: str, text: str, value: Any, **labels: str | None) -> None:
+    def add(self, name: str, text: str, value: float | None, **labels: str | None) -> None:
         """Add a sample.
 
         :param name: name of the metric, without :data:`PREFIX`.
