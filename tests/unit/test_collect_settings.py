@@ -73,7 +73,7 @@ def test_srv(load: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> 
     )
     assert load(etcd3(srv='example')).urls == ['https://a:1', 'https://b:2']
     assert load(etcd3(srv='none', hosts=['c:3'])).urls == ['http://c:3']
-    with pytest.raises(ConfigError, match='gives no etcd member: no SRV records were found for none'):
+    with pytest.raises(ConfigError, match='names no etcd member: no SRV records were found for none'):
         load(etcd3(srv='none'))
 
 
@@ -217,7 +217,7 @@ def test_endpoints_and_more(load: Callable[..., Settings], monkeypatch: pytest.M
 @pytest.mark.parametrize('value', ['ftp://a:1', 'a:x', 'http://', 'a:99999', f'http://u:{SECRET}@a:x', ':1'])
 def test_bad_endpoints(value: str) -> None:
     """The text shows the endpoint without a password."""
-    with pytest.raises(ConfigError, match='is no endpoint of etcd; write host:port') as e:
+    with pytest.raises(ConfigError, match='is not an etcd endpoint; write host:port') as e:
         load_settings(None, [value])
     assert SECRET not in str(e.value) and e.value.__cause__ is None
 
@@ -259,22 +259,22 @@ def test_passwords_where_none_is_looked_for(value: str, load: Callable[..., Sett
         (f'scope: lab\netcd3:\n  password: "{SECRET}\n', r'is not valid YAML \(line 4, column 1\)'),
         (f'scope: lab\netcd3: {{password: *{SECRET}}}', r'is not valid YAML \(line 2, column 19\)'),
         (f'scope: lab\netcd3: {{password: !{SECRET} x}}', r'is not valid YAML'),
-        (f'- {SECRET}', 'can not be used as a configuration of Patroni'),
-        ('', 'can not be used as a configuration of Patroni'),
-        (f'postgresql: {{authentication: {SECRET}}}', 'can not be used as a configuration of Patroni'),
+        (f'- {SECRET}', 'cannot be used as a configuration of Patroni'),
+        ('', 'cannot be used as a configuration of Patroni'),
+        (f'postgresql: {{authentication: {SECRET}}}', 'cannot be used as a configuration of Patroni'),
         ({'scope': 'lab'}, r'has no section etcd3; name the configuration file'),
         ({'scope': 'lab', 'etcd': {'hosts': 'a'}}, r'has no section etcd3 \(but etcd\)'),
-        ({'scope': 'lab', 'etcd3': 'a:1'}, 'section etcd3 in .* holds no options'),
+        ({'scope': 'lab', 'etcd3': 'a:1'}, 'section etcd3 in .* contains no options'),
         (etcd3(username='u'), r'names no etcd member: set hosts'),
-        (etcd3(hosts=[]), 'gives no etcd member: set hosts'),
-        (etcd3(url=f'http://u:{SECRET}/@a'), 'is none that Patroni can read'),
-        (etcd3(hosts=['a:b']), 'is none that Patroni can read'),
-        (etcd3(None, hosts='a'), 'names no scope'),
-        (dict(etcd3(hosts='a'), scope=7), 'scope in .* is no text; put it in quotes'),
-        (dict(etcd3(hosts='a'), scope={'a': SECRET}), 'scope in .* is no text; put it in quotes'),
-        (dict(etcd3(hosts='a'), name=['a']), 'name in .* is no text; put it in quotes'),
-        (dict(etcd3(hosts='a'), name=0), 'name in .* is no text; put it in quotes'),
-        (etcd3(hosts='a', cacert='/nowhere/ca.pem'), '/nowhere/ca.pem, named in section etcd3 of .* can not be read'),
+        (etcd3(hosts=[]), 'names no etcd member: set hosts'),
+        (etcd3(url=f'http://u:{SECRET}/@a'), 'Patroni cannot read host, hosts, url or proxy in section etcd3'),
+        (etcd3(hosts=['a:b']), 'Patroni cannot read host, hosts, url or proxy in section etcd3'),
+        (etcd3(None, hosts='a'), 'has no scope'),
+        (dict(etcd3(hosts='a'), scope=7), 'scope in .* is not a string; put it in quotes'),
+        (dict(etcd3(hosts='a'), scope={'a': SECRET}), 'scope in .* is not a string; put it in quotes'),
+        (dict(etcd3(hosts='a'), name=['a']), 'name in .* is not a string; put it in quotes'),
+        (dict(etcd3(hosts='a'), name=0), 'name in .* is not a string; put it in quotes'),
+        (etcd3(hosts='a', cacert='/nowhere/ca.pem'), '/nowhere/ca.pem, named in section etcd3 of .* cannot be read'),
     ],
 )
 def test_bad_configuration(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .collection import collect
-from .settings import ConfigError, Settings, load_settings
+from .configuration import ConfigError
+from .settings import Settings, load_settings
 
 __all__ = ['collect', 'ConfigError', 'load_settings', 'Settings']
