@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def size(count: int | None, unknown: str = '-') -> str:
-    """Write a number of bytes the way PostgreSQL's ``pg_size_pretty`` does, in steps of 1024.
+    """Return a number of bytes the way PostgreSQL's ``pg_size_pretty`` does, in steps of 1024.
 
     :param count: bytes; ``None`` if not known.
     :param unknown: what to write for that.
@@ -18,14 +18,15 @@ def size(count: int | None, unknown: str = '-') -> str:
         if abs(value) < 1024:
             break
         value, unit = value / 1024, larger
-    return '{0:.{1}f} {2}'.format(value, 0 if unit == 'bytes' or abs(value) >= 10 else 1, unit)
+    digits = 0 if unit == 'bytes' or abs(value) >= 10 else 1
+    return f'{value:.{digits}f} {unit}'
 
 
 def lsn(position: int | None, unknown: str = '-') -> str:
-    """Write a position in the WAL as PostgreSQL does.
+    """Return a position in the WAL as PostgreSQL does.
 
     :param position: bytes; ``None`` if not known or there is none.
-    :param unknown: what to write for that, or for what can't be a position.
+    :param unknown: what to write for that, or for what cannot be a position.
 
     :returns: such as ``0/3000060``.
     """

@@ -7,12 +7,12 @@ from typing import Callable, Sequence
 
 from .model import Gate, Plan, Step, Variable
 
-#: Width of running text. Tables and commands take what they need.
+#: How the results of pre-checks are written.
 _MARKS = {'ok': 'ok', 'manual': 'look', 'unknown': 'unknown', 'warning': '**warning**', 'failed': '**FAILED**'}
 
 
 def render_plan(plan: Plan, fmt: str) -> str:
-    """Make the text of a plan.
+    """Return a plan as text.
 
     :param fmt: ``markdown`` or ``json``.
 
@@ -20,7 +20,7 @@ def render_plan(plan: Plan, fmt: str) -> str:
         :exc:`ValueError`: for another format.
     """
     if fmt not in FORMATS:
-        raise ValueError('format {0!r} is none of {1}'.format(fmt, ', '.join(FORMATS)))
+        raise ValueError(f'unknown format {fmt!r}; known are: {", ".join(FORMATS)}')
     return FORMATS[fmt](plan)
 
 
@@ -30,8 +30,8 @@ def _json(plan: Plan) -> str:
 
 def _markdown(plan: Plan) -> str:
     blocks = [f'# Upgrade of {plan.title}']
-    blocks.append(f'Made for the cluster as it was at {plan.taken}. When something has changed, make a new one.')
-    blocks += ['> **Mind:** ' + text for text in plan.warnings]
+    blocks.append(f'Made for the cluster as it was at {plan.taken}. If anything has changed since, make a new plan.')
+    blocks += ['> **Note:** ' + text for text in plan.warnings]
     blocks.append(
         _table(
             ['member', 'URL', 'version', 'role'],
@@ -41,25 +41,21 @@ def _markdown(plan: Plan) -> str:
         else ''
     )
     for refusal in plan.refusals:
-        blocks += [
-            '## Not possible like this',
-            f'{refusal.reason} ({refusal.source})',
-            '**The way that works:** ' + refusal.way,
-        ]
+        blocks += ['## Not possible', f'{refusal.reason} ({refusal.source})', '**The way that works:** ' + refusal.way]
         blocks.append(_code(refusal.commands))
     if plan.prechecks:
         blocks += _prechecks(plan)
     if plan.steps:
         blocks += [
             '## Variables',
-            'Of the shell (sh or bash) that the commands below are for. Put in what is yours.',
+            'For the commands below, in sh or bash. Fill in your own values.',
             _code([_assignment(variable) for variable in plan.variables]),
         ]
         blocks += [
             '## Steps',
-            'After each step every command under "go on when" has to end with status 0. Repeat one '
-            'that does not for a minute (or as long as it says) before you take it for failed. Lines under "do" '
-            'that start with # are for you: only you know how it is done on your machines.',
+            'After each step every command under "Go on when" must end with status 0. Repeat one that does not for a minute, '
+            'or as long as it says, before you consider it failed. Lines under "Do" that start with # describe what to do '
+            'in the way of your site.',
         ]
         for number, step in enumerate(plan.steps, 1):
             blocks += _step(number, step)
@@ -76,7 +72,7 @@ def _prechecks(plan: Plan) -> list[str]:
     verdict = (
         f'**{failed} of {len(plan.prechecks)} failed: do not begin before they pass.**'
         if failed
-        else 'None has failed. What says "look" cannot be seen from here.'
+        else 'No check failed. Items marked "look" need a manual check.'
     )
     rows = [
         [
@@ -87,16 +83,18 @@ def _prechecks(plan: Plan) -> list[str]:
         ]
         for check in plan.prechecks
     ]
-    return ['## Before you begin', verdict, _table(['result', 'has to be', 'is', 'what to do'], rows)]
+    return ['## Before you begin', verdict, _table(['result', 'requirement', 'seen', 'what to do'], rows)]
 
 
 def _assignment(variable: Variable) -> str:
-    text = '{0}{1}={2}'.format('export ' if variable.export else '', variable.name, _quoted(variable.value))
+    text = f'{"export " if variable.export else ""}{variable.name}={_quoted(variable.value)}'
     return f'{text:<60}  # {variable.note}'
 
 
 def _quoted(value: str) -> str:
-    return '"{0}"'.format(value.replace('\\', '\\\\').replace('"', '\\"').replace('`', '\\`'))
+    for special in ('\\', '"', '`'):
+        value = value.replace(special, f'\\{special}')
+    return f'"{value}"'
 
 
 def _step(number: int, step: Step) -> list[str]:
@@ -108,7 +106,7 @@ def _step(number: int, step: Step) -> list[str]:
         _code(step.commands),
         'Go on when:',
         _code(_gates(step.gates)),
-        '{0} {1}'.format('Way back:' if step.reversible else '**No simple way back:**', step.back),
+        f'{"Way back:" if step.reversible else "**No simple way back:**"} {step.back}',
         _code(step.back_commands),
     ]
     return blocks
@@ -117,18 +115,20 @@ def _step(number: int, step: Step) -> list[str]:
 def _gates(gates: Sequence[Gate]) -> list[str]:
     lines = []
     for gate in gates:
-        again = f'; give it {gate.seconds} s' if gate.seconds > 60 else ''
-        lines += ['# {0}{1}{2}'.format(gate.title, f' ({gate.expect})' if gate.expect else '', again), gate.command]
+        again = f'; allow {gate.seconds} s' if gate.seconds > 60 else ''
+        expected = f' ({gate.expect})' if gate.expect else ''
+        lines += [f'# {gate.title}{expected}{again}', gate.command]
     return lines
 
 
 def _code(lines: Sequence[str]) -> str:
-    return '```sh\n{0}\n```'.format('\n'.join(lines)) if lines else ''
+    return '\n'.join(['```sh', *lines, '```']) if lines else ''
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(cells: Sequence[str]) -> str:
-        return '| {0} |'.format(' | '.join(cell.replace('|', '\\|').replace('\n', ' ') for cell in cells))
+        escaped = [cell.replace('|', '\\|').replace('\n', ' ') for cell in cells]
+        return f'| {" | ".join(escaped)} |'
 
     return '\n'.join([line(header), '|' + '---|' * len(header)] + [line(row) for row in rows])
 

@@ -1,4 +1,4 @@
-"""Facts and findings as text, in every format that the command has."""
+"""Facts and findings as text, in every format of the command."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .pretty import pretty
 
 __all__ = ['FORMATS', 'render', 'WIDTH']
 
-#: Columns of a line where nobody says how wide it is.
+#: Columns of a line if its width is unknown.
 WIDTH = 120
 
-#: What makes a text out of facts, findings, the width in columns, and whether colours are wanted. The names are those
-#: of ``patronictl``, and two for monitoring.
+#: Functions of facts, findings, the width in columns, and whether colours are wanted. The names are those of
+#: ``patronictl``, and two for monitoring.
 FORMATS: dict[str, Callable[[Facts, list[Finding], int, bool], str]] = {
     'pretty': pretty,
     'json': as_json,
@@ -28,12 +28,12 @@ FORMATS: dict[str, Callable[[Facts, list[Finding], int, bool], str]] = {
 
 
 def render(fmt: str, facts: Facts, findings: list[Finding], width: int | None = None, colour: bool = False) -> str:
-    """Make the text of one format.
+    """Return facts and findings in one format.
 
     :param fmt: a name in :data:`FORMATS`.
     :param facts: what was collected.
-    :param findings: what is shown of what was made of it.
-    :param width: columns of a line, ``None`` for :data:`WIDTH`; only ``pretty`` heeds it.
+    :param findings: the findings to show.
+    :param width: columns of a line, ``None`` for :data:`WIDTH`; only ``pretty`` uses it.
     :param colour: whether to use colours; only ``pretty`` has some.
 
     :returns: the text; its last line ends with a line feed.

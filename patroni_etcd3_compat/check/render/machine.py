@@ -33,7 +33,7 @@ def document(facts: Facts, findings: list[Finding]) -> dict[str, JSON]:
     """Return everything as one document.
 
     :param facts: what was collected.
-    :param findings: what is shown of what was made of it.
+    :param findings: the findings to show.
 
     :returns: the document as ``docs/check.schema.json`` describes it, of dictionaries, lists and plain values.
     """

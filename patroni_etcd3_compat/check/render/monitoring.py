@@ -8,7 +8,7 @@ from ..facts import Facts, Finding
 from ..judge import exit_status
 from .text import STATUS, clean, counts, etcd_label, number, one_line, summary
 
-#: So many findings are named in the line for Nagios; the rest is counted.
+#: How many findings the line for Nagios names; the rest is counted.
 NAMED = 5
 
 #: Beginning of all names of metrics.
@@ -16,15 +16,20 @@ PREFIX = 'patroni_etcd3_'
 
 
 def unknown(reason: object) -> str:
-    """The line for Nagios where there is nothing to tell.
+    """Return the line for Nagios if the command could not do its work.
 
     :param reason: why not.
     """
-    return 'PATRONI-ETCD3 UNKNOWN - {0}\n'.format(one_line(reason).replace('|', '/'))
+    return f'PATRONI-ETCD3 UNKNOWN - {_message(reason)}\n'
+
+
+def _message(text: object) -> str:
+    """Return a text for the part of the line before the performance data, which a bar would end."""
+    return one_line(text).replace('|', '/')
 
 
 def _performance(facts: Facts) -> list[tuple[str, float | None, str]]:
-    """What is measured: label, value, unit with what follows it."""
+    """Return what is measured: label, value, and unit with what follows it."""
     members = facts.etcd.endpoints
     data: list[tuple[str, float | None, str]] = [
         ('etcd_members', len(members), ';;;0'),
@@ -44,32 +49,29 @@ def _performance(facts: Facts) -> list[tuple[str, float | None, str]]:
 
 
 def _label(text: str) -> str:
-    """Make a label of a text: an equals sign would end it, a quotation mark is doubled."""
-    return one_line(text).replace('=', ':').replace('|', '/').replace("'", "''")
+    """Return a text as a label: an equals sign would end it, a quotation mark is doubled."""
+    return _message(text).replace('=', ':').replace("'", "''")
 
 
 def nagios(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
-    """One line: the status, the findings that matter by identifier and place, and performance data."""
+    """Return one line: the status, the important findings by identifier and place, and performance data."""
     matter = [finding for finding in findings if finding.severity != 'info']
     named = [f'{finding.id} at {finding.where}' for finding in matter[:NAMED]]
     if len(matter) > NAMED:
         named.append(f'{len(matter) - NAMED} more')
     if matter:
-        text = '{0}: {1}'.format(summary(matter), '; '.join(named))
+        text = f'{summary(matter)}: {"; ".join(named)}'
     else:
-        text = 'etcd: {0} of {1} answering'.format(
-            sum(endpoint.answers for endpoint in facts.etcd.endpoints), number(len(facts.etcd.endpoints), 'URL')
-        )
+        endpoints = facts.etcd.endpoints
+        text = f'etcd: {sum(each.answers for each in endpoints)} of {number(len(endpoints), "URL")} answering'
         if facts.patroni:
-            text += ', Patroni: {0}'.format(number(len(facts.patroni.members), 'member'))
+            text += f', Patroni: {number(len(facts.patroni.members), "member")}'
     performance = ' '.join(
-        "'{0}'={1}{2}".format(_label(label), f'{value:.6f}' if isinstance(value, float) else value, unit)
+        f"'{_label(label)}'={f'{value:.6f}' if isinstance(value, float) else value}{unit}"
         for label, value, unit in _performance(facts)
         if value is not None
     )
-    return 'PATRONI-ETCD3 {0} - {1} | {2}\n'.format(
-        STATUS[exit_status(facts, findings)], one_line(text).replace('|', '/'), performance
-    )
+    return f'PATRONI-ETCD3 {STATUS[exit_status(facts, findings)]} - {_message(text)} | {performance}\n'
 
 
 class Metrics:
@@ -84,12 +86,12 @@ class Metrics:
 
         :param name: name of the metric, without :data:`PREFIX`.
         :param text: what it is.
-        :param value: a number, a boolean or ``None``, with which the sample is left out.
-        :param labels: names and values of its labels. A second sample with the same ones takes the place of the first.
+        :param value: a number, a boolean or ``None``, for which there is no sample.
+        :param labels: names and values of its labels. A second sample with the same ones replaces the first.
         """
         if value is not None:
             self._help[name] = text
-            pairs = ','.join('{0}="{1}"'.format(label, self._escape(text or '')) for label, text in labels.items())
+            pairs = ','.join(f'{label}="{self._escape(text or "")}"' for label, text in labels.items())
             self._samples.setdefault(name, {})[pairs and '{' + pairs + '}'] = f'{float(value):.15g}'
 
     @staticmethod
@@ -158,13 +160,15 @@ def _patroni(metrics: Metrics, facts: Facts) -> None:
         metrics.add('patroni_lag_bytes', 'how far it is behind the leader', node.lag, **labels)
         if node.postgres is None:
             continue
-        metrics.add('postgres_up', 'whether PostgreSQL let the check connect', node.postgres.error is None, **labels)
+        metrics.add(
+            'postgres_up', 'whether the check could connect to PostgreSQL', node.postgres.error is None, **labels
+        )
         metrics.add('pg_wal_bytes', 'size of pg_wal', node.postgres.wal_size, **labels)
         metrics.add('free_disk_bytes', 'free space under the data directory', node.postgres.free_disk, **labels)
         for slot in node.postgres.slots:
             own = dict(labels, slot=slot.name, type=slot.type)
             metrics.add('slot_active', 'whether a replication slot is in use', slot.active, **own)
-            metrics.add('slot_retained_bytes', 'WAL that a replication slot keeps', slot.retained, **own)
+            metrics.add('slot_retained_bytes', 'WAL that a replication slot retains', slot.retained, **own)
             metrics.add(
                 'slot_lost',
                 'whether the WAL that a replication slot needs is gone',
@@ -174,24 +178,22 @@ def _patroni(metrics: Metrics, facts: Facts) -> None:
 
 
 def prometheus(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
-    """The text that node_exporter's textfile collector reads."""
+    """Return the text that node_exporter's textfile collector reads."""
     metrics = Metrics()
     metrics.add(
-        'check_status',
-        'exit status of the check: 0 ok, 1 warning, 2 critical, 3 could not tell',
-        exit_status(facts, findings),
+        'check_status', 'exit status of the check: 0 ok, 1 warning, 2 critical, 3 unknown', exit_status(facts, findings)
     )
     metrics.add(
         'check_time_seconds',
-        'when it was done, in seconds since 1970',
+        'time of the check in seconds since 1970',
         datetime.fromisoformat(facts.taken.replace('Z', '+00:00')).timestamp(),
     )
-    metrics.add('check_duration_seconds', 'how long it took', facts.seconds)
+    metrics.add('check_duration_seconds', 'duration of the check', facts.seconds)
     for severity, count in counts(findings).items():
         metrics.add('check_findings', 'number of findings', count, severity=severity)
     for finding in findings:
         metrics.add(
-            'check_finding', 'one for each finding', 1, id=finding.id, severity=finding.severity, where=finding.where
+            'check_finding', '1 for each finding', 1, id=finding.id, severity=finding.severity, where=finding.where
         )
     _etcd(metrics, facts)
     _patroni(metrics, facts)

@@ -40,7 +40,7 @@ def _yes_no(value: bool | None) -> str:
 
 
 def _without(columns: list[Column], **shown: bool) -> list[Column]:
-    """Leave out columns, by title, that would show nothing of note."""
+    """Return the columns without those, by title, that would show nothing of interest."""
     return [column for column in columns if shown.get(column.title, True)]
 
 
@@ -48,11 +48,10 @@ def _etcd(facts: Facts) -> tuple[str, list[Column]]:
     members = facts.etcd.endpoints
     leader = next((member.name for member in members if member.leader), None)
     seen = sorted({member.cluster_version for member in members if member.cluster_version})
-    title = 'etcd: {0}, {1} answering, cluster version {2}, leader {3}'.format(
-        number(len(members), 'URL'),
-        sum(member.answers for member in members),
-        or_dash(' or '.join(seen)),
-        or_dash(leader),
+    answering = sum(member.answers for member in members)
+    title = (
+        f'etcd: {number(len(members), "URL")}, {answering} answering, cluster version {or_dash(" or ".join(seen))}, '
+        f'leader {or_dash(leader)}'
     )
     columns = [
         Column('Member', [plain(member.name) for member in members]),
@@ -141,7 +140,7 @@ def _slots(slots: list[tuple[str, Slot]]) -> tuple[str, list[Column]]:
 
 
 def _tables(facts: Facts, width: int, colour: bool) -> Iterator[str]:
-    """The tables, each under its title, and a line where there is nothing to put into one."""
+    """Yield the tables, each under its title, and a line if there is nothing to put into one."""
 
     def section(title: str, columns: list[Column]) -> str:
         head = '\n'.join(textwrap.wrap(title, width))
@@ -163,7 +162,8 @@ def _tables(facts: Facts, width: int, colour: bool) -> Iterator[str]:
 def _finding(finding: Finding, width: int, colour: bool) -> str:
     head = f'{finding.severity.upper()} {finding.id}'
     if colour:
-        head = f'{click.style(finding.severity.upper(), fg=COLOURS.get(finding.severity), bold=True)} {click.style(finding.id, bold=True)}'
+        severity = click.style(finding.severity.upper(), fg=COLOURS.get(finding.severity), bold=True)
+        head = f'{severity} {click.style(finding.id, bold=True)}'
     lines = [head]
     for label, text in (
         ('where', finding.where),
@@ -174,7 +174,7 @@ def _finding(finding: Finding, width: int, colour: bool) -> str:
     ):
         lead = f'  {label:<7}'
         for part in clean(text).split('\n') if text else ():
-            # Neither a URL nor an option of a command is to be broken: they are there to be copied.
+            # URLs and options of commands stay whole: they are there to be copied.
             lines += textwrap.wrap(
                 part,
                 width,
@@ -188,7 +188,7 @@ def _finding(finding: Finding, width: int, colour: bool) -> str:
 
 
 def pretty(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
-    """Tables and findings, blocks separated by an empty line, and a last line with the sum of it."""
+    """Return tables and findings, blocks separated by an empty line, and a last line that sums them up."""
     blocks = list(_tables(facts, width, colour))
     blocks += [_finding(finding, width, colour) for finding in findings]
     status = exit_status(facts, findings)

@@ -1,4 +1,4 @@
-"""Tables that fit the width of a terminal: columns that matter least go first, then cells are wrapped."""
+"""Tables that fit the width of a terminal: the least important columns are hidden first, then cells are wrapped."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from prettytable import PrettyTable
 
 from .text import clean
 
-#: No column is made narrower than that.
+#: No column is made narrower than this.
 NARROWEST = 6
 
 
 class Cell(NamedTuple):
-    """What stands in one place of a table."""
+    """One cell of a table."""
 
     text: str
     #: colour for a terminal
@@ -27,7 +27,7 @@ class Column(NamedTuple):
 
     title: str
     cells: list[Cell]
-    #: 0: always shown; of the others those with the highest figure go first where there is no room
+    #: 0: always shown; of the others those with the highest number are hidden first
     rank: int = 0
     right: bool = False
 
@@ -82,7 +82,7 @@ def _longest_word(column: Column) -> int:
 
 
 def _wrapped(column: Column, width: int) -> Column:
-    """Wrap the cells of a column to a number of columns of the terminal."""
+    """Return a column with its cells wrapped to a number of columns of the terminal."""
     return column._replace(
         cells=[
             cell._replace(
@@ -94,13 +94,13 @@ def _wrapped(column: Column, width: int) -> Column:
 
 
 def table(columns: Sequence[Column], width: int, colour: bool) -> str:
-    """Draw a table.
+    """Return a table as text.
 
     :param columns: its columns, all with as many cells, at least one.
     :param width: columns of the terminal.
     :param colour: whether to use colours.
 
-    :returns: the table, not wider than *width* if that is possible, with the titles of columns that had no room below.
+    :returns: the table, not wider than *width* if that is possible, and below it the titles of the hidden columns.
     """
     shown, dropped = list(columns), []
     while _width(shown) > width and any(column.rank for column in shown):

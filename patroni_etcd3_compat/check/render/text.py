@@ -9,11 +9,11 @@ STATUS = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
 
 
 def clean(text: object) -> str:
-    """Make a text safe to be shown: names come from etcd, where anybody with access may have written anything.
+    """Return a text that is safe to print: names come from etcd, where anybody with access may have written anything.
 
     :param text: the text; line feeds stay.
 
-    :returns: the text with escape sequences in place of what a terminal would obey or can't show.
+    :returns: the text with escape sequences instead of what a terminal would obey or cannot show.
     """
     return ''.join(
         char if char.isprintable() or char == '\n' else char.encode('unicode_escape').decode('ascii')
@@ -22,17 +22,17 @@ def clean(text: object) -> str:
 
 
 def one_line(text: object) -> str:
-    """The same without line feeds and double blanks."""
+    """Return the same without line feeds and double blanks."""
     return ' '.join(clean(text).split())
 
 
 def number(count: int, one: str, many: str = '') -> str:
-    """Write a number with its noun, ``1 member``, ``2 members``."""
-    return '{0} {1}'.format(count, one if count == 1 else many or one + 's')
+    """Return a number with its noun, ``1 member``, ``2 members``."""
+    return f'{count} {one if count == 1 else many or one + "s"}'
 
 
 def etcd_label(facts: Facts, member: EtcdEndpoint) -> str:
-    """Name an etcd member in as few words as tell it from all others: its name, or its URL.
+    """Return the name of an etcd member if no other has it, else its URL.
 
     :param facts: everything.
     :param member: one of ``facts.etcd.endpoints``.
@@ -42,11 +42,11 @@ def etcd_label(facts: Facts, member: EtcdEndpoint) -> str:
 
 
 def counts(findings: list[Finding]) -> dict[str, int]:
-    """Count the findings by severity, the most severe first; severities without any are there with 0."""
+    """Return how many findings have which severity, the most severe first, those without any included."""
     return {severity: sum(finding.severity == severity for finding in findings) for severity in reversed(SEVERITIES)}
 
 
 def summary(findings: list[Finding]) -> str:
-    """Say in a few words how many findings there are of which severity: ``2 critical, 1 warning``."""
+    """Return in a few words how many findings have which severity: ``2 critical, 1 warning``."""
     parts = [f'{count} {severity}' for severity, count in counts(findings).items() if count]
     return ', '.join(parts) or 'no findings'
