@@ -289,7 +289,7 @@ def test_any_answers(replies: list[Any], version: bool) -> None:
     settings = Settings(['http://a:1'], username='u', password='pAssw0rd', scope='lab')
     members = Endpoints(settings)
     (member,) = members.configured()
-    members.hear(Interview(member, settings, Random()).run())
+    members.add(Interview(member, settings, Random()).run())
     facts = members.facts()
     assert 'pAssw0rd' not in repr(facts)
 
@@ -308,10 +308,10 @@ def test_cluster_is_put_together() -> None:
         ListedMember('2', 'two', ['http://c:3', 'http://b:2'], []),
         ListedMember('3', '', ['http://localhost:1', 'unix://x', 'http://['], []),
     ]
-    more = members.hear(told('http://A:1', '1', entries, alarms=[('2', 'NOSPACE')]))
+    more = members.add(told('http://A:1', '1', entries, alarms=[('2', 'NOSPACE')]))
     assert [(member.url, member.configured) for member in more] == [('http://c:3', False)]
-    assert members.hear(told('http://c:3', '2', list(reversed(entries)), leader=True)) == []
-    members.lose('http://b:2', 'no answer within 5 s')
+    assert members.add(told('http://c:3', '2', list(reversed(entries)), leader=True)) == []
+    members.failed('http://b:2', 'no answer within 5 s')
     facts = members.facts()
     assert facts.credentials and facts.configured == ['http://A:1', 'http://b:2']
     assert facts.listed and {entry.id for entry in facts.listed} == {'1', '2', '3'}
@@ -331,9 +331,9 @@ def test_keys_of_the_member_that_is_furthest() -> None:
     members.configured()
     assert members.keys() is None
     for url, keys in (('http://a:1', Keys({}, 5, False)), ('http://b:2', Keys({'x': ''}, 6, False))):
-        members.hear(told(url, '1', keys=keys))
+        members.add(told(url, '1', keys=keys))
     assert members.keys() == Keys({'x': ''}, 6, False)
-    members.hear(told('http://c:3', '1', keys=Keys({}, 4, True)))
+    members.add(told('http://c:3', '1', keys=Keys({}, 4, True)))
     assert members.keys() == Keys({}, 4, True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import json
 from types import SimpleNamespace
 from typing import Any, Iterator
@@ -217,7 +218,7 @@ class Outside:
             'role': said['state'],
             'tags': {said['tag']: said['tag']},
         }
-        return SimpleNamespace(data=json.dumps(status).encode())
+        return io.BytesIO(json.dumps(status).encode())
 
     def connect(self, **arguments: object) -> Any:
         """Stand in for ``psycopg.connect``."""

@@ -71,6 +71,16 @@ def test_markdown(case: str) -> None:
     assert text == path.read_text()
 
 
+@pytest.mark.parametrize('fmt', ['markdown', 'json'])
+def test_no_text_can_drive_the_terminal(fmt: str) -> None:
+    """A server's error text, for example, is shown and not obeyed."""
+    plan = CASES['etcd-3.3-to-3.4']()
+    plan.notes = ['a\x1b[2J\x9b\u202eb']
+    plan.prechecks[0].seen = plan.notes[0]
+    text = render_plan(plan, fmt)
+    assert not any(char in text for char in '\x1b\x9b\u202e') and '[2J' in text
+
+
 @pytest.mark.parametrize('case', list(CASES))
 def test_json(case: str) -> None:
     """All of the plan, and whether it can be begun."""

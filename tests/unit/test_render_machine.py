@@ -138,3 +138,5 @@ def test_tsv() -> None:
         ['info', 'node-serves', 'node1', some[2].seen],
     ]
     assert render('tsv', facts(), []).count('\n') == 1
+    some[0].seen = 'a\x1b[2Jb\u202e'
+    assert r'a\x1b[2Jb\u202e' in render('tsv', facts(), some)

@@ -21,7 +21,7 @@ _ETCD, _REST, _POSTGRES = 'etcd', 'rest', 'postgres'
 
 
 def collect(settings: Settings) -> Facts:
-    """Collect everything; who does not answer in time is noted and left.
+    """Return the facts; servers that do not answer in time are noted and left out.
 
     :param settings: what to collect and from whom.
 
@@ -47,10 +47,10 @@ class _Collection:
         taken = datetime.now().astimezone().isoformat(timespec='seconds')
         try:
             self._ask_members(self._endpoints.configured())
-            self._hear()
+            self._take_answers()
             if self._settings.scope is not None and self._cluster is None:
                 self._ask_patroni()  # no member could give keys that the others have agreed to
-                self._hear()
+                self._take_answers()
             if self._cluster:
                 add_lags(self._cluster.facts, self._positions)
             if self._cluster and self._settings.slots_interval is not None:
@@ -74,12 +74,12 @@ class _Collection:
     def _interview(self, member: EtcdEndpoint) -> Told:
         return Interview(member, self._settings, self._web).run()
 
-    def _hear(self) -> None:
+    def _take_answers(self) -> None:
         for (kind, name), value, error in self._questions.outcomes():
             if kind == _ETCD and error:
-                self._endpoints.lose(name, error)
+                self._endpoints.failed(name, error)
             elif kind == _ETCD:
-                self._ask_members(self._endpoints.hear(value))
+                self._ask_members(self._endpoints.add(value))
                 keys = self._endpoints.keys()
                 if self._cluster is None and keys and keys.agreed:
                     self._ask_patroni()

@@ -10,6 +10,9 @@ from ..urls import as_key
 from .interview import Keys, Told
 from .settings import Settings
 
+#: How many URLs are asked. etcd itself advises 7 members at most, and each may advertise several.
+MOST = 64
+
 
 class Endpoints:
     """All URLs of the cluster: the configured ones, and those that the members advertise as soon as one lists them.
@@ -23,13 +26,13 @@ class Endpoints:
         self._told: list[Told] = []
 
     def configured(self) -> list[EtcdEndpoint]:
-        """Give the members to ask first."""
+        """Return the members to ask first."""
         for url in self._settings.urls:
             self._members[as_key(url)] = EtcdEndpoint(url, True, tls=url.startswith('https:'))
         return [_blank(member) for member in self._members.values()]
 
-    def hear(self, told: Told) -> list[EtcdEndpoint]:
-        """Take in what a member told.
+    def add(self, told: Told) -> list[EtcdEndpoint]:
+        """Add what a member told.
 
         :returns: members that are to be asked as well.
         """
@@ -43,13 +46,15 @@ class Endpoints:
             if member is None:
                 member = self._members[as_key(url)] = EtcdEndpoint(url, False, tls=url.startswith('https:'))
                 member.error = _unfit(url, told.member.url)
+                if not member.error and len(self._members) > MOST:
+                    member.error = f'not asked: more than {MOST} URLs are advertised'
                 if not member.error:
                     more.append(_blank(member))
             member.advertised = True
         return more
 
-    def lose(self, url: str, error: str) -> None:
-        """Take in that a member told nothing.
+    def failed(self, url: str, error: str) -> None:
+        """Note that a member told nothing.
 
         :param url: its URL.
         :param error: why.
@@ -57,12 +62,12 @@ class Endpoints:
         self._members[as_key(url)].error = error
 
     def keys(self) -> Keys | None:
-        """Give the keys of the Patroni cluster from the member that has the latest ones."""
+        """Return the keys of the Patroni cluster from the member that has the latest ones."""
         keys = [told.keys for told in self._told if told.keys]
         return max(keys, key=lambda each: (each.agreed, each.revision)) if keys else None
 
     def facts(self) -> Etcd:
-        """Give what is known about the cluster."""
+        """Return what is known about the cluster."""
         listed = self._listed()
         for entry in listed or ():
             urls = {as_key(url) for url in entry.client_urls}
@@ -83,14 +88,14 @@ class Endpoints:
         )
 
     def _listed(self) -> list[ListedMember] | None:
-        """The member list of the leader, or else of the first that had one."""
+        """Return the member list of the leader, or else of the first that had one."""
         lists = sorted((told for told in self._told if told.listed), key=lambda told: not told.member.leader)
         # In an order that tells something: etcd's own is that of the ids, which are random.
         return sorted(lists[0].listed or (), key=lambda entry: (entry.name, entry.id)) if lists else None
 
 
 def _unfit(url: str, listed_by: str) -> str | None:
-    """Tell why an advertised URL is not to be asked."""
+    """Return why an advertised URL must not be asked, ``None`` if it may."""
     try:
         if not url.startswith(('http://', 'https://')):
             return 'neither http nor https'
@@ -104,5 +109,5 @@ def _unfit(url: str, listed_by: str) -> str | None:
 
 
 def _blank(member: EtcdEndpoint) -> EtcdEndpoint:
-    """A copy to fill in; one that is left behind may be changed when nobody looks any more."""
+    """Return a copy to fill in: a question that was abandoned may still change its own."""
     return EtcdEndpoint(member.url, member.configured, member.advertised, tls=member.tls)

@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 from patroni.request import PatroniRequest
 from urllib3 import disable_warnings
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
+from urllib3.util import Timeout
 
 from ..facts import JSON, Patroni, PatroniMember
 from .redaction import Redaction
 from .settings import Settings
 from .values import PRIMARY, as_dict, as_int, as_text
-from .web import reason
+from .web import Clock, Unanswered, read_body, reason
 
 
 class RestApi:
@@ -41,10 +42,18 @@ class RestApi:
             parts = urlsplit(url)
             if parts.scheme not in ('http', 'https') or not parts.netloc:
                 return {'error': 'its api_url is neither http nor https'}
+            clock = Clock(self._timeout)
             response = self._request.request(
-                'GET', f'{parts.scheme}://{parts.netloc}/patroni', timeout=self._timeout, retries=False, redirect=False
+                'GET',
+                f'{parts.scheme}://{parts.netloc}/patroni',
+                timeout=Timeout(total=clock.left()),
+                retries=False,
+                redirect=False,
+                preload_content=False,
             )
-            status = as_dict(self._redaction.json(json.loads(response.data.decode('utf-8'))))
+            status = as_dict(self._redaction.json(json.loads(read_body(response, clock).decode('utf-8'))))
+        except Unanswered as e:
+            return {'error': str(e)}
         except (HTTPError, OSError) as e:
             return {'error': self._redaction.error(reason(e, self._timeout))}
         except (ValueError, RecursionError):

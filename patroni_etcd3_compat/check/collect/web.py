@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any, Mapping
+from typing import Any, Mapping, Protocol
 
 import urllib3
 from urllib3.exceptions import (
@@ -16,6 +16,10 @@ from urllib3.exceptions import (
     TimeoutError,
 )
 from urllib3.util import Timeout
+
+#: Bytes of the longest answer that is read; that of a large etcd has less than a tenth of it.
+_LONGEST = 16 * 1024 * 1024
+_PIECE = 64 * 1024
 
 _USER_AGENT = 'patroni-etcd3-compat check'
 
@@ -71,14 +75,51 @@ class Web:
                 retries=False,
                 redirect=False,
                 timeout=Timeout(total=clock.left()),
+                preload_content=False,
             )
-            return response.status, response.data
-        except (HTTPError, OSError, ValueError) as e:  # ValueError: a URL that is none
+            return response.status, read_body(response, clock)
+        except (HTTPError, OSError, ValueError) as e:  # ValueError: a malformed URL
             raise Unanswered(reason(e, clock.timeout), e) from None
 
     def close(self) -> None:
         """Close all connections."""
         self._pool.clear()
+
+
+class Body(Protocol):
+    """An answer that is being read."""
+
+    def read(self, amt: int) -> bytes:
+        """Return so many bytes, less at the end."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+def read_body(response: Body, clock: Clock) -> bytes:
+    """Return the whole body of an answer, however slowly it comes, as long as there is time.
+
+    :param response: the answer.
+    :param clock: the time that is left.
+
+    :raises:
+        :exc:`Unanswered`: if it takes too long, or does not end.
+    """
+    # With urllib3 1.26 the time is up only after a whole piece.
+    read = getattr(response, 'read1', response.read)
+    body = bytearray()
+    try:
+        while True:
+            clock.left()
+            piece = read(_PIECE)
+            body += piece
+            if len(body) > _LONGEST:
+                raise Unanswered(f'the answer is longer than {_LONGEST // 1024**2} MB')
+            if not piece:
+                return bytes(body)
+    except BaseException:
+        response.close()
+        raise
 
 
 class Clock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Callable, Sequence
 
+from ..render.text import clean
 from .model import Gate, Plan, Step, Variable
 
 #: How the results of pre-checks are written.
@@ -25,13 +26,13 @@ def render_plan(plan: Plan, fmt: str) -> str:
 
 
 def _json(plan: Plan) -> str:
-    return json.dumps(plan.as_dict(), indent=2, ensure_ascii=False) + '\n'
+    return json.dumps(plan.as_dict(), indent=2) + '\n'
 
 
 def _markdown(plan: Plan) -> str:
     blocks = [f'# Upgrade of {plan.title}']
     blocks.append(f'Made for the cluster as it was at {plan.taken}. If anything has changed since, make a new plan.')
-    blocks += ['> **Note:** ' + text for text in plan.warnings]
+    blocks += ['> **Warning:** ' + text for text in plan.warnings]
     blocks.append(
         _table(
             ['member', 'URL', 'version', 'role'],
@@ -64,7 +65,7 @@ def _markdown(plan: Plan) -> str:
     if plan.notes:
         blocks += ['## Notes', '\n'.join('- ' + note for note in plan.notes)]
     blocks += ['## Sources', '\n'.join('- ' + source for source in plan.sources)]
-    return '\n\n'.join(block for block in blocks if block) + '\n'
+    return clean('\n\n'.join(block for block in blocks if block)) + '\n'
 
 
 def _prechecks(plan: Plan) -> list[str]:

@@ -13,6 +13,7 @@ import yaml
 
 from ..facts import JSON, SCHEMA, Facts, Finding
 from ..judge import exit_status
+from .text import clean
 
 #: Fields of a finding in the order of their columns.
 COLUMNS = ('severity', 'id', 'where', 'seen', 'consequence', 'remedy', 'link')
@@ -56,7 +57,7 @@ def as_yaml(facts: Facts, findings: list[Finding], width: int, colour: bool) -> 
 
 
 def _cell(value: str) -> str:
-    return ''.join(' ' if char in '\t\r\n' else char for char in value)
+    return clean(''.join(' ' if char in '\t\r\n' else char for char in value))
 
 
 def as_tsv(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
