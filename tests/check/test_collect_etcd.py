@@ -107,7 +107,7 @@ def test_authentication(authenticated: EtcdCluster, configuration: Callable[...,
             load_settings(configuration({'hosts': authenticated.hosts, 'username': 'patroni', 'password': password}))
         )
         old, *others = (by_name(facts)[member.name] for member in authenticated.members)
-        assert old.error and 'takes no token' in old.error and old.auth is True and old.version == '3.2.26'
+        assert old.error and 'accepts no token' in old.error and old.auth is True and old.version == '3.2.26'
         for member in others:
             assert member.auth is True and member.prefixes
             assert member.error == (

@@ -245,8 +245,8 @@ def test_rubbish_in_the_dcs(cluster: PatroniCluster) -> None:
     patroni = patroni_of(facts)
     assert (patroni.leader, patroni.paused, patroni.config, patroni.published_slots) == ('gone', None, {}, {})
     assert [member.name for member in patroni.members] == ['a', 'b', 'c', 'd'] and patroni.error is None
-    assert {member.error for member in patroni.members[:3]} == {'the member has not told its api_url'}
-    assert {postgres_of(member).error for member in patroni.members[:3]} == {'the member has not told its conn_url'}
+    assert {member.error for member in patroni.members[:3]} == {'its key in the DCS has no api_url'}
+    assert {postgres_of(member).error for member in patroni.members[:3]} == {'its key in the DCS has no conn_url'}
     last = patroni.members[3]
     assert (last.role, last.version, last.position, last.lag) == ('replica', '3.0.2', 5, 4)
     assert last.error == 'cannot connect: Connection refused' and last.postgres_address == '[::1]:1'

@@ -148,7 +148,7 @@ def test_token_is_asked_for_once() -> None:
         ({'v3__auth__authenticate': b'<html>'}, '/v3/auth/authenticate is answered with status 200 and a body'),
         ({'v3__auth__authenticate': {'token': 'a\nb'}}, '/v3/auth/authenticate is answered with status 200 and a body'),
         ({'v3__auth__authenticate': Unanswered('no answer')}, '/v3/auth/authenticate: no answer'),
-        ({'v3__maintenance__status': [dict(STATUS, leader='0')]}, 'without a leader of the cluster nobody can log in'),
+        ({'v3__maintenance__status': [dict(STATUS, leader='0')]}, 'nobody can log in while the cluster has no leader'),
     ],
 )
 def test_login_that_fails(replies: dict[str, Any], text: str) -> None:

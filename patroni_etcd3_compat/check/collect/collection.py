@@ -1,12 +1,12 @@
-"""The order in which everything is asked: as soon as it is known whom to ask, and side by side."""
+"""The order in which everything is asked: as soon as it is known whom to ask, and concurrently."""
 
 from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import Any, Iterable
+from typing import Iterable, Mapping
 
-from ..facts import NO_CREDENTIALS, EtcdEndpoint, Facts, PatroniMember, Postgres
+from ..facts import JSON, NO_CREDENTIALS, EtcdEndpoint, Facts, PatroniMember, Postgres
 from .endpoints import Endpoints
 from .interview import Interview, Told
 from .patroni_keys import Cluster
@@ -39,7 +39,7 @@ class _Collection:
         self._endpoints = Endpoints(settings)
         self._cluster: Cluster | None = None
         self._rest: RestApi | None = None
-        #: positions that the REST APIs told, by name of the member
+        #: positions that the REST APIs gave, by name of the member
         self._positions: dict[str, int] = {}
 
     def run(self) -> Facts:
@@ -49,7 +49,7 @@ class _Collection:
             self._ask_members(self._endpoints.configured())
             self._take_answers()
             if self._settings.scope is not None and self._cluster is None:
-                self._ask_patroni()  # no member could give keys that the others have agreed to
+                self._ask_patroni()  # no member gave keys that the others have agreed to
                 self._take_answers()
             if self._cluster:
                 add_lags(self._cluster.facts, self._positions)
@@ -97,7 +97,7 @@ class _Collection:
             if not self._settings.postgres:
                 member.postgres = Postgres(error=NO_CREDENTIALS)
             elif not arguments:
-                member.postgres = Postgres(error='the member has not told its conn_url')
+                member.postgres = Postgres(error='its key in the DCS has no conn_url')
             else:
                 self._questions.send((_POSTGRES, member.name), ask_postgres, arguments, self._settings.timeout)
 
@@ -105,9 +105,9 @@ class _Collection:
         if member.api_url and self._rest:
             self._questions.send((_REST, member.name), self._rest.status, member.api_url)
         else:
-            member.error = 'the member has not told its api_url'
+            member.error = 'its key in the DCS has no api_url'
 
-    def _postgres_arguments(self, member: PatroniMember) -> dict[str, Any]:
+    def _postgres_arguments(self, member: PatroniMember) -> dict[str, object]:
         node = self._cluster.nodes.get(member.name) if self._cluster else None
         try:
             return dict(node.conn_kwargs(self._settings.postgres)) if node and member.postgres_address else {}
@@ -118,14 +118,14 @@ class _Collection:
         members: list[PatroniMember] = self._cluster.facts.members if self._cluster else []
         return next(member for member in members if member.name == name)
 
-    def _add_status(self, name: str, status: dict[str, Any]) -> None:
+    def _add_status(self, name: str, status: Mapping[str, JSON]) -> None:
         add_status(self._member(name), status)
         where = position(status)
         if where is not None:
             self._positions[name] = where
 
     def _sample_again(self) -> None:
-        """The second sample of slots and positions, from those who gave the first one."""
+        """Take the second sample of slots and positions, from those that gave the first one."""
         assert self._cluster and self._rest
         members = self._cluster.facts.members
         for member in members:

@@ -1,4 +1,4 @@
-"""What one etcd member tells, asked by itself and not through the gateway pool, so that it is seen as it really is.
+"""What one etcd member says, asked directly and not through the gateway pool, so that it is seen as it really is.
 
 Nothing is written: ``authenticate`` is the one call that is more than a question. The calls were tried on 3.3.25,
 3.4.23, 3.5.16 and 3.5.30: all serve those that are used here under every prefix of theirs. With authentication on
@@ -37,7 +37,7 @@ from .web import Clock, Unanswered, Web
 _STATUS, _RANGE, _LIST = '/maintenance/status', '/kv/range', '/cluster/member/list'
 _ALARM, _LOGIN = '/maintenance/alarm', '/auth/authenticate'
 
-#: The status tells the alarms from this release on.
+#: The status lists the alarms from this release on.
 _ALARMS_IN_STATUS = (3, 4, 0)
 
 #: gRPC code
@@ -60,7 +60,7 @@ class Keys(NamedTuple):
 
 @dataclass
 class Told:
-    """What one member told."""
+    """What one member said."""
 
     member: EtcdEndpoint
     listed: list[ListedMember] | None = None
@@ -158,7 +158,7 @@ class Interview:
         return member.gateway
 
     def _call(self, rpc: str, request: Mapping[str, object], clock: Clock | None = None) -> dict[str, Any]:
-        """Make a call, with a token once it turned out that one is wanted.
+        """Make a call, with a token once the member has asked for one.
 
         :param clock: the time that the call has, ``None``: all that is left.
 
@@ -194,15 +194,15 @@ class Interview:
             raise _Refused(f'{path} is answered with status {status} and a body that is not from etcd') from None
 
     def _login(self) -> None:
-        """Get a token; when that fails, it fails in the same way for all further questions."""
+        """Get a token; if that fails, all further calls fail with the same text."""
         name, password = self._settings.username, self._settings.password
         version = parse_version(self._member.version)
         if not (name and password):
             self._no_token = 'authentication is on, and there are no credentials (username, password) to log in with'
         elif version and version < TOKEN_SINCE:
-            self._no_token = 'authentication is on, and the gateway of this release takes no token (3.3 and later do)'
+            self._no_token = 'authentication is on, and the gateway of this release accepts no token (3.3 and later do)'
         elif self._member.has_leader is False:  # the question would hang
-            self._no_token = 'authentication is on, and without a leader of the cluster nobody can log in'
+            self._no_token = 'authentication is on, and nobody can log in while the cluster has no leader'
         if self._no_token:
             raise _Refused(self._no_token)
         answer = self._send(_LOGIN, {'name': name, 'password': password})
@@ -279,7 +279,7 @@ class Interview:
             ]
 
     def _alarms(self) -> None:
-        """Ask for the alarms where the status does not tell them; the question goes through etcd's log."""
+        """Ask for the alarms if the status does not list them; this question goes through etcd's log."""
         if self._alarms_untold and self._member.has_leader and not self._no_token:
             answer = self._call(_ALARM, {'action': 'GET'})
             for entry in answer.get('alarms', ()):
@@ -289,7 +289,7 @@ class Interview:
 
 
 def _id(value: object) -> str | None:
-    """Write an id as etcdctl does; 0 means none."""
+    """Return an id as etcdctl writes it, ``None`` for 0."""
     number = as_int(value)
     return format(number, 'x') if number else None
 
@@ -299,7 +299,7 @@ def _encode(text: str) -> str:
 
 
 def _decode(value: object) -> str:
-    """Read a key or a value, whatever there is."""
+    """Return a key or a value as text, whatever bytes there are."""
     try:
         return base64.b64decode(value if isinstance(value, (str, bytes)) else '').decode('utf-8', 'replace')
     except (TypeError, ValueError):

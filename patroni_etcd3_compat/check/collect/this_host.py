@@ -18,7 +18,7 @@ _OURS, _PATCH = 'patroni_etcd3_compat', 'patroni.etcd3_compat'
 
 
 def this_host(settings: Settings) -> ThisHost:
-    """Look at this Python.
+    """Return what is known about this machine and this Python.
 
     :param settings: where the configuration is named.
     """
@@ -35,7 +35,7 @@ def this_host(settings: Settings) -> ThisHost:
 
 
 def _serves(section: str | None) -> tuple[str, str | None]:
-    """Tell what serves section etcd3, as Patroni finds it: the first class whose name is that but for case."""
+    """Return what serves section etcd3. Like Patroni, take the first class of that name, whatever its case."""
     if section == SECTION:  # known to nobody else
         return 'package', __version__
     from patroni.dcs import etcd3
