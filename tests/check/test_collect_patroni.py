@@ -287,6 +287,6 @@ def test_beside_the_oldest_release(cluster: PatroniCluster) -> None:
     done = environment('3.0.2', '1.26').run(['-c', script, str(cluster.nodes[0].config_file)], stderr=subprocess.PIPE)
     assert done.stderr == ''
     facts = json.loads(done.stdout)
-    assert (facts['this_host']['patroni'], facts['node']['serves']) == ('3.0.2', 'package')
+    assert (facts['this_host']['patroni'], facts['this_host']['serves']) == ('3.0.2', 'package')
     assert {member['error'] for member in facts['etcd']['endpoints'] + facts['patroni']['members']} == {None}
     assert {member['postgres']['error'] for member in facts['patroni']['members']} == {None}
