@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import json
+import time
 from types import SimpleNamespace
 from typing import Any, Iterator
 from unittest import mock
@@ -65,11 +66,24 @@ def test_as_key() -> None:
         ('etcdserver: invalid auth token', 'etcdserver: invalid auth token'),
         ('FATAL: password authentication failed for user "u"', 'FATAL: password authentication failed for user "u"'),
         ('root@host', 'root@host'),
+        ('1http://u:p@h and x@y://z', '1http://h and x@y://z'),
     ],
 )
 def test_text(text: str, wanted: str) -> None:
     """What is written like a secret is hidden in any text, and ordinary texts stay."""
     assert Redaction().text(text) == wanted
+
+
+@pytest.mark.parametrize(
+    'part', ['a', 'a:', '://', '@', 'token', 'token=', 'token ', '"token="', "password='", ' ', '\\\\']
+)
+def test_time(part: str) -> None:
+    """A long text that was made for it takes no longer than another: all threads wait for a regular expression."""
+    text = '@' + part * 300000
+    started = time.monotonic()
+    Redaction().text(text)
+    redacted(text)
+    assert time.monotonic() - started < 5
 
 
 def test_error() -> None:
