@@ -18,8 +18,9 @@ from urllib3.exceptions import HTTPError
 from . import deadline, wire
 from .answers import AUTH_NOT_ENABLED, TOKEN_REFUSED, Answer, first_document
 from .errors import LoginPending, TakesNoToken
-from .gateway import CANONICAL, GatewayPool, split_url
+from .gateway import CANONICAL, GatewayPool
 from .member import Member
+from .urls import split_url
 from .versions import PREFIXES, TOKEN_SINCE
 
 logger = logging.getLogger(__name__)

@@ -6,10 +6,8 @@ import logging
 import socket
 import sys
 import time
-from ipaddress import ip_address
 from threading import current_thread
 from typing import Any, Callable
-from urllib.parse import urlsplit
 
 import etcd
 from patroni.dcs import etcd3
@@ -23,7 +21,9 @@ from .errors import unexecuted
 from .gateway import CANONICAL, GatewayPool
 from .leadership import Leadership
 from .names import Names
-from .versions import WATCH_SINCE, parse_version_prefix
+from .options import parse_version_prefix
+from .urls import is_loopback, is_unspecified
+from .versions import WATCH_SINCE
 
 logger = logging.getLogger(__name__)
 
@@ -450,29 +450,3 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             )
             for node in self._etcd3.retry(self.prefix, path).get('kvs', [])
         ]
-
-
-def is_unspecified(url: str) -> bool:
-    """Tell whether a URL names no machine at all (``0.0.0.0``, ``[::]``), as when etcd advertises what it listens on.
-
-    :param url: URL of an etcd member.
-    """
-    try:
-        return ip_address(urlsplit(url).hostname or '').is_unspecified
-    except ValueError:  # a name, or no URL at all
-        return False
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL leads to the machine that it is used on.
-
-    :param url: URL of an etcd member.
-    """
-    try:
-        host = urlsplit(url).hostname or ''
-    except ValueError:  # no URL at all
-        return False
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == 'localhost' or host.startswith('localhost.')

@@ -18,8 +18,8 @@ from patroni.utils import Retry
 from . import __version__
 from .client import CompatClient
 from .leadership import Leadership
-from .options import OPTIONS
-from .slots import MemberSlots, parse_member_slots
+from .options import OPTIONS, parse_member_slots
+from .slots import MemberSlots
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,9 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
     def __init__(self, config: dict[str, Any], *args: Any) -> None:
         section = type(self).__name__.lower()
         try:
-            options = {name: check(config.get(name)) for name, check in OPTIONS.items()}
+            for name, check in OPTIONS.items():
+                check(config.get(name))
+            member_slots = parse_member_slots(config.get('member_slots'))
         except ValueError as e:
             text = f'Invalid configuration in section {section}: {e}'
             if config.get('patronictl'):
@@ -63,9 +65,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
             logger.fatal(text)
             sys.exit(1)
         logger.info('patroni-etcd3-compat %s serves section %s', __version__, section)
-        self._member_slots = (
-            None if config.get('patronictl') else MemberSlots(config.get('name', ''), options['member_slots'])
-        )
+        self._member_slots = None if config.get('patronictl') else MemberSlots(config.get('name', ''), member_slots)
         super().__init__(config, *args)  # AbstractMPP is the second argument since 3.3
 
     def get_etcd_client(self, config: dict[str, Any], client_cls: Any) -> Any:

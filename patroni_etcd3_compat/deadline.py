@@ -38,12 +38,13 @@ class Deadline:
         self._moment = min(self._moment, time.monotonic() + seconds)
 
 
-_current: ContextVar[Deadline] = ContextVar('deadline', default=Deadline())
+#: ``None`` outside of :class:`within`; never a shared object, which one thread could shorten for all the others.
+_current: ContextVar[Deadline | None] = ContextVar('deadline', default=None)
 
 
 def current() -> Deadline:
-    """Return the deadline of the call that this thread is making; without one it never comes."""
-    return _current.get()
+    """Return the deadline of the call that this thread is making; without one, a new one that never comes."""
+    return _current.get() or Deadline()
 
 
 class within:

@@ -33,6 +33,7 @@ from .answers import (
 )
 from .errors import GatewayOff, MemberStopping, NestedTransaction, OutOfTime, UnexpectedAnswer, no_http, refusal
 from .member import Member
+from .urls import split_url
 from .versions import PREFIXES, TOKEN_SINCE, gateway_of
 
 logger = logging.getLogger(__name__)
@@ -70,18 +71,6 @@ class Call(NamedTuple):
     def but(self, **kwargs: Any) -> Call:
         """Return the same call with other arguments."""
         return self._replace(kwargs=dict(self.kwargs, **kwargs))
-
-
-def split_url(url: str) -> tuple[str, str]:
-    """Take the URL of a request apart.
-
-    :param url: URL as Patroni's client makes it.
-
-    :returns: base URL of the member, and path with the slash that it starts with.
-    """
-    scheme, _, rest = url.partition('://')
-    authority, slash, path = rest.partition('/')
-    return scheme + '://' + authority, slash + path
 
 
 class GatewayPool:

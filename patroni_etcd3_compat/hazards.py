@@ -104,22 +104,24 @@ def _foreign_slots(config: Mapping[str, Any], names: list[str]) -> bool:
     return any(physical and name not in own for name, physical in permanent_slots(config).items())
 
 
-#: The first row is the one that this package can do something about, see ``slots``.
+#: What this package itself cures, see ``slots``.
+MEMBER_SLOTS = Hazard(
+    'patroni-member-slots',
+    'member slots stand still on replicas with Patroni 4.0.0 - 4.0.2 under an older leader',
+    'critical',
+    Releases(before=(4, 0, 0)),
+    Releases((4, 0, 0), (4, 0, 3)),
+    True,
+    _member_slots,
+    'the slots that these replicas keep for the other members do not move, because a leader before 4.0.0 does not '
+    'publish their positions; pg_wal on the replicas grows until the disk is full',
+    'upgrade these replicas to 4.0.3 or later, or the leader to 4.0.0 or later (in "patronictl pause"); until then '
+    'run them with this package or set member_slots_ttl: 0',
+    _ISSUE + '3171',
+)
+
 HAZARDS: tuple[Hazard, ...] = (
-    Hazard(
-        'patroni-member-slots',
-        'member slots stand still on replicas with Patroni 4.0.0 - 4.0.2 under an older leader',
-        'critical',
-        Releases(before=(4, 0, 0)),
-        Releases((4, 0, 0), (4, 0, 3)),
-        True,
-        _member_slots,
-        'the slots that these replicas keep for the other members do not move, because a leader before 4.0.0 does not '
-        'publish their positions; pg_wal on the replicas grows until the disk is full',
-        'upgrade these replicas to 4.0.3 or later, or the leader to 4.0.0 or later (in "patronictl pause"); until then '
-        'run them with this package or set member_slots_ttl: 0',
-        _ISSUE + '3171',
-    ),
+    MEMBER_SLOTS,
     Hazard(
         'patroni-permanent-slots',
         'permanent physical slots stand still on replicas under a leader before 3.2.0',

@@ -15,32 +15,16 @@ from threading import Lock
 from typing import Any
 
 from patroni.dcs import Cluster, slot_name_from_member_name
-from patroni.utils import parse_bool
 from patroni.version import __version__ as patroni_version
 
-from .hazards import HAZARDS, hazards, permanent_slots, warning
+from .hazards import MEMBER_SLOTS, hazards, permanent_slots, warning
 from .versions import dotted, parse_version
 
 logger = logging.getLogger(__name__)
 
-_HAZARD = HAZARDS[0]
 _DAY = 24 * 3600
 #: Seconds for which the version of a member counts that has no key.
 _REMEMBERED = 600
-
-
-def parse_member_slots(value: Any) -> bool:
-    """Read the option ``member_slots``.
-
-    :param value: value from the configuration; ``None`` if it is not set, which means on.
-
-    :raises:
-        :exc:`ValueError`: if it is neither on nor off.
-    """
-    ret = True if value is None else parse_bool(value)
-    if ret is None:
-        raise ValueError(f'member_slots is {value!r}, allowed are: on, off')
-    return bool(ret)
 
 
 def _config(cluster: Cluster) -> dict[str, Any]:
@@ -66,7 +50,7 @@ class MemberSlots:
     def __init__(self, name: str, enabled: bool) -> None:
         self.enabled = enabled
         self._name = name
-        self._affected = parse_version(patroni_version) in (_HAZARD.other or ())
+        self._affected = parse_version(patroni_version) in (MEMBER_SLOTS.other or ())
         self._lock = Lock()
         self._for: tuple[str, str] | None = None
         self._lost: set[str] = set()
@@ -107,7 +91,7 @@ class MemberSlots:
         if self._affected and self.enabled:  # no longer true of this node
             hits = [
                 hit._replace(other={name: hit.other[name] for name in hit.other if name != self._name})
-                if hit.hazard is _HAZARD
+                if hit.hazard is MEMBER_SLOTS
                 else hit
                 for hit in hits
             ]
@@ -125,7 +109,9 @@ class MemberSlots:
             return cluster
         leader = cluster.leader.member
         version = parse_version(leader.data.get('version'))
-        applies = self.enabled and version is not None and version in _HAZARD.one and cluster.leader.name != self._name
+        applies = (
+            self.enabled and version is not None and version in MEMBER_SLOTS.one and cluster.leader.name != self._name
+        )
         text = dotted(version) if version else 'of an unknown version'
         now = (cluster.leader.name, text) if applies else None
         if now != self._for:

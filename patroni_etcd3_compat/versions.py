@@ -155,20 +155,3 @@ def lists_for_admins_only(version: Version) -> bool:
     """
     first, again = GUARD_SINCE.get(version[:2], (None, None))
     return first is not None and again is not None and first <= version < again
-
-
-def parse_version_prefix(value: Any) -> str | None:
-    """Read the option ``version_prefix``.
-
-    :param value: value from the configuration; ``None`` if it is not set.
-
-    :returns: the prefix to use for every member or ``None`` if each member's version decides.
-
-    :raises:
-        :exc:`ValueError`: if the value is none of the allowed ones; the text lists them.
-    """
-    if value is None or value == AUTO:
-        return None
-    if value in PREFIXES:
-        return str(value)
-    raise ValueError('version_prefix is {0!r}, allowed are: {1}'.format(value, ', '.join((AUTO,) + PREFIXES)))

@@ -40,6 +40,12 @@ def test_threads_do_not_share_it() -> None:
     assert seen == [NEVER]
 
 
+def test_without_one_there_is_nothing_to_shorten() -> None:
+    """What shortens it outside of a call takes no time from anybody."""
+    deadline.current().shorten(0)
+    assert deadline.current().left() == NEVER
+
+
 def test_errand_is_left_when_the_time_is_over() -> None:
     """It goes on, and can be asked again."""
     go = threading.Event()

@@ -8,8 +8,8 @@ import pytest
 import urllib3
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
 
-from patroni_etcd3_compat.client import is_loopback
 from patroni_etcd3_compat.errors import GatewayOff, MemberStopping, UnexpectedAnswer, no_http, unexecuted
+from patroni_etcd3_compat.urls import is_loopback
 
 POOL = urllib3.HTTPConnectionPool('localhost')
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from patroni_etcd3_compat import hazards, slots
+from patroni_etcd3_compat.options import parse_member_slots
 
 
 def cluster(leader: str | None, **versions: str | None) -> Any:
@@ -168,11 +169,11 @@ def test_table(
 )
 def test_option(value: Any, expected: bool) -> None:
     """On and off as Patroni writes them."""
-    assert slots.parse_member_slots(value) is expected
+    assert parse_member_slots(value) is expected
 
 
 @pytest.mark.parametrize('value', ['maybe', '', 3, []])
 def test_wrong_option(value: Any) -> None:
     """A clear error."""
     with pytest.raises(ValueError, match='member_slots is .*, allowed are: on, off'):
-        slots.parse_member_slots(value)
+        parse_member_slots(value)

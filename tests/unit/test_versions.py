@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from patroni_etcd3_compat.options import parse_version_prefix
 from patroni_etcd3_compat.versions import (
     LINES,
     gateway_of,
     line_of,
     lists_for_admins_only,
     parse_version,
-    parse_version_prefix,
     wants_token_for_list,
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from ...client import is_loopback
+from ...urls import is_loopback
 from ..facts import Etcd, EtcdEndpoint, ListedMember
 from ..urls import as_key
 from .interview import Keys, Told

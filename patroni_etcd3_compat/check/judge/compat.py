@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator
 
-from ...client import is_loopback
+from ...urls import is_loopback
 from ...versions import AUTO, NESTED_SINCE, PREFIXES
 from ..facts import EtcdEndpoint, Facts, Finding
 from ..urls import show

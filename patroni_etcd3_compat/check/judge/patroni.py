@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator, Mapping
 
-from ...hazards import HAZARDS, Hit, hazards
+from ...hazards import MEMBER_SLOTS, Hit, hazards
 from ..facts import RUNNING, Facts, Finding, Patroni, PatroniMember
 from .kinds import comma, finding
 from .members import alive, ours, patroni_versions
@@ -166,7 +166,7 @@ def _versions(facts: Facts, patroni: Patroni) -> Iterator[Finding]:
 
 def _cured(facts: Facts, hit: Hit) -> str:
     """What the package does about it on this node."""
-    if hit.hazard is HAZARDS[0] and ours(facts) and facts.this_host.name in hit.other:
+    if hit.hazard is MEMBER_SLOTS and ours(facts) and facts.this_host.name in hit.other:
         return f'; on {facts.this_host.name} the {facts.this_host.serves} takes the positions from the members, unless member_slots is off'
     return ''
 

@@ -1,0 +1,59 @@
+"""URLs: taken apart, judged, without what must not be shown, and as keys. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Take the URL of a request apart.
+
+    :param url: URL as Patroni's client makes it.
+
+    :returns: base URL of the member, and path with the slash that it starts with.
+    """
+    scheme, _, rest = url.partition('://')
+    authority, slash, path = rest.partition('/')
+    return f'{scheme}://{authority}', slash + path
+
+
+def is_unspecified(url: str) -> bool:
+    """Tell whether a URL names no machine at all (``0.0.0.0``, ``[::]``), as when etcd advertises what it listens on.
+
+    :param url: URL of an etcd member.
+    """
+    try:
+        return ip_address(urlsplit(url).hostname or '').is_unspecified
+    except ValueError:  # a name, or no URL at all
+        return False
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL leads to the machine that it is used on.
+
+    :param url: URL of an etcd member.
+    """
+    try:
+        host = urlsplit(url).hostname or ''
+    except ValueError:  # no URL at all
+        return False
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == 'localhost' or host.startswith('localhost.')
+
+
+def redacted(url: str) -> str:
+    """Return a URL without user name and password, also if it is malformed."""
+    return re.sub('^([^/]*//)?.*@', r'\1', url, flags=re.DOTALL)
+
+
+def as_key(url: str) -> str:
+    """Return a text that is the same for all spellings of a URL: without path and user name, the host in lower case."""
+    try:
+        parts = urlsplit(url)
+        return f'{parts.scheme}://{parts.hostname}:{parts.port}'
+    except ValueError:
+        return url
