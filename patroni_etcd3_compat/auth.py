@@ -18,8 +18,10 @@ from urllib3.exceptions import HTTPError
 from . import deadline, wire
 from .answers import AUTH_NOT_ENABLED, TOKEN_REFUSED, Answer, first_document
 from .errors import LoginPending, TakesNoToken
-from .gateway import CANONICAL, GatewayPool
 from .member import Member
+from .members import Members
+from .router import CANONICAL
+from .senders import Kwargs, PoolSender, Reply
 from .urls import split_url
 from .versions import PREFIXES, TOKEN_SINCE
 
@@ -51,26 +53,34 @@ class Secret(str):
 
 
 class AuthPool:
-    """Sends requests through a gateway pool, with a token if there are credentials.
+    """A :class:`~.senders.Sender` that sends requests on with a token, if there are credentials.
 
-    :param pool: the gateway pool.
+    :param sender: where they go.
+    :param members: the members.
     :param credentials: gives user name and password as they are configured now.
     """
 
-    def __init__(self, pool: GatewayPool, credentials: Callable[[], tuple[str | None, str | None]]) -> None:
-        self._pool = pool
-        self.member = pool.member
+    def __init__(
+        self, sender: PoolSender, members: Members, credentials: Callable[[], tuple[str | None, str | None]]
+    ) -> None:
+        self._sender = sender
+        self.members = members
         self._credentials = credentials
         self._lock = Lock()
         #: the token in use
         self.token: Secret | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        """Everything but requests is the gateway pool's business."""
-        return getattr(self._pool, name)
+    @property
+    def connection_pool_kw(self) -> Kwargs:
+        """Arguments for new connections."""
+        return self._sender.connection_pool_kw
 
-    def urlopen(self, method: str, url: str, **kwargs: Any) -> Any:
-        """Send a request, see :meth:`GatewayPool.urlopen`.
+    def clear(self) -> None:
+        """Close all idle connections."""
+        self._sender.clear()
+
+    def urlopen(self, method: str, url: str, **kwargs: Any) -> Reply:
+        """Send a request, see :meth:`Router.urlopen`.
 
         :raises:
             :exc:`TakesNoToken`: if the member wants a token but is too old to be given one.
@@ -81,7 +91,7 @@ class AuthPool:
         if not isinstance(answer, Answer) or answer.error not in TOKEN_REFUSED or not all(self._credentials()):
             return answer
 
-        member = self.member(split_url(url)[0])
+        member = self.members.get(split_url(url)[0])
         if not self._takes_token(member, kwargs):
             member.cannot_take_token()
             raise TakesNoToken(f'{member} wants a token, but is too old to be given one')
@@ -89,21 +99,21 @@ class AuthPool:
         refused = self._renew(member, token, kwargs)
         return refused or self._send(method, url, self.token, kwargs)
 
-    def _takes_token(self, member: Member, kwargs: dict[str, Any]) -> bool:
+    def _takes_token(self, member: Member, kwargs: Kwargs) -> bool:
         if not member.version_text and member.prefix == PREFIXES[-1]:  # the others came with releases that do
             try:
-                self._pool.learn(member, kwargs.get('timeout'))
+                self.members.learn(member, kwargs.get('timeout'))
             except (HTTPError, OSError):
                 pass  # taken for a new one
         return member.can(TOKEN_SINCE)
 
-    def _send(self, method: str, url: str, token: str | None, kwargs: dict[str, Any]) -> Any:
+    def _send(self, method: str, url: str, token: str | None, kwargs: Kwargs) -> Reply:
         headers = {k: v for k, v in (kwargs.get('headers') or {}).items() if k != 'authorization'}
         if token and not url.endswith(_LOGIN):
             headers['authorization'] = str.__str__(token)
-        return self._pool.urlopen(method, url, **dict(kwargs, headers=headers))
+        return self._sender.urlopen(method, url, **dict(kwargs, headers=headers))
 
-    def _renew(self, member: Member, old: str | None, kwargs: dict[str, Any]) -> Any:
+    def _renew(self, member: Member, old: str | None, kwargs: Kwargs) -> Reply | None:
         """Get a token at *member* in the place of *old*.
 
         :returns: ``None``, or the answer to the attempt if it failed.
@@ -121,7 +131,7 @@ class AuthPool:
         finally:
             self._lock.release()
 
-    def _login(self, member: Member, kwargs: dict[str, Any]) -> Any:
+    def _login(self, member: Member, kwargs: Kwargs) -> Reply | None:
         name, password = self._credentials()
         logger.info('Authenticating at etcd member %s', member.url)
         answer = self._send(
@@ -132,7 +142,7 @@ class AuthPool:
         )
         if answer.status < 400:
             self.token = Secret(first_document(answer.status, answer.data)['token'])
-        elif answer.error == AUTH_NOT_ENABLED:
+        elif isinstance(answer, Answer) and answer.error == AUTH_NOT_ENABLED:
             self.token = None
         else:
             return answer

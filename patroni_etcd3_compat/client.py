@@ -18,10 +18,12 @@ from .answers import Answer
 from .auth import AuthPool, Secret
 from .deadline import Errand, TookTooLong
 from .errors import unexecuted
-from .gateway import CANONICAL, GatewayPool
+from .gateway import Gateway
 from .leadership import Leadership
+from .members import Members
 from .names import Names
 from .options import parse_version_prefix
+from .router import CANONICAL, Router
 from .urls import is_loopback, is_unspecified
 from .versions import WATCH_SINCE
 
@@ -93,9 +95,11 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
     @http.setter
     def http(self, pool: Any) -> None:  # python-etcd puts its pool manager here
-        gateway = GatewayPool(pool, self._explicit_prefix)
-        gateway.ends_canceled_watches = not hasattr(etcd3, 'Etcd3WatchCanceled')  # before 3.3 Patroni does not notice
-        self._pool = AuthPool(gateway, lambda: (self.username, self.password))
+        members = Members(pool, self._explicit_prefix)
+        # Before 3.3 Patroni does not notice that a watch was canceled.
+        gateway = Gateway(pool, members, ends_canceled_watches=not hasattr(etcd3, 'Etcd3WatchCanceled'))
+        router = Router(pool, members, (gateway,))
+        self._pool = AuthPool(router, members, lambda: (self.username, self.password))
 
     @property
     def _token(self) -> Any:
@@ -156,7 +160,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
     def _get_machines_list(self, machines_cache: Any) -> Any:
         # Patroni asks for the list right after a member failed, in random order: not that one first, it may hang
-        member = self.http.member
+        member = self.http.members.get
         order = sorted(
             (url for url in machines_cache if not member(url).never),
             key=lambda url: (bool(member(url).refused), member(url).wants_token, member(url).failed),
@@ -180,7 +184,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         timeout = self._prepare_common_parameters(len(urls))['timeout']
         self._looks = {url: look for url, look in self._looks.items() if not look.is_over()}
         for url in urls:
-            member = self.http.member(url)
+            member = self.http.members.get(url)
             if url in self._configured or member.answered or url in self._looks:
                 continue
             if is_unspecified(url):
@@ -188,7 +192,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             elif is_loopback(url) and not local:
                 member.refuse(f'a loopback address, learned from {self._listed_by}', never=True)
             else:
-                self._looks[url] = Errand(self.http.look_at, url, timeout)
+                self._looks[url] = Errand(self.http.members.look_at, url, timeout)
         looks = list(self._looks.values())
         while wait and not any(self._is_good(url) for url in urls) and not all(map(Errand.is_over, looks)):
             time.sleep(0.01)
@@ -197,10 +201,10 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         """Look at advertised URLs that are of no use so far, in the background and less and less often."""
         if time.monotonic() - self._looked > self._look_pause:
             self._looked, self._look_pause = time.monotonic(), min(2 * self._look_pause, _LOOK_AGAIN_MAX)
-            self._judge([url for url in self._listed if not self.http.member(url).never], wait=False)
+            self._judge([url for url in self._listed if not self.http.members.get(url).never], wait=False)
 
     def _is_good(self, url: str) -> bool:
-        member = self.http.member(url)
+        member = self.http.members.get(url)
         return member.answered and not member.failed and not member.refused
 
     def _usable(self, urls: Any) -> list[str]:
@@ -208,7 +212,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
         A URL that is refused is tried when all else has failed.
         """
-        member = self.http.member
+        member = self.http.members.get
         listed = list(dict.fromkeys([*(url for url in urls if url not in self._configured), *self._listed])) or urls
         fit = [url for url in listed if not member(url).refused]
         spare = [url for url in self._configured if url not in fit and not member(url).refused]
@@ -227,7 +231,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     def machines_cache(self) -> Any:
         """The members to try, in this order."""
         urls = super().machines_cache
-        known = [self.http.member(url) for url in urls]
+        known = [self.http.members.get(url) for url in urls]
         if (
             set(urls) == set(self._listed)
             and any(member.answered for member in known)
@@ -247,7 +251,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         except ValueError as e:
             logger.error('Invalid configuration, going on with the version_prefix of before: %s', e)
         else:
-            self.http.set_prefix(prefix)
+            self.http.members.configure(prefix)
 
     def _load_machines_cache(self) -> Any:
         # In 4.1.1 and later Patroni itself makes an EtcdConnectionFailed of what comes from here. Any other exception
@@ -258,7 +262,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             with deadline.within(self.read_timeout if self._machines_cache else float('inf')):  # not at the start
                 return super()._load_machines_cache()
         except etcd.EtcdException as e:
-            remedy = self.http.remedy()
+            remedy = self.http.members.remedy()
             if remedy:
                 logger.error('No etcd member can be used. %s', remedy)  # Patroni just says that it is waiting on etcd
             raise etcd.EtcdConnectionFailed(f'{e}. {remedy}' if remedy else str(e)) from e
@@ -309,7 +313,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         """
         if self._machines_cache and not self._use_proxies:
             self._look_again()
-            member = self.http.member(self._base_uri)
+            member = self.http.members.get(self._base_uri)
             if self._base_uri not in (self._listed or self._machines_cache) or member.refused or member.wants_token:
                 order = self.machines_cache
                 if self._base_uri not in order or member.wants_token and order[0] != self._base_uri:
@@ -325,7 +329,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             except etcd3.Etcd3Exception:  # an answer
                 raise
             except etcd.EtcdConnectionFailed as e:
-                remedy = self.http.remedy()
+                remedy = self.http.members.remedy()
                 if not remedy:
                     raise
                 raise etcd.EtcdConnectionFailed(f'{e}. {remedy}') from e
@@ -411,7 +415,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             :exc:`~patroni.dcs.etcd3.Etcd3Exception`: if the watch is refused or the member can't watch.
         """
         url = self._base_uri
-        member = self.http.member(url)
+        member = self.http.members.get(url)
         if not member.can(WATCH_SINCE):
             logger.warning('etcd member %s cannot watch (older than 3.1), reading from etcd on every HA loop', url)
             self._watch_impossible = True

@@ -93,7 +93,7 @@ def refusal(where: str, text: str | None, secret: bool) -> Refusal | None:
 
 
 class NestedTransaction(Exception):
-    """A transaction inside a transaction was about to be sent, see :meth:`GatewayPool.urlopen`."""
+    """A transaction inside a transaction was about to be sent, see :meth:`Router.urlopen`."""
 
 
 def no_http(error: BaseException, url: str) -> str | None:

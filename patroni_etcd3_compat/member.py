@@ -31,7 +31,8 @@ class Member:
 
     def __init__(self, url: str, explicit: str | None) -> None:
         self.url = url
-        self._explicit = explicit
+        #: value of ``version_prefix``
+        self.explicit = explicit
         #: prefix to try first, ``None`` until one worked
         self.prefix = explicit
         #: version as the member reports it, ``None`` until it was asked or if it does not say
@@ -102,7 +103,7 @@ class Member:
 
     def configure(self, explicit: str | None) -> None:
         """Apply a changed ``version_prefix``; the prefix that worked so far is dropped."""
-        self._explicit = self.prefix = explicit
+        self.explicit = self.prefix = explicit
         self._logged = None
 
     def answers(self, member_id: Any, prefix: str | None = None) -> None:
@@ -167,7 +168,7 @@ class Member:
             gateway = gateway_of(self._version or OLDEST)
             self._too_old = not gateway
             # /v3beta goes on being served by 3.4, where a member from 3.3 comes to, but for how long?
-            if gateway and self.prefix and not self._explicit and self.prefix in gateway.also:
+            if gateway and self.prefix and not self.explicit and self.prefix in gateway.also:
                 self.prefix = gateway.prefix
         self.wants_token = self.wants_token and not self.can(TOKEN_SINCE)
         self._log_prefix()
@@ -177,9 +178,9 @@ class Member:
         if self.several or not now or now == before:
             return
         self._logged = now
-        if self._explicit and self._explicit != now:
+        if self.explicit and self.explicit != now:
             logger.warning(
-                '%s does not serve version_prefix %s of the configuration, using %s', self, self._explicit, now
+                '%s does not serve version_prefix %s of the configuration, using %s', self, self.explicit, now
             )
         elif before is None:
             logger.info('%s: using gateway prefix %s', self, now)

@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError, SSLError
@@ -61,7 +61,7 @@ class Pace(NamedTuple):
         return left
 
 
-def limits(timeout: Any) -> tuple[float, float]:
+def limits(timeout: object) -> tuple[float, float]:
     """Read a time-out of urllib3.
 
     :param timeout: seconds, or :class:`urllib3.util.Timeout`.
@@ -69,7 +69,7 @@ def limits(timeout: Any) -> tuple[float, float]:
     :returns: seconds for connecting, and for connecting and the answer together.
     """
 
-    def number(value: Any) -> float | None:
+    def number(value: object) -> float | None:
         return float(value) if isinstance(value, (int, float)) else None  # urllib3 has markers for "none", too
 
     if not isinstance(timeout, Timeout):
@@ -84,9 +84,9 @@ def request(
     pool: urllib3.HTTPConnectionPool,
     method: str,
     path: str,
-    body: Any = None,
-    headers: dict[str, str] | None = None,
-    timeout: Any = None,
+    body: str | bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: object = None,
     connect: bool = True,
 ) -> Response | None:
     """Send a request, and read its answer.
@@ -180,7 +180,7 @@ def _open(pool: Any, connection: Any, seconds: float) -> None:
 
 
 def _exchange(
-    pool: Any, connection: Any, method: str, path: str, body: Any, headers: dict[str, str], pace: Pace
+    pool: Any, connection: Any, method: str, path: str, body: str | bytes | None, headers: Mapping[str, str], pace: Pace
 ) -> tuple[int, bytes]:
     data = body.encode() if isinstance(body, str) else body
     parts: list[bytes] = []

@@ -91,7 +91,7 @@ def test_url_that_hung_up_once(start: Callable[..., Any], connect: Callable[...,
         advertised.mode = RESET
         dcs = connect(entry.url.partition('//')[2], **TIMES)
         assert dcs.acquire() and dcs.loop()
-        member = dcs.client.http.member(advertised.url)
+        member = dcs.client.http.members.get(advertised.url)
         wait_until(lambda: member.refused or member.failed, 5, 'the URL to be found of no use')
         advertised.mode = PASS
         wait_until(lambda: dcs.loop() and dcs.client.machines_cache == [advertised.url], 10, 'it to be used')

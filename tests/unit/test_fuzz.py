@@ -126,7 +126,7 @@ def test_only_errors_that_patroni_knows_and_nothing_sent_twice(
     client = connect(server, resolver, **login)
     client._token = None
     if look_again:
-        client.http.member(server.url)._settled = 0
+        client.http.members.get(server.url)._settled = 0
     server.answer, server.also_version = answer, also_version
     try:
         call(client)
@@ -241,7 +241,7 @@ def test_a_version_that_is_not_to_be_had_now_costs_no_wait(
 ) -> None:
     """A proxy says "come back in an hour" to the question for the version: the HA loop does not wait for that."""
     client = connect(server, resolver)
-    client.http.member(server.url)._settled = 0
+    client.http.members.get(server.url)._settled = 0
     server.answer, server.also_version = Answer(http(503, [('Retry-After', '3600')], b'')), True
 
     def put() -> None:

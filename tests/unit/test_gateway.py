@@ -30,7 +30,9 @@ from patroni_etcd3_compat.errors import (
     UnexpectedAnswer,
     unexecuted,
 )
-from patroni_etcd3_compat.gateway import GatewayPool
+from patroni_etcd3_compat.gateway import Gateway
+from patroni_etcd3_compat.members import Members
+from patroni_etcd3_compat.router import Router
 from patroni_etcd3_compat.versions import PREFIXES
 
 SERVED = {
@@ -112,10 +114,11 @@ def member(httpserver: HTTPServer) -> FakeMember:
 
 
 @pytest.fixture
-def pool() -> Iterator[GatewayPool]:
+def pool() -> Iterator[Router]:
     """A pool as Patroni's client has it."""
     manager = urllib3.PoolManager()
-    yield GatewayPool(manager)
+    members = Members(manager)
+    yield Router(manager, members, (Gateway(manager, members),))
     settle()
     manager.clear()
 
@@ -125,14 +128,14 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(r.levelname, r.getMessage()) for r in caplog.records if r.name.startswith('patroni_etcd3_compat')]
 
 
-def forget(pool: GatewayPool, member: FakeMember) -> None:
+def forget(pool: Router, member: FakeMember) -> None:
     """Close all connections, as Patroni does after a failure; the next one is a sign of a change."""
     settle()
     pool.clear()
-    pool.member(member.url)._settled = 0
+    pool.members.get(member.url)._settled = 0
 
 
-def put(pool: GatewayPool, member: FakeMember, rpc: str = '/kv/put', token: str | None = None, **kwargs: Any) -> Any:
+def put(pool: Router, member: FakeMember, rpc: str = '/kv/put', token: str | None = None, **kwargs: Any) -> Any:
     """Send what Patroni's client would send."""
     headers = {'user-agent': 'Patroni', 'Content-Type': 'application/json'}
     if token:
@@ -163,7 +166,7 @@ def put(pool: GatewayPool, member: FakeMember, rpc: str = '/kv/put', token: str 
 )
 @pytest.mark.parametrize('cluster', [{}, {'etcdcluster': 'not_decided'}, {'etcdcluster': '3.0.0'}])
 def test_prefix_follows_the_member_alone(
-    pool: GatewayPool, member: FakeMember, version: str, prefix: str, cluster: dict[str, str]
+    pool: Router, member: FakeMember, version: str, prefix: str, cluster: dict[str, str]
 ) -> None:
     """Newer prefixes are not served, the version is asked once, beside the call, and then each call is one request."""
     member.become(version)
@@ -188,7 +191,7 @@ def test_prefix_follows_the_member_alone(
     ],
 )
 def test_change_costs_one_extra_request_and_one_log_line(
-    pool: GatewayPool,
+    pool: Router,
     member: FakeMember,
     caplog: pytest.LogCaptureFixture,
     before: str,
@@ -217,7 +220,7 @@ def test_change_costs_one_extra_request_and_one_log_line(
     ]
 
 
-def test_an_old_prefix_that_still_works_is_left_at_the_next_look(pool: GatewayPool, member: FakeMember) -> None:
+def test_an_old_prefix_that_still_works_is_left_at_the_next_look(pool: Router, member: FakeMember) -> None:
     """/v3beta works on 3.4 too, but is never the choice there."""
     member.become('3.3.25')
     put(pool, member)
@@ -243,7 +246,7 @@ def test_an_old_prefix_that_still_works_is_left_at_the_next_look(pool: GatewayPo
     ],
 )
 def test_a_404_that_is_an_answer_is_handed_on(
-    pool: GatewayPool, member: FakeMember, version: str, answer: tuple[int, Any], text: str
+    pool: Router, member: FakeMember, version: str, answer: tuple[int, Any], text: str
 ) -> None:
     """It is never sent again."""
     member.become(version)
@@ -257,9 +260,7 @@ def test_a_404_that_is_an_answer_is_handed_on(
 
 
 @pytest.mark.parametrize('served', [['/v3beta'], ['/v3alpha']])
-def test_member_that_does_not_serve_what_its_version_does(
-    pool: GatewayPool, member: FakeMember, served: list[str]
-) -> None:
+def test_member_that_does_not_serve_what_its_version_does(pool: Router, member: FakeMember, served: list[str]) -> None:
     """What works is found by trial, and kept."""
     member.become('3.4.23', served=served)
     put(pool, member)
@@ -272,7 +273,7 @@ def test_member_that_does_not_serve_what_its_version_does(
 
 
 @pytest.mark.parametrize('document', [{'etcdserver': None}, {'etcdserver': 'unknown'}, {'health': 'true'}])
-def test_member_that_does_not_tell_its_version(pool: GatewayPool, member: FakeMember, document: dict[str, Any]) -> None:
+def test_member_that_does_not_tell_its_version(pool: Router, member: FakeMember, document: dict[str, Any]) -> None:
     """Its prefix is found by trial."""
     member.become('3.2.26', **document)
     put(pool, member)
@@ -282,7 +283,7 @@ def test_member_that_does_not_tell_its_version(pool: GatewayPool, member: FakeMe
     assert member.paths() == ['/v3alpha/kv/put']
 
 
-def test_gateway_off_and_on_again(pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture) -> None:
+def test_gateway_off_and_on_again(pool: Router, member: FakeMember, caplog: pytest.LogCaptureFixture) -> None:
     """The member counts as unreachable, the remedy names it, and it is good again once the gateway is on."""
     caplog.set_level(logging.INFO)
     member.become('3.4.23', served=[])
@@ -295,16 +296,16 @@ def test_gateway_off_and_on_again(pool: GatewayPool, member: FakeMember, caplog:
             == f'etcd member {member.url} (version 3.4.23) answers 404 under every prefix, its gRPC gateway is '
             'off'
         )
-    remedy = pool.remedy() or ''
+    remedy = pool.members.remedy() or ''
     assert all(text in remedy for text in (member.url, 'enable-grpc-gateway: true', '--enable-grpc-gateway'))
     member.become('3.4.23')
     assert put(pool, member).status == 200
-    assert pool.remedy() is None
+    assert pool.members.remedy() is None
     assert logged(caplog)[0][1] == f'etcd member {member.url} (version 3.4.23) serves its gRPC gateway again'
 
 
 @pytest.mark.parametrize('version', ['3.0.3', '2.3.8'])
-def test_too_old_member_is_refused_by_name(pool: GatewayPool, member: FakeMember, version: str) -> None:
+def test_too_old_member_is_refused_by_name(pool: Router, member: FakeMember, version: str) -> None:
     """Nothing more is sent to it once its version is known."""
     member.become('off', etcdserver=version)
     with pytest.raises(GatewayOff):
@@ -316,21 +317,19 @@ def test_too_old_member_is_refused_by_name(pool: GatewayPool, member: FakeMember
     assert member.paths() == []
 
 
-def test_explicit_prefix_goes_before_the_version(pool: GatewayPool, member: FakeMember) -> None:
+def test_explicit_prefix_goes_before_the_version(pool: Router, member: FakeMember) -> None:
     """On every member that serves it."""
-    pool.set_prefix('/v3beta')
+    pool.members.configure('/v3beta')
     for _ in range(2):
         put(pool, member)
         forget(pool, member)
     assert member.paths() == ['/v3beta/kv/put', '/version'] * 2
 
 
-def test_explicit_prefix_that_is_not_served(
-    pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_explicit_prefix_that_is_not_served(pool: Router, member: FakeMember, caplog: pytest.LogCaptureFixture) -> None:
     """The fallback stands behind it, with one warning that names the member; back when it is served again."""
     caplog.set_level(logging.INFO)
-    pool.set_prefix('/v3alpha')
+    pool.members.configure('/v3alpha')
     put(pool, member)
     settle()
     put(pool, member)
@@ -347,22 +346,22 @@ def test_explicit_prefix_that_is_not_served(
     assert member.paths()[-1] != '/v3/kv/put'
 
 
-def test_changed_override_applies_to_known_members(pool: GatewayPool, member: FakeMember) -> None:
+def test_changed_override_applies_to_known_members(pool: Router, member: FakeMember) -> None:
     """A reload of the configuration takes effect at the next request."""
     put(pool, member)
     settle()
     member.paths()
-    pool.set_prefix('/v3beta')
+    pool.members.configure('/v3beta')
     put(pool, member)
     assert member.paths() == ['/v3beta/kv/put']
-    pool.set_prefix(None)
+    pool.members.configure(None)
     put(pool, member)
     settle()
     assert member.paths() == ['/v3/kv/put', '/version']
 
 
 @pytest.mark.parametrize('version, passed', [('3.2.26', False), ('3.3.25', True), ('3.5.30', True)])
-def test_token_goes_to_members_that_take_one(pool: GatewayPool, member: FakeMember, version: str, passed: bool) -> None:
+def test_token_goes_to_members_that_take_one(pool: Router, member: FakeMember, version: str, passed: bool) -> None:
     """And never to ``/version``."""
     member.become(version)
     put(pool, member, token='secret')
@@ -372,7 +371,7 @@ def test_token_goes_to_members_that_take_one(pool: GatewayPool, member: FakeMemb
     assert ('Authorization' in member.requests[-1][1]) is passed
 
 
-def test_member_that_now_takes_a_token_is_noticed(pool: GatewayPool, member: FakeMember) -> None:
+def test_member_that_now_takes_a_token_is_noticed(pool: Router, member: FakeMember) -> None:
     """3.3 goes on serving the prefix of 3.2, so the refusal for want of a token is what tells."""
     member.become('3.2.26')
     put(pool, member, token='secret')
@@ -386,7 +385,7 @@ def test_member_that_now_takes_a_token_is_noticed(pool: GatewayPool, member: Fak
 
 
 @pytest.mark.parametrize('name', ['request_txn', 'requestTxn'])
-def test_nested_transaction_is_not_sent(pool: GatewayPool, member: FakeMember, name: str) -> None:
+def test_nested_transaction_is_not_sent(pool: Router, member: FakeMember, name: str) -> None:
     """Neither to an old member nor to a new one."""
     body = json.dumps({'compare': [{}], 'failure': [{name: {'compare': [{}]}}]})
     for version in ('3.2.26', '3.5.30'):
@@ -397,14 +396,14 @@ def test_nested_transaction_is_not_sent(pool: GatewayPool, member: FakeMember, n
     assert member.paths() == []
 
 
-def test_key_that_reads_like_a_nested_transaction_is_sent(pool: GatewayPool, member: FakeMember) -> None:
+def test_key_that_reads_like_a_nested_transaction_is_sent(pool: Router, member: FakeMember) -> None:
     """Base64 may contain the word."""
     body = json.dumps({'compare': [], 'success': [{'request_put': {'key': 'requestTxn', 'value': 'request_txn'}}]})
     assert pool.urlopen('POST', member.url + '/v3/kv/txn', body=body).status == 200
 
 
 @pytest.mark.parametrize('asked', PREFIXES)
-def test_any_prefix_is_replaced(pool: GatewayPool, member: FakeMember, asked: str) -> None:
+def test_any_prefix_is_replaced(pool: Router, member: FakeMember, asked: str) -> None:
     """Whoever builds the path, the member gets the one that it serves."""
     member.become('3.3.25')
     assert pool.urlopen('POST', member.url + asked + '/kv/put', body='{}').status == 200
@@ -412,7 +411,7 @@ def test_any_prefix_is_replaced(pool: GatewayPool, member: FakeMember, asked: st
 
 
 @pytest.mark.parametrize('body', [b'<html>Bad Gateway</html>', b'404', b'{"header":', b''])
-def test_unreadable_answer_names_the_member(pool: GatewayPool, member: FakeMember, body: bytes) -> None:
+def test_unreadable_answer_names_the_member(pool: Router, member: FakeMember, body: bytes) -> None:
     """With the first bytes of what came, and without sending the request again."""
     put(pool, member)
     settle()
@@ -424,14 +423,14 @@ def test_unreadable_answer_names_the_member(pool: GatewayPool, member: FakeMembe
     assert member.paths() == ['/v3/kv/put']
 
 
-def test_member_that_shuts_down_counts_as_unreachable(pool: GatewayPool, member: FakeMember) -> None:
+def test_member_that_shuts_down_counts_as_unreachable(pool: Router, member: FakeMember) -> None:
     """Recorded from 3.3.25 on its way down; taken for a verdict on the request it would demote a leader."""
     member.answer = (408, {'error': 'grpc: the client connection is closing', 'code': 1})
     with pytest.raises(MemberStopping, match='gave up /v3/kv/put: .*grpc: the client connection is closing'):
         put(pool, member)
 
 
-def test_member_is_looked_at_again_after_it_failed(pool: GatewayPool, member: FakeMember) -> None:
+def test_member_is_looked_at_again_after_it_failed(pool: Router, member: FakeMember) -> None:
     """What comes back after a failure may be another version; the call that finds it does not wait for the question."""
     member.become('3.3.25')
     put(pool, member)
@@ -469,20 +468,20 @@ def test_member_is_looked_at_again_after_it_failed(pool: GatewayPool, member: Fa
     ],
 )
 def test_refusal_in_plain_text_reaches_the_reader(
-    pool: GatewayPool, member: FakeMember, text: str, kind: Any, remedy: str | None
+    pool: Router, member: FakeMember, text: str, kind: Any, remedy: str | None
 ) -> None:
     """Whole, as an error of its own, with what is to be done about it until the member answers again."""
     member.answer = (400, text.encode())
     with pytest.raises(kind) as e:
         put(pool, member)
     assert ' '.join(text.split()) in str(e.value) and member.url in str(e.value) and unexecuted(e.value)
-    assert (remedy or 'none') in (pool.remedy() or 'none')
+    assert (remedy or 'none') in (pool.members.remedy() or 'none')
     member.answer = GOOD
     put(pool, member)
-    assert pool.remedy() is None
+    assert pool.members.remedy() is None
 
 
-def test_refused_login_says_nothing_of_the_body(pool: GatewayPool, member: FakeMember) -> None:
+def test_refused_login_says_nothing_of_the_body(pool: Router, member: FakeMember) -> None:
     """There may be a token in it."""
     member.answer = (400, b'token secret')
     with pytest.raises(UnexpectedAnswer) as e:
@@ -493,7 +492,7 @@ def test_refused_login_says_nothing_of_the_body(pool: GatewayPool, member: FakeM
 @pytest.mark.parametrize('first, second', [('3.2.26', '3.4.23'), ('3.3.25', '3.4.23'), ('3.4.23', '3.6.0')])
 @pytest.mark.parametrize('turn', ['one each', 'random'])
 def test_several_members_behind_one_url(
-    pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture, first: str, second: str, turn: str
+    pool: Router, member: FakeMember, caplog: pytest.LogCaptureFixture, first: str, second: str, turn: str
 ) -> None:
     """Both prefixes are tried as needed, no call fails, the gateway is not called off, and one line says what it is."""
     caplog.set_level(logging.INFO)
@@ -506,9 +505,7 @@ def test_several_members_behind_one_url(
     assert not any('off' in text or 'again' in text for text in texts)
 
 
-def test_replaced_member_is_no_second_one(
-    pool: GatewayPool, member: FakeMember, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_replaced_member_is_no_second_one(pool: Router, member: FakeMember, caplog: pytest.LogCaptureFixture) -> None:
     """It has another ID, and the old one never comes back."""
     caplog.set_level(logging.INFO)
     for number in '123':
@@ -518,17 +515,17 @@ def test_replaced_member_is_no_second_one(
     assert not any('Several' in text for _, text in logged(caplog))
 
 
-def test_no_time_is_no_fault_of_the_member(pool: GatewayPool, member: FakeMember) -> None:
+def test_no_time_is_no_fault_of_the_member(pool: Router, member: FakeMember) -> None:
     """Nothing is sent past the deadline of the call."""
     put(pool, member)
     settle()
     member.paths()
     with deadline.within(0), pytest.raises(OutOfTime) as e:
         put(pool, member)
-    assert unexecuted(e.value) and not member.paths() and not pool.member(member.url).failed
+    assert unexecuted(e.value) and not member.paths() and not pool.members.get(member.url).failed
 
 
-def test_question_for_the_version_costs_the_call_nothing(pool: GatewayPool, member: FakeMember) -> None:
+def test_question_for_the_version_costs_the_call_nothing(pool: Router, member: FakeMember) -> None:
     """It is asked in the background, however long that takes."""
     member.version_takes = 1.0
     before = time.monotonic()
@@ -538,24 +535,24 @@ def test_question_for_the_version_costs_the_call_nothing(pool: GatewayPool, memb
     assert '/version' in member.paths()
 
 
-def test_only_what_is_needed_is_ever_asked(pool: GatewayPool, member: FakeMember) -> None:
+def test_only_what_is_needed_is_ever_asked(pool: Router, member: FakeMember) -> None:
     """``GET /health`` of a 3.4 member plants what kills a 3.6 one later (etcd #20809)."""
     for prefix in (None, '/v3beta'):
-        pool.set_prefix(prefix)
-        pool.look_at(member.url, 1)
+        pool.members.configure(prefix)
+        pool.members.look_at(member.url, 1)
         put(pool, member)
         settle()
     assert {path for path in member.paths() if not path.startswith('/v3')} == {'/version'}
 
 
-def test_watch_is_handed_on_unread(pool: GatewayPool, member: FakeMember) -> None:
+def test_watch_is_handed_on_unread(pool: Router, member: FakeMember) -> None:
     """The stream is Patroni's to read."""
     member.answer = (200, b'{"result":{}}')
     response = put(pool, member, '/watch', timeout=urllib3.Timeout(connect=2, read=None))
     assert response.read() == b'{"result":{}}'
 
 
-def test_what_is_no_gateway_call_passes_through(pool: GatewayPool, member: FakeMember) -> None:
+def test_what_is_no_gateway_call_passes_through(pool: Router, member: FakeMember) -> None:
     """The stock code may ask for ``/version`` itself."""
     assert json.loads(pool.urlopen('GET', member.url + '/version').data)['etcdserver'] == '3.4.23'
     assert member.paths() == ['/version']

@@ -28,7 +28,7 @@ class Gateway:
         self.enabled = enabled
         self.refusal = TOKEN_REFUSED[1]
 
-    def member(self, url: str) -> Member:
+    def get(self, url: str) -> Member:
         """What is known about the member."""
         assert url == URL
         return self.known
@@ -48,12 +48,13 @@ class Gateway:
 
 def pool(gateway: Gateway, password: str | None = 'right') -> AuthPool:
     """A pool in front of it."""
-    return AuthPool(gateway, lambda: ('name', password))  # type: ignore[arg-type]
+    return AuthPool(gateway, gateway, lambda: ('name', password))  # type: ignore[arg-type]
 
 
 def put(auth: AuthPool) -> Answer:
     """One call; Patroni's own idea of the token, made earlier, is in its headers."""
-    answer: Answer = auth.urlopen('POST', URL + '/v3/kv/put', headers={'authorization': 'old'}, body='{}')
+    answer = auth.urlopen('POST', URL + '/v3/kv/put', headers={'authorization': 'old'}, body='{}')
+    assert isinstance(answer, Answer)
     return answer
 
 
