@@ -17,6 +17,7 @@ from . import deadline
 from .answers import Answer
 from .auth import AuthPool, Secret
 from .deadline import Errand, TookTooLong
+from .endpoints import Endpoints
 from .errors import unexecuted
 from .gateway import Gateway
 from .leadership import Leadership
@@ -24,8 +25,9 @@ from .members import Members
 from .names import Names
 from .options import parse_version_prefix
 from .router import CANONICAL, Router
-from .urls import is_loopback, is_unspecified
+from .steps import held_or, unnested
 from .versions import WATCH_SINCE
+from .watch import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -35,31 +37,6 @@ if not hasattr(etcd3, 'AuthOldRevision'):  # since 3.2; before that the error is
 #: What the stock client is told to be the version of the cluster. It must not hold anything back (authentication,
 #: token, watch): what a member can do is decided for that member, in ``gateway``.
 _ANY_CLUSTER = (3, 4)
-
-
-#: Seconds between two looks at an advertised URL that is of no use, at first and at last.
-_LOOK_AGAIN, _LOOK_AGAIN_MAX = 2.0, 60.0
-
-
-class Pace:
-    """Keeps watches that end at once, as behind some load balancers, from being started in a tight loop."""
-
-    #: seconds: a watch that lived longer ended for a reason of its own, and the longest pause
-    _LONG, _PAUSE = 10.0, 1.0
-
-    def __init__(self) -> None:
-        self._began = 0.0
-        self._short = 0
-
-    def began(self) -> None:
-        """Note that a watch begins."""
-        self._short = self._short + 1 if time.monotonic() - self._began < self._LONG else 0
-        self._began = time.monotonic()
-
-    def pause(self) -> None:
-        """Wait before the next one, if the last ones did not live long; the HA loop waits for that at most as long."""
-        if self._short > 1:
-            time.sleep(min(0.1 * 2**self._short, self._PAUSE))
 
 
 class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
@@ -77,12 +54,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         self.held: bool | None = None
         #: until when calls may wait
         self.leadership = Leadership()
-        self._configured: list[str] = []
-        self._listed: list[str] = []
-        self._listed_by: str | None = None
         self._lookup: Errand | None = None
-        self._looks: dict[str, Errand] = {}
-        self._looked, self._look_pause = 0.0, _LOOK_AGAIN
         self._watched = Pace()
         self._watch_impossible = False
         Names(dns_resolver)
@@ -96,6 +68,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     @http.setter
     def http(self, pool: Any) -> None:  # python-etcd puts its pool manager here
         members = Members(pool, self._explicit_prefix)
+        self._endpoints = Endpoints(members, lambda count: self._prepare_common_parameters(count)['timeout'])
         # Before 3.3 Patroni does not notice that a watch was canceled.
         gateway = Gateway(pool, members, ends_canceled_watches=not hasattr(etcd3, 'Etcd3WatchCanceled'))
         router = Router(pool, members, (gateway,))
@@ -139,16 +112,16 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
                 raise
             logger.fatal('Etcd3 authentication failed: %r', e)  # as Patroni does where it authenticates by itself
             sys.exit(1)
-        self._listed_by = base_uri
+        self._endpoints.listed_by = base_uri
         return members
 
     def _get_machines_cache_from_config(self) -> Any:
         stock = super()._get_machines_cache_from_config
         try:
-            self._configured = self._look_up(stock) if 'srv' in self._config else stock()
+            self._endpoints.configured = self._look_up(stock) if 'srv' in self._config else stock()
         except (TookTooLong, socket.timeout):  # DNS is silent
             logger.warning('The configured etcd hosts could not be looked up in time, using what they were before')
-        return list(self._configured)
+        return list(self._endpoints.configured)
 
     def _look_up(self, stock: Callable[[], list[str]]) -> Any:
         """Look for SRV records, which knows no time limit; one look that hangs is enough."""
@@ -159,86 +132,14 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         return self._lookup.result()
 
     def _get_machines_list(self, machines_cache: Any) -> Any:
-        # Patroni asks for the list right after a member failed, in random order: not that one first, it may hang
-        member = self.http.members.get
-        order = sorted(
-            (url for url in machines_cache if not member(url).never),
-            key=lambda url: (bool(member(url).refused), member(url).wants_token, member(url).failed),
-        )
-        urls = super()._get_machines_list(order)
-        if self._use_proxies:
-            return urls
-        if set(urls) != set(self._listed):
-            self._look_pause = _LOOK_AGAIN
-        self._listed = list(urls)
-        self._judge(urls, wait=not self._machines_cache)
-        return sorted(self._usable(urls), key=lambda url: not self._is_good(url))
-
-    def _judge(self, urls: list[str], wait: bool) -> None:
-        """Look at advertised URLs that nobody has configured and that never answered.
-
-        :param wait: until one of the URLs is known to be good, or nothing is left to wait for; not to be done in the
-                     HA loop, where what comes of it takes effect later.
-        """
-        local = is_loopback(self._listed_by or '')
-        timeout = self._prepare_common_parameters(len(urls))['timeout']
-        self._looks = {url: look for url, look in self._looks.items() if not look.is_over()}
-        for url in urls:
-            member = self.http.members.get(url)
-            if url in self._configured or member.answered or url in self._looks:
-                continue
-            if is_unspecified(url):
-                member.refuse('an address that leads nowhere', never=True)
-            elif is_loopback(url) and not local:
-                member.refuse(f'a loopback address, learned from {self._listed_by}', never=True)
-            else:
-                self._looks[url] = Errand(self.http.members.look_at, url, timeout)
-        looks = list(self._looks.values())
-        while wait and not any(self._is_good(url) for url in urls) and not all(map(Errand.is_over, looks)):
-            time.sleep(0.01)
-
-    def _look_again(self) -> None:
-        """Look at advertised URLs that are of no use so far, in the background and less and less often."""
-        if time.monotonic() - self._looked > self._look_pause:
-            self._looked, self._look_pause = time.monotonic(), min(2 * self._look_pause, _LOOK_AGAIN_MAX)
-            self._judge([url for url in self._listed if not self.http.members.get(url).never], wait=False)
-
-    def _is_good(self, url: str) -> bool:
-        member = self.http.members.get(url)
-        return member.answered and not member.failed and not member.refused
-
-    def _usable(self, urls: Any) -> list[str]:
-        """Return the URLs to try, of a list that etcd gave, with configured hosts standing in for those of no use.
-
-        A URL that is refused is tried when all else has failed.
-        """
-        member = self.http.members.get
-        listed = list(dict.fromkeys([*(url for url in urls if url not in self._configured), *self._listed])) or urls
-        fit = [url for url in listed if not member(url).refused]
-        spare = [url for url in self._configured if url not in fit and not member(url).refused]
-        first = []
-        if len(fit) < len(listed):
-            fit += spare
-        elif self._listed and not any(map(self._is_good, fit)):  # perhaps none of them leads anywhere
-            first = [url for url in (self._listed_by, *spare) if url and url not in fit and self._is_good(url)][:1]
-        if all(member(url).failed for url in first + fit):
-            fit += [url for url in listed if member(url).refused and not member(url).never]
-        ret = first + [url for url in urls if url in fit] + [url for url in fit if url not in urls]
-        ret.sort(key=lambda url: member(url).wants_token)
-        return list(dict.fromkeys(ret)) or list(urls)
+        # Patroni asks for the list right after a member failed, in random order.
+        urls = super()._get_machines_list(self._endpoints.to_ask(machines_cache))
+        return urls if self._use_proxies else self._endpoints.advertised(urls, wait=not self._machines_cache)
 
     @property
     def machines_cache(self) -> Any:
         """The members to try, in this order."""
-        urls = super().machines_cache
-        known = [self.http.members.get(url) for url in urls]
-        if (
-            set(urls) == set(self._listed)
-            and any(member.answered for member in known)
-            and not any(member.failed or member.refused or member.wants_token for member in known)
-        ):
-            return urls  # all is well, which is quickly told
-        return self._usable(urls)
+        return self._endpoints.in_order(super().machines_cache)
 
     def reload_config(self, config: dict[str, Any]) -> None:
         """Apply a changed configuration.
@@ -269,7 +170,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
     def _calculate_timeouts(self, etcd_nodes: int, timeout: float | None = None) -> Any:
         # Hosts that stand in for others are no reason to be less patient with each.
-        return self._divide(min(etcd_nodes, max(len(self._listed), len(self._configured), 1)), timeout)
+        return self._divide(
+            min(etcd_nodes, max(len(self._endpoints.listed), len(self._endpoints.configured), 1)), timeout
+        )
 
     def _divide(self, etcd_nodes: int, timeout: float | None = None) -> Any:
         """Divide the time among the members as Patroni does, but no more than is left for this call."""
@@ -312,9 +215,13 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             :exc:`etcd.EtcdConnectionFailed`: if none is left; the text names those whose gateway is off.
         """
         if self._machines_cache and not self._use_proxies:
-            self._look_again()
+            self._endpoints.look_again()
             member = self.http.members.get(self._base_uri)
-            if self._base_uri not in (self._listed or self._machines_cache) or member.refused or member.wants_token:
+            if (
+                self._base_uri not in (self._endpoints.listed or self._machines_cache)
+                or member.refused
+                or member.wants_token
+            ):
                 order = self.machines_cache
                 if self._base_uri not in order or member.wants_token and order[0] != self._base_uri:
                     self.set_base_uri(order[0])  # the watch has to leave the old one as well
@@ -367,9 +274,6 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     def txn(self, compare: dict[str, Any], success: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Run a transaction, a nested one as plain compare-and-swap steps.
 
-        Patroni >= 3.0.4 renews the leader key after a change of its lease with a transaction in the failure branch of
-        another one (``Etcd3._update_leader``). etcd members before 3.3 die of that when a newer one lets it in.
-
         :param compare: condition for *success*.
         :param success: request to execute if *compare* holds.
         :param args: ``{'request_txn': ...}`` to run if it does not hold. Patroni before 3.0.4 knows none and has its
@@ -384,22 +288,16 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         if failure:
             retry = kwargs.get('retry') or (args[1] if len(args) > 1 else None)
             try:
-                (otherwise,) = failure.values()
-                if list(failure) != ['request_txn'] or set(otherwise) != {'compare', 'success'}:
-                    raise ValueError
-                (other_compare,), (other_success,) = otherwise['compare'], otherwise['success']
+                steps = unnested(compare, success, failure)
             except ValueError:
-                raise etcd.EtcdException(f'Transaction can not be run as plain steps: {failure}') from None
+                raise etcd.EtcdException(f'Transaction cannot be run as plain steps: {failure}') from None
         elif self.holding and compare['key'] == etcd3.base64_encode(self.holding):
             retry = kwargs.get('retry') or (args[0] if args else None)
-            other_compare, other_success = compare, success
-            compare = {'key': compare['key'], 'target': 'VALUE', 'value': success['request_put']['value']}
+            steps = held_or(compare, success)
         else:
             return super().txn(compare, success, *args, **kwargs)
 
-        # The first step once more at the end: if the answer to the second got lost, it was sent again to the next
-        # member, which found that the key exists. If that key is ours the last step holds, else none does.
-        for step in ((compare, success), (other_compare, other_success), (compare, success)):
+        for step in steps:
             # Not the method of PatroniEtcd3Client (3.1): it restarts the watcher when a condition does not hold.
             ret = etcd3.Etcd3Client.txn(self, *step, retry=retry)
             if ret:
