@@ -119,16 +119,18 @@ def read_answer(rpc: str, status: int, body: bytes) -> Answer:
     return Answer(status, json.dumps({'error': text, 'message': text, 'code': code}).encode(), code, text)
 
 
-def _member_id(document: dict[str, Any]) -> str | None:
+def _member_id(document: dict[str, object]) -> str | None:
     header = document.get('header')
     member = header.get('member_id') if isinstance(header, dict) else None
     return str(member) if isinstance(member, (str, int)) else None
 
 
-def _lease(rpc: str, document: dict[str, Any]) -> tuple[str, float] | None:
+def _lease(rpc: str, document: dict[str, object]) -> tuple[str, float] | None:
     found = document.get('result') if rpc == '/lease/keepalive' else document if rpc == '/lease/grant' else None
-    ttl = _int(found.get('TTL')) if isinstance(found, dict) else None
-    return (str(found['ID']), float(ttl)) if found and ttl and ttl > 0 and 'ID' in found else None
+    if not isinstance(found, dict):
+        return None
+    ttl = _int(found.get('TTL'))
+    return (str(found['ID']), float(ttl)) if ttl and ttl > 0 and 'ID' in found else None
 
 
 def plain_text(status: int, body: bytes) -> str | None:
@@ -144,7 +146,7 @@ def plain_text(status: int, body: bytes) -> str | None:
     return text if status >= 400 and text.isprintable() and text and text[0] not in '<{[' and len(text) < 2000 else None
 
 
-def is_nested(rpc: str, body: Any) -> bool:
+def is_nested(rpc: str, body: str | bytes | None) -> bool:
     """Tell whether the body of a call has a transaction inside a transaction.
 
     :param rpc: path of the call below the prefix.
@@ -158,7 +160,7 @@ def is_nested(rpc: str, body: Any) -> bool:
         return True  # cannot be looked into, and etcd would refuse it
 
 
-def _has_txn(part: Any) -> bool:
+def _has_txn(part: object) -> bool:
     if isinstance(part, dict):
         return any(name in ('request_txn', 'requestTxn') or _has_txn(value) for name, value in part.items())
     return isinstance(part, list) and any(map(_has_txn, part))
@@ -185,11 +187,11 @@ def first_document(status: int, body: bytes) -> dict[str, Any]:
     return document
 
 
-def _check_shape(rpc: str, document: dict[str, Any]) -> None:
+def _check_shape(rpc: str, document: dict[str, object]) -> None:
     if not document and rpc in ('/kv/put', '/kv/deleterange'):  # Patroni looks before it takes anything from these
         return
     path, kind = _GRANTED.get(rpc, ((), dict))
-    value: Any = document
+    value: object = document
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     if not isinstance(value, kind):
@@ -232,7 +234,7 @@ def check_stream(chunks: Iterable[bytes], end_if_canceled: bool) -> Iterator[byt
         yield chunk
 
 
-def _check_message(message: dict[str, Any], end_if_canceled: bool) -> None:
+def _check_message(message: dict[str, object], end_if_canceled: bool) -> None:
     result = message.get('result', {})
     error = message.get('error', {})
     if (
@@ -252,10 +254,10 @@ def _check_message(message: dict[str, Any], end_if_canceled: bool) -> None:
         raise UnreadableBody('the watch was canceled')
 
 
-def _int(value: Any) -> int | None:
+def _int(value: object) -> int | None:
     """Read a number that may come as text."""
     try:
-        return int(value)
+        return int(value) if isinstance(value, (str, int, float)) else None
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -7,11 +7,11 @@ import socket
 import sys
 import time
 from threading import current_thread
-from typing import Any, Callable
+from typing import Any, Callable, Mapping, Sequence
 
 import etcd
 from patroni.dcs import etcd3
-from urllib3 import Timeout
+from urllib3 import PoolManager, Timeout
 
 from . import deadline
 from .answers import Answer
@@ -25,7 +25,8 @@ from .members import Members
 from .names import Names
 from .options import parse_version_prefix
 from .router import CANONICAL, Router
-from .steps import held_or, unnested
+from .senders import Kwargs
+from .steps import Part, held_or, unnested
 from .versions import WATCH_SINCE
 from .watch import Pace
 
@@ -45,7 +46,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     Takes the same arguments as the class of Patroni.
     """
 
-    def __init__(self, config: dict[str, Any], dns_resolver: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, config: dict[str, object], dns_resolver: Any, *args: object, **kwargs: object) -> None:
         self._explicit_prefix = parse_version_prefix(config.get('version_prefix'))
         self._built_with: str | None = CANONICAL
         #: path of the leader key while Patroni before 3.0.4 updates it, see :meth:`Etcd3._update_leader`
@@ -54,7 +55,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         self.held: bool | None = None
         #: until when calls may wait
         self.leadership = Leadership()
-        self._lookup: Errand | None = None
+        self._lookup: Errand[list[str]] | None = None
         self._watched = Pace()
         self._watch_impossible = False
         Names(dns_resolver)
@@ -66,7 +67,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         return self._pool
 
     @http.setter
-    def http(self, pool: Any) -> None:  # python-etcd puts its pool manager here
+    def http(self, pool: PoolManager) -> None:  # python-etcd puts its pool manager here
         members = Members(pool, self._explicit_prefix)
         self._endpoints = Endpoints(members, lambda count: self._prepare_common_parameters(count)['timeout'])
         # Before 3.3 Patroni does not notice that a watch was canceled.
@@ -75,7 +76,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         self._pool = AuthPool(router, members, lambda: (self.username, self.password))
 
     @property
-    def _token(self) -> Any:
+    def _token(self) -> Secret | None:
         """The token; Patroni sets it when it authenticates by itself, at the start."""
         pool: AuthPool | None = self.__dict__.get('_pool')
         return pool.token if pool else None
@@ -98,13 +99,13 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         if value is None or self._built_with != CANONICAL:
             self._built_with = value
 
-    def _ensure_version_prefix(self, base_uri: str, **kwargs: Any) -> None:
+    def _ensure_version_prefix(self, base_uri: str, **kwargs: object) -> None:
         if self._built_with != CANONICAL:
             super()._ensure_version_prefix(base_uri, **kwargs)
             return
         self._cluster_version = _ANY_CLUSTER
 
-    def _get_members(self, base_uri: str, **kwargs: Any) -> Any:
+    def _get_members(self, base_uri: str, **kwargs: object) -> object:
         try:
             members = super()._get_members(base_uri, **kwargs)
         except etcd3.AuthFailed as e:
@@ -115,7 +116,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         self._endpoints.listed_by = base_uri
         return members
 
-    def _get_machines_cache_from_config(self) -> Any:
+    def _get_machines_cache_from_config(self) -> list[str]:
         stock = super()._get_machines_cache_from_config
         try:
             self._endpoints.configured = self._look_up(stock) if 'srv' in self._config else stock()
@@ -123,7 +124,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             logger.warning('The configured etcd hosts could not be looked up in time, using what they were before')
         return list(self._endpoints.configured)
 
-    def _look_up(self, stock: Callable[[], list[str]]) -> Any:
+    def _look_up(self, stock: Callable[[], list[str]]) -> list[str]:
         """Look for SRV records, which knows no time limit; one look that hangs is enough."""
         if deadline.current().left() == float('inf'):
             return stock()
@@ -131,17 +132,17 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             self._lookup = Errand(stock)
         return self._lookup.result()
 
-    def _get_machines_list(self, machines_cache: Any) -> Any:
+    def _get_machines_list(self, machines_cache: list[str]) -> list[str]:
         # Patroni asks for the list right after a member failed, in random order.
         urls = super()._get_machines_list(self._endpoints.to_ask(machines_cache))
         return urls if self._use_proxies else self._endpoints.advertised(urls, wait=not self._machines_cache)
 
     @property
-    def machines_cache(self) -> Any:
+    def machines_cache(self) -> Sequence[str]:
         """The members to try, in this order."""
         return self._endpoints.in_order(super().machines_cache)
 
-    def reload_config(self, config: dict[str, Any]) -> None:
+    def reload_config(self, config: dict[str, object]) -> None:
         """Apply a changed configuration.
 
         :param config: section of the DCS.
@@ -154,7 +155,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         else:
             self.http.members.configure(prefix)
 
-    def _load_machines_cache(self) -> Any:
+    def _load_machines_cache(self) -> object:
         # In 4.1.1 and later Patroni itself makes an EtcdConnectionFailed of what comes from here. Any other exception
         # looks like an answer, and a leader would demote without a look at failsafe_mode.
         if not deadline.current().left():
@@ -168,13 +169,13 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
                 logger.error('No etcd member can be used. %s', remedy)  # Patroni just says that it is waiting on etcd
             raise etcd.EtcdConnectionFailed(f'{e}. {remedy}' if remedy else str(e)) from e
 
-    def _calculate_timeouts(self, etcd_nodes: int, timeout: float | None = None) -> Any:
+    def _calculate_timeouts(self, etcd_nodes: int, timeout: float | None = None) -> tuple[int, float, int]:
         # Hosts that stand in for others are no reason to be less patient with each.
         return self._divide(
             min(etcd_nodes, max(len(self._endpoints.listed), len(self._endpoints.configured), 1)), timeout
         )
 
-    def _divide(self, etcd_nodes: int, timeout: float | None = None) -> Any:
+    def _divide(self, etcd_nodes: int, timeout: float | None = None) -> tuple[int, float, int]:
         """Divide the time among the members as Patroni does, but no more than is left for this call."""
         nodes, per_node, retries = super()._calculate_timeouts(etcd_nodes, timeout)
         left = max(deadline.current().left(), 0.001)
@@ -186,13 +187,13 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         per_node = min(per_node, left / max(nodes if timeout else etcd_nodes, 1))
         return nodes, per_node, 0
 
-    def _prepare_get_members(self, etcd_nodes: int) -> Any:
-        kwargs = super()._prepare_get_members(etcd_nodes)
+    def _prepare_get_members(self, etcd_nodes: int) -> Kwargs:
+        kwargs: Kwargs = super()._prepare_get_members(etcd_nodes)
         _, per_node, retries = self._divide(etcd_nodes)
         kwargs.update(timeout=Timeout(connect=max(1.0, per_node / 2), total=per_node), retries=retries)
         return kwargs
 
-    def _do_http_request(self, retry: Any, *args: Any, **kwargs: Any) -> Any:
+    def _do_http_request(self, retry: Any, *args: object, **kwargs: object) -> object:
         try:
             with deadline.within(self.read_timeout):  # which Patroni divides among the members
                 return super()._do_http_request(retry, *args, **kwargs)
@@ -204,8 +205,8 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             raise
 
     def api_execute(
-        self, path: str, method: str, params: dict[str, Any] | None = None, timeout: float | None = None
-    ) -> Any:
+        self, path: str, method: str, params: Mapping[str, object] | None = None, timeout: float | None = None
+    ) -> object:
         """Run a request on one member after the other, see Patroni's own method.
 
         It is over after twice ``retry_timeout`` at the latest, half of that for the list of members; on a leader before
@@ -228,7 +229,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         with deadline.within(min(2 * self.read_timeout, self.leadership.patience())):
             return self._execute(path, method, params, timeout)
 
-    def _execute(self, path: str, method: str, params: dict[str, Any] | None, timeout: float | None) -> Any:
+    def _execute(self, path: str, method: str, params: Mapping[str, object] | None, timeout: float | None) -> object:
         tried = 0
         while True:
             try:
@@ -253,7 +254,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
                 ):
                     raise
 
-    def _handle_server_response(self, response: Any) -> Any:
+    def _handle_server_response(self, response: Any) -> object:
         ret = super()._handle_server_response(response)
         if isinstance(response, Answer) and response.lease:
             lease, ttl = response.lease
@@ -263,7 +264,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     def _wait_cache(self, timeout: float) -> None:
         super()._wait_cache(min(timeout, self.leadership.patience()))
 
-    def put(self, key: str, value: str, lease: str | None = None, *args: Any, **kwargs: Any) -> Any:
+    def put(self, key: str, value: str, lease: str | None = None, *args: object, **kwargs: object) -> object:
         """Write a key, see Patroni's own method; :attr:`holding` is no key to be simply written."""
         if key != self.holding:
             return super().put(key, value, lease, *args, **kwargs)
@@ -271,7 +272,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         self.held = bool(super().put(key, value, lease, '0', **kwargs))  # as if to create it, goes through txn
         return self.held
 
-    def txn(self, compare: dict[str, Any], success: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def txn(self, compare: Part, success: Part, *args: Any, **kwargs: Any) -> object:
         """Run a transaction, a nested one as plain compare-and-swap steps.
 
         :param compare: condition for *success*.
@@ -304,7 +305,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
                 break
         return ret
 
-    def watchrange(self, *args: Any, **kwargs: Any) -> Any:
+    def watchrange(self, *args: object, **kwargs: object) -> object:
         """Start a watch on the member in use; called by the thread that keeps the copy of the cluster's keys.
 
         :returns: the response to read events from.
@@ -328,13 +329,13 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         self._watch_impossible = False
         return response
 
-    def range(self, *args: Any, **kwargs: Any) -> Any:
+    def range(self, *args: object, **kwargs: object) -> object:
         """Read keys, see Patroni's own method. The thread that watches does so before it starts the watch anew."""
         if current_thread() is self._kv_cache:
             self._watched.pause()
         return super().range(*args, **kwargs)
 
-    def get_cluster(self, path: str) -> Any:
+    def get_cluster(self, path: str) -> object:
         """Read the keys below *path*, from the watched copy where there is one.
 
         :param path: prefix of the keys.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-from typing import Any, Callable, Collection
+from typing import Any, Callable, Collection, Mapping
 
 from patroni.dcs import etcd3
 from patroni.exceptions import PatroniFatalException
@@ -52,7 +52,7 @@ class LeaderRetry(Retry):  # type: ignore[misc]
 class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
     """The DCS behind section ``etcd3``. The name matters: Patroni looks for the section named after the class."""
 
-    def __init__(self, config: dict[str, Any], *args: Any) -> None:
+    def __init__(self, config: dict[str, Any], *args: object) -> None:
         section = type(self).__name__.lower()
         try:
             for name, check in OPTIONS.items():
@@ -68,7 +68,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         self._member_slots = None if config.get('patronictl') else MemberSlots(config.get('name', ''), member_slots)
         super().__init__(config, *args)  # AbstractMPP is the second argument since 3.3
 
-    def get_etcd_client(self, config: dict[str, Any], client_cls: Any) -> Any:
+    def get_etcd_client(self, config: dict[str, object], client_cls: object) -> object:
         """Create the client.
 
         :param config: section of the DCS.
@@ -76,7 +76,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         """
         return super().get_etcd_client(config, CompatClient)
 
-    def reload_config(self, config: Any) -> None:
+    def reload_config(self, config: Mapping[str, Any]) -> None:
         """Apply a changed configuration.
 
         :param config: the whole configuration.
@@ -90,7 +90,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
             except ValueError as e:
                 logger.error('Invalid configuration, going on with the member_slots of before: %s', e)
 
-    def get_cluster(self, *args: Any, **kwargs: Any) -> Any:
+    def get_cluster(self, *args: object, **kwargs: object) -> object:
         """Read the state of the cluster, with what ``slots`` adds to it.
 
         :param args: ``force`` before Patroni 3.2.
@@ -119,7 +119,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
     def _leadership(self) -> Leadership:
         return self._client.leadership  # type: ignore[no-any-return]
 
-    def _asked(self, question: Callable[..., Any], *args: Any) -> Any:
+    def _asked(self, question: Callable[..., Any], *args: object) -> object:
         """Return whether the leader key is held, which *question* finds out, and note it."""
         try:
             held = question(*args)
@@ -132,19 +132,19 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
             self._leadership.lost()
         return held
 
-    def attempt_to_acquire_leader(self) -> Any:
+    def attempt_to_acquire_leader(self) -> object:
         """See Patroni's own method."""
         return self._asked(super().attempt_to_acquire_leader)
 
-    def take_leader(self) -> Any:
+    def take_leader(self) -> object:
         """See Patroni's own method."""
         return self._asked(super().take_leader)
 
-    def _delete_leader(self, *args: Any) -> Any:
+    def _delete_leader(self, *args: object) -> object:
         self._leadership.lost()
         return super()._delete_leader(*args)
 
-    def _update_leader(self, *args: Any) -> Any:
+    def _update_leader(self, *args: object) -> object:
         return self._asked(super()._update_leader if args else self._update_leader_compared, *args)
 
     def _update_leader_compared(self) -> bool:

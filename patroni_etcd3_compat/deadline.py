@@ -10,7 +10,9 @@ from __future__ import annotations
 import time
 from contextvars import ContextVar
 from threading import Thread
-from typing import Any, Callable
+from typing import Callable, Generic, TypeVar
+
+T = TypeVar('T')
 
 _NEVER = float('inf')
 
@@ -62,7 +64,7 @@ class within:
         self._token = _current.set(self._deadline)
         return self._deadline
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         _current.reset(self._token)
 
 
@@ -70,15 +72,15 @@ class TookTooLong(Exception):
     """Something that cannot be interrupted was not finished in time; it goes on in the background."""
 
 
-class Errand:
+class Errand(Generic[T]):
     """Something that knows no time limit of its own, done by a thread so that the caller can leave.
 
     :param function: what to do.
     :param args: its arguments.
     """
 
-    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
-        self._outcome: list[Any] = []
+    def __init__(self, function: Callable[..., T], *args: object) -> None:
+        self._outcome: list[T] = []
         self._error: list[BaseException] = []
         self._thread = Thread(target=self._run, args=(function, args), daemon=True)
         #: ``False``: there are no more threads to be had, it is not going to be done
@@ -89,7 +91,7 @@ class Errand:
             self.started = False
             self._error.append(TookTooLong())
 
-    def _run(self, function: Callable[..., Any], args: Any) -> None:
+    def _run(self, function: Callable[..., T], args: tuple[object, ...]) -> None:
         try:
             self._outcome.append(function(*args))
         except BaseException as e:
@@ -99,7 +101,7 @@ class Errand:
         """Whether it is finished, well or not."""
         return not self._thread.is_alive()
 
-    def result(self) -> Any:
+    def result(self) -> T:
         """Wait for the result until the deadline of this call.
 
         :raises:

@@ -33,7 +33,7 @@ class Endpoints:
         self.listed: list[str] = []
         #: who did so
         self.listed_by: str | None = None
-        self._looks: dict[str, Errand] = {}
+        self._looks: dict[str, Errand[None]] = {}
         self._looked, self._pause = 0.0, _LOOK_AGAIN
 
     def to_ask(self, urls: Sequence[str]) -> list[str]:

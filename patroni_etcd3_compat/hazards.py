@@ -6,12 +6,15 @@ makes findings of it. Sources are Patroni's issues and release notes, and measur
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Callable, Mapping, NamedTuple
 
 from patroni.dcs import slot_name_from_member_name
 from patroni.utils import parse_bool, parse_int
 
 from .versions import Version, dotted, parse_version
+
+#: The dynamic configuration, as Patroni keeps it in the DCS.
+Config = Mapping[str, object]
 
 _RELEASES = 'https://github.com/patroni/patroni/blob/master/docs/releases.rst#version-'
 _ISSUE = 'https://github.com/patroni/patroni/issues/'
@@ -50,7 +53,7 @@ class Hazard(NamedTuple):
     #: ``one`` has to be the leader
     leads: bool
     #: tells by the dynamic configuration and the names of the members whether it applies
-    when: Callable[[Mapping[str, Any], list[str]], bool]
+    when: Callable[[Config, list[str]], bool]
     #: what follows from it
     consequence: str
     #: what to do
@@ -69,37 +72,37 @@ class Hit(NamedTuple):
     other: dict[str, str]
 
 
-def _always(config: Mapping[str, Any], names: list[str]) -> bool:
+def _always(config: Config, names: list[str]) -> bool:
     return True
 
 
-def _quorum(config: Mapping[str, Any], names: list[str]) -> bool:
+def _quorum(config: Config, names: list[str]) -> bool:
     return str(config.get('synchronous_mode')).lower() == 'quorum'
 
 
-def _failsafe(config: Mapping[str, Any], names: list[str]) -> bool:
+def _failsafe(config: Config, names: list[str]) -> bool:
     return bool(parse_bool(config.get('failsafe_mode')))
 
 
-def _member_slots(config: Mapping[str, Any], names: list[str]) -> bool:
+def _member_slots(config: Config, names: list[str]) -> bool:
     postgresql = config.get('postgresql')
     use_slots = parse_bool(postgresql.get('use_slots', True)) if isinstance(postgresql, dict) else True
     return bool(use_slots) and _seconds(config, 'member_slots_ttl', 1800) > 0
 
 
-def _small_times(config: Mapping[str, Any], names: list[str]) -> bool:
+def _small_times(config: Config, names: list[str]) -> bool:
     ttl, loop_wait, retry_timeout = (
         _seconds(config, name, default) for name, default in (('ttl', 30), ('loop_wait', 10), ('retry_timeout', 10))
     )
     return ttl < 20 or loop_wait < 1 or retry_timeout < 3 or loop_wait + 2 * retry_timeout > ttl
 
 
-def _seconds(config: Mapping[str, Any], name: str, default: int) -> int:
+def _seconds(config: Config, name: str, default: int) -> int:
     value = parse_int(config.get(name), 's')
     return default if value is None else int(value)
 
 
-def _foreign_slots(config: Mapping[str, Any], names: list[str]) -> bool:
+def _foreign_slots(config: Config, names: list[str]) -> bool:
     own = {slot_name_from_member_name(name) for name in names}
     return any(physical and name not in own for name, physical in permanent_slots(config).items())
 
@@ -255,7 +258,7 @@ HAZARDS: tuple[Hazard, ...] = (
 )
 
 
-def hazards(leader: str | None, versions: Mapping[str, str | None], config: Mapping[str, Any]) -> list[Hit]:
+def hazards(leader: str | None, versions: Mapping[str, str | None], config: Config) -> list[Hit]:
     """Find the hazards in a cluster. Members whose version is unknown play no part.
 
     :param leader: name of the leader, ``None`` if there is none.
@@ -279,7 +282,7 @@ def hazards(leader: str | None, versions: Mapping[str, str | None], config: Mapp
     return hits
 
 
-def permanent_slots(config: Mapping[str, Any]) -> dict[str, bool]:
+def permanent_slots(config: Config) -> dict[str, bool]:
     """The permanent slots: by name whether they are physical ones.
 
     :param config: the dynamic configuration.

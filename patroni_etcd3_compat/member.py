@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from threading import Lock
-from typing import Any
 
 from .errors import MemberTooOld
 from .versions import OLDEST, TOKEN_SINCE, Version, dotted, gateway_of, parse_version
@@ -58,7 +57,7 @@ class Member:
         self._ids: list[str] = []
         #: the prefix before this one, and when it was left
         self._moved: tuple[str | None, float] = (None, 0.0)
-        self._logged: Any = None
+        self._logged: str | None = None
         self._questions = 0
         self._settled = 0.0
         self._lock = Lock()
@@ -106,7 +105,7 @@ class Member:
         self.explicit = self.prefix = explicit
         self._logged = None
 
-    def answers(self, member_id: Any, prefix: str | None = None) -> None:
+    def answers(self, member_id: object, prefix: str | None = None) -> None:
         """Note an answer of etcd.
 
         :param member_id: ID of the member that gave it, ``None`` if it did not say.

@@ -37,12 +37,12 @@ class Names:
     def __init__(self, resolver: Any) -> None:
         self._stock = resolver.resolve
         self._known: dict[tuple[str, int], Any] = {}
-        self._asked: dict[tuple[str, int], Errand] = {}
+        self._asked: dict[tuple[str, int], Errand[Any]] = {}
         #: which of the addresses comes first
         self._start: dict[tuple[str, int], int] = {}
         resolver.resolve = self.resolve
 
-    def resolve(self, host: str, port: int) -> Any:
+    def resolve(self, host: str, port: int) -> object:
         """Return the addresses of a host, as long as there is time to try them; those that it had before, when they do
         not come in time.
 
@@ -65,7 +65,7 @@ class Names:
             self._known[key] = found
         return self._in_turn(key, found)
 
-    def _in_time(self, key: tuple[str, int]) -> Any:
+    def _in_time(self, key: tuple[str, int]) -> object:
         """Return what Patroni's resolver finds, ``None`` if that takes too long."""
         if current().left() == float('inf'):
             return self._stock(*key)

@@ -55,7 +55,7 @@ class MemberSlots:
         self._for: tuple[str, str] | None = None
         self._lost: set[str] = set()
         #: version of each member and when it was seen, in seconds of the monotonic clock
-        self._seen: dict[str, tuple[Any, float]] = {}
+        self._seen: dict[str, tuple[str | None, float]] = {}
         self._warned: tuple[str, float] = ('', 0.0)
         self._broken = False
 
@@ -168,7 +168,7 @@ class _View(Cluster):  # type: ignore[misc]
 
     report: Any
 
-    def get_replication_slots(self, postgresql: Any, *args: Any, **kwargs: Any) -> Any:
+    def get_replication_slots(self, postgresql: Any, *args: object, **kwargs: object) -> object:
         """Give the slots that this node should have; called by Patroni's SlotsHandler.
 
         Patroni before 4.0.7 compares the position of a slot with its ``restart_lsn``, which is ``None`` for a lost one,

@@ -8,7 +8,7 @@ module; the figures were measured on real servers (3.2.26, 3.3.25, 3.4.23, 3.5.1
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, NamedTuple, Tuple
+from typing import Mapping, NamedTuple, Tuple
 
 Version = Tuple[int, int, int]
 Minor = Tuple[int, int]
@@ -102,7 +102,7 @@ NO_ERROR_KEY_SINCE: Version = (3, 6, 0)
 NO_ERROR_KEY_MAYBE_SINCE: Version = (3, 5, 0)
 
 
-def parse_version(text: Any) -> Version | None:
+def parse_version(text: object) -> Version | None:
     """Read a version as etcd reports it.
 
     :param text: value of ``etcdserver`` or ``etcdcluster`` in the answer to ``GET /version``, for example ``3.4.23``,
