@@ -40,7 +40,7 @@ _DECODER = json.JSONDecoder()
 
 
 class UnreadableBody(ValueError):
-    """The body is nothing that etcd's gateway sends."""
+    """The body is not from etcd's gateway."""
 
 
 class Answer(NamedTuple):
@@ -95,7 +95,7 @@ def read_answer(rpc: str, status: int, body: bytes) -> Answer:
     :returns: the answer; successes unchanged.
 
     :raises:
-        :exc:`UnreadableBody`: if it can't be from etcd's gateway: no JSON object, cut off, a page of a proxy, or
+        :exc:`UnreadableBody`: if it cannot be from etcd's gateway: no JSON object, cut off, a page of a proxy, or
             without what Patroni takes for granted in it.
     """
     if 300 <= status < 400:
@@ -134,7 +134,7 @@ def _lease(rpc: str, document: dict[str, object]) -> tuple[str, float] | None:
 
 
 def plain_text(status: int, body: bytes) -> str | None:
-    """Return the text with which a member refuses a request, ``None`` if the body is none for people.
+    """Return the text with which a member refuses a request, ``None`` if the body is not for people.
 
     :param status: HTTP status.
     :param body: the whole body.
@@ -195,22 +195,22 @@ def _check_shape(rpc: str, document: dict[str, object]) -> None:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     if not isinstance(value, kind):
-        raise UnreadableBody('{0} is not there'.format('.'.join(path)))
+        raise UnreadableBody(f'{".".join(path)} is missing')
     if isinstance(value, str) and path == ('token',) and not (value.isascii() and value.isprintable()):
-        raise UnreadableBody('the token is none that fits into a header')
+        raise UnreadableBody('the token does not fit into a header')
     for name, part, part_kind in (('kvs', 'key', str), ('members', 'clientURLs', list)):
         items = document.get(name, [])
         if not isinstance(items, list) or not all(
             isinstance(item, dict) and isinstance(item.get(part, part_kind()), part_kind) for item in items
         ):
-            raise UnreadableBody(f'{name} is no list of objects with {part}')
+            raise UnreadableBody(f'{name} is not a list of objects with {part}')
 
 
 def check_stream(chunks: Iterable[bytes], end_if_canceled: bool) -> Iterator[bytes]:
     """Hand on the answer to a watch while each of its messages is one that Patroni can read.
 
     :param chunks: what comes in, cut anywhere.
-    :param end_if_canceled: take a message which says that etcd ended the watch for unreadable: no further one comes.
+    :param end_if_canceled: raise the error for a message that says that etcd ended the watch: no further one comes.
 
     :raises:
         :exc:`UnreadableBody`: at the first message that is not from etcd. Patroni would wait for the rest of it for

@@ -1,9 +1,9 @@
-"""Authentication at the place where all requests pass, the same under every release of Patroni.
+"""Authentication where all requests pass, the same under every release of Patroni.
 
 Patroni learned bit by bit which of its calls need a token and what to do when it is refused: the lease keepalive in
-3.2, the member list in 4.1.1. etcd wants it for both since CVE-2026-33413 (3.4.42, 3.5.28, 3.6.9). Here every request
-goes out with the token that is valid now. When it is refused for the token's sake, which etcd does before it executes
-anything, a new one is asked for at the same member and the request sent once more.
+3.2, the member list in 4.1.1. etcd requires it for both since CVE-2026-33413 (3.4.42, 3.5.28, 3.6.9). Here every request
+goes out with the token that is valid now. If etcd refuses the token, which it
+does before it executes anything, a new one is requested from the same member and the request is sent once more.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _LOGIN = '/auth/authenticate'
 
 
 class Secret(str):
-    """A text that does not show in logs; Patroni writes a token that was refused into its.
+    """A text that does not show in logs; Patroni writes a refused token into its own.
 
-    It does not show where text is made for people: ``str``, ``repr``, ``print`` and every way of formatting. What makes
-    bytes or JSON of it, or joins it to another text, is about to send it and gets it as it is.
+    It does not show where text is made for people: ``str``, ``repr``, ``print`` and every way of formatting. Code that
+    makes bytes or JSON of it, or joins it to another text, is about to send it and gets the text itself.
 
     :param value: the text; a secret stays the same secret.
     """
@@ -83,7 +83,7 @@ class AuthPool:
         """Send a request, see :meth:`Router.urlopen`.
 
         :raises:
-            :exc:`TakesNoToken`: if the member wants a token but is too old to be given one.
+            :exc:`TakesNoToken`: if the member requires a token but is too old to accept one.
             :exc:`LoginPending`: if another thread is getting a token, and the time is over.
         """
         token = self.token
@@ -94,7 +94,7 @@ class AuthPool:
         member = self.members.get(split_url(url)[0])
         if not self._takes_token(member, kwargs):
             member.cannot_take_token()
-            raise TakesNoToken(f'{member} wants a token, but is too old to be given one')
+            raise TakesNoToken(f'{member} requires a token, but is too old to accept one')
 
         refused = self._renew(member, token, kwargs)
         return refused or self._send(method, url, self.token, kwargs)
@@ -114,7 +114,7 @@ class AuthPool:
         return self._sender.urlopen(method, url, **dict(kwargs, headers=headers))
 
     def _renew(self, member: Member, old: str | None, kwargs: Kwargs) -> Reply | None:
-        """Get a token at *member* in the place of *old*.
+        """Get a token from *member* to replace *old*.
 
         :returns: ``None``, or the answer to the attempt if it failed.
 
@@ -123,7 +123,7 @@ class AuthPool:
         """
         patience = min(wire.limits(kwargs.get('timeout'))[1], deadline.current().left())
         if not self._lock.acquire(timeout=patience):
-            raise LoginPending(f'{member} wants a new token, which is being asked for already')
+            raise LoginPending(f'{member} requires a new token, and another thread is still getting it')
         try:
             if self.token != old:  # another thread has been here
                 return None
@@ -133,7 +133,7 @@ class AuthPool:
 
     def _login(self, member: Member, kwargs: Kwargs) -> Reply | None:
         name, password = self._credentials()
-        logger.info('Authenticating at etcd member %s', member.url)
+        logger.info('Authenticating with etcd member %s', member.url)
         answer = self._send(
             'POST',
             member.url + CANONICAL + _LOGIN,

@@ -1,4 +1,4 @@
-"""Patroni's etcd client, with our pools in the place of urllib3's pool manager."""
+"""Patroni's etcd client, with our senders instead of urllib3's pool manager."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
     @property
     def http(self) -> AuthPool:
-        """The place where every request to etcd passes."""
+        """Every request to etcd goes through this."""
         return self._pool
 
     @http.setter
@@ -93,7 +93,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
 
     @version_prefix.setter
     def version_prefix(self, value: str | None) -> None:
-        # The stock client decides here for all members at once, which can't be right for each. It may once None was
+        # The stock client decides here for all members at once, which cannot be right for each. It may once None was
         # set, which only Patroni's own tests do (they have to pass where a patched Patroni is built), and which does
         # no harm: the pool replaces whichever prefix it is.
         if value is None or self._built_with != CANONICAL:
@@ -121,7 +121,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         try:
             self._endpoints.configured = self._look_up(stock) if 'srv' in self._config else stock()
         except (TookTooLong, socket.timeout):  # DNS is silent
-            logger.warning('The configured etcd hosts could not be looked up in time, using what they were before')
+            logger.warning('The configured etcd hosts could not be looked up in time; keeping the previous ones')
         return list(self._endpoints.configured)
 
     def _look_up(self, stock: Callable[[], list[str]]) -> list[str]:
@@ -151,7 +151,7 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         try:
             prefix = parse_version_prefix(config.get('version_prefix'))
         except ValueError as e:
-            logger.error('Invalid configuration, going on with the version_prefix of before: %s', e)
+            logger.error('Invalid configuration, keeping the previous version_prefix: %s', e)
         else:
             self.http.members.configure(prefix)
 
@@ -207,9 +207,9 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
     def api_execute(
         self, path: str, method: str, params: Mapping[str, object] | None = None, timeout: float | None = None
     ) -> object:
-        """Run a request on one member after the other, see Patroni's own method.
+        """Send a request to one member after the other, see Patroni's own method.
 
-        It is over after twice ``retry_timeout`` at the latest, half of that for the list of members; on a leader before
+        It ends after twice ``retry_timeout`` at the latest, half of that for the list of members; on a leader before
         the leader key can expire (see :mod:`.leadership`).
 
         :raises:
@@ -306,17 +306,19 @@ class CompatClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
         return ret
 
     def watchrange(self, *args: object, **kwargs: object) -> object:
-        """Start a watch on the member in use; called by the thread that keeps the copy of the cluster's keys.
+        """Start a watch on the current member; called by the thread that keeps the copy of the cluster's keys.
 
         :returns: the response to read events from.
 
         :raises:
-            :exc:`~patroni.dcs.etcd3.Etcd3Exception`: if the watch is refused or the member can't watch.
+            :exc:`~patroni.dcs.etcd3.Etcd3Exception`: if the watch is refused or the member cannot watch.
         """
         url = self._base_uri
         member = self.http.members.get(url)
         if not member.can(WATCH_SINCE):
-            logger.warning('etcd member %s cannot watch (older than 3.1), reading from etcd on every HA loop', url)
+            logger.warning(
+                'etcd member %s cannot watch (it is older than 3.1); reading from etcd in every HA loop', url
+            )
             self._watch_impossible = True
             while url == self._base_uri and not member.can(WATCH_SINCE):
                 time.sleep(1)

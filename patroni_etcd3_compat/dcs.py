@@ -88,7 +88,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
                     config.get(type(self).__name__.lower(), {}).get('member_slots')
                 )
             except ValueError as e:
-                logger.error('Invalid configuration, going on with the member_slots of before: %s', e)
+                logger.error('Invalid configuration, keeping the previous member_slots: %s', e)
 
     def get_cluster(self, *args: object, **kwargs: object) -> object:
         """Read the state of the cluster, with what ``slots`` adds to it.
@@ -120,7 +120,11 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         return self._client.leadership  # type: ignore[no-any-return]
 
     def _asked(self, question: Callable[..., Any], *args: object) -> object:
-        """Return whether the leader key is held, which *question* finds out, and note it."""
+        """Return and note whether this node holds the leader key.
+
+        :param question: finds out.
+        :param args: its arguments.
+        """
         try:
             held = question(*args)
         except Exception:
@@ -159,7 +163,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
     def set_socket_options(self, sock: socket.socket, socket_options: Collection[tuple[int, int, int]] | None) -> None:
         """Set the options of urllib3, TCP_NODELAY among them, beside Patroni's keepalive ones.
 
-        The stock method leaves them out, and each POST then waits for a delayed ACK (44 ms in place of 1 ms).
+        The stock method leaves them out, and each POST then waits for a delayed ACK (44 ms instead of 1 ms).
 
         :param sock: socket about to be connected.
         :param socket_options: options that urllib3 asks for.

@@ -1,4 +1,4 @@
-"""What can be wrong with one etcd member, and with a request."""
+"""Errors of one etcd member, and of a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSL
 
 
 class MemberError(HTTPError):
-    """This member can't serve the request, another one may: Patroni's client goes on to the next after an HTTPError."""
+    """This member cannot serve the request. Another one may: Patroni's client tries the next after an HTTPError."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -21,7 +21,7 @@ class GatewayOff(MemberError):
     """The member answers 404 under every prefix although it is alive."""
 
     def __init__(self, member: str) -> None:
-        super().__init__(f'{member} answers 404 under every prefix, its gRPC gateway is off')
+        super().__init__(f'{member} answers 404 under every prefix; its gRPC gateway is off')
 
 
 class MemberTooOld(MemberError):
@@ -33,11 +33,11 @@ class MemberStopping(MemberError):
 
 
 class UnexpectedAnswer(MemberError):
-    """The answer is nothing that etcd's gateway sends."""
+    """The answer is not from etcd's gateway."""
 
 
 class TakesNoToken(MemberError):
-    """Authentication is required, and the member's gateway has no way for a token."""
+    """Authentication is on, and the member's gateway cannot pass a token on."""
 
 
 class OutOfTime(MemberError):
@@ -45,7 +45,7 @@ class OutOfTime(MemberError):
 
 
 class LoginPending(MemberError):
-    """The request was refused for the token's sake, and another thread has been asking for a new one for too long."""
+    """The token was refused, and another thread did not get a new one in time."""
 
 
 class Refusal(MemberError):
@@ -86,7 +86,7 @@ def refusal(where: str, text: str | None, secret: bool) -> Refusal | None:
 
     :param where: what was asked of whom.
     :param text: the text, if there is one.
-    :param secret: the answer may hold a token, so an unknown text is none to be shown.
+    :param secret: the answer may hold a token, so an unknown text must not be shown.
     """
     kind = next((kind for sign, kind in _REFUSALS if sign in (text or '')), None if secret else Refusal)
     return kind(f'{where}: {text}') if text and kind else None
@@ -104,7 +104,7 @@ def no_http(error: BaseException, url: str) -> str | None:
     :param error: what came out of a request.
     :param url: where it went.
 
-    :returns: what is wrong with the URL, or ``None`` if that can't be told.
+    :returns: what is wrong with the URL, or ``None`` if that is unknown.
     """
     error = getattr(error, 'reason', None) or error  # of a MaxRetryError
     if isinstance(error, SSLError):
@@ -119,7 +119,7 @@ def no_http(error: BaseException, url: str) -> str | None:
 
 
 def unexecuted(error: BaseException) -> bool:
-    """Tell whether a request that failed so can't have been executed by anybody.
+    """Tell whether a request that failed with this error cannot have been executed by any member.
 
     :param error: what came out of it.
     """

@@ -37,7 +37,7 @@ class Gateway:
 
     :param pool: the pool manager whose connections are used.
     :param members: the members.
-    :param ends_canceled_watches: end a watch when etcd says that it canceled it, for releases of Patroni that don't.
+    :param ends_canceled_watches: end a watch when etcd says that it canceled it, for releases of Patroni that do not.
     """
 
     def __init__(self, pool: urllib3.PoolManager, members: Members, ends_canceled_watches: bool = False) -> None:
@@ -92,7 +92,7 @@ class Gateway:
     def _send(self, member: Member, prefix: str, call: Call) -> tuple[Reply | None, bool]:
         """Send the request under *prefix*.
 
-        :returns: the answer, ``None`` if the prefix isn't served, and whether the connection is a new one.
+        :returns: the answer, ``None`` if the prefix is not served, and whether the connection is a new one.
         """
         without_token = 'authorization' in call.headers and not member.can(TOKEN_SINCE)
         if without_token:
@@ -202,7 +202,7 @@ class Gateway:
                         member.answers(None, prefix)
                     yield chunk
             except UnreadableBody as e:
-                raise UnexpectedAnswer(f'{member} sent something else than a watch: {e}') from None
+                raise UnexpectedAnswer(f'{member} sent something other than a watch: {e}') from None
 
         response.read_chunked = checked
         ret: Reply = response

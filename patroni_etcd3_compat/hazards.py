@@ -225,7 +225,7 @@ HAZARDS: tuple[Hazard, ...] = (
         False,
         _always,
         'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and the '
-        'new primary can not clean up dead rows',
+        'new primary cannot clean up dead rows',
         'upgrade these members to 3.3.3 or later',
         _RELEASES + '333',
     ),
@@ -238,7 +238,7 @@ HAZARDS: tuple[Hazard, ...] = (
         False,
         _always,
         'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and the '
-        'new primary can not clean up dead rows',
+        'new primary cannot clean up dead rows',
         'upgrade these members to 4.0.2 or later',
         _RELEASES + '402',
     ),
@@ -283,7 +283,7 @@ def hazards(leader: str | None, versions: Mapping[str, str | None], config: Conf
 
 
 def permanent_slots(config: Config) -> dict[str, bool]:
-    """The permanent slots: by name whether they are physical ones.
+    """Return the permanent slots: by name whether they are physical ones.
 
     :param config: the dynamic configuration.
     """
@@ -303,7 +303,7 @@ def permanent_slots(config: Config) -> dict[str, bool]:
 
 
 def warning(hits: list[Hit]) -> str:
-    """Put the hazards of members that differ into the text of one warning.
+    """Return the text of one warning about the hazards of members that differ.
 
     :param hits: as :func:`hazards` gives them.
 
@@ -311,20 +311,15 @@ def warning(hits: list[Hit]) -> str:
     """
 
     def members(versions: Mapping[str, str]) -> str:
-        return ', '.join('{0} ({1})'.format(*item) for item in versions.items())
+        return ', '.join(f'{name} ({version})' for name, version in versions.items())
 
     parts = []
     for hit in hits:
         if hit.hazard.severity == 'critical' or hit.other and hit.hazard.severity != 'info':
+            hazard = hit.hazard
+            leader, beside = 'leader ' if hazard.leads else '', ' beside ' if hit.other else ''
             parts.append(
-                '{0}{1}{2}{3}: {4}. What to do: {5} ({6})'.format(
-                    'leader ' if hit.hazard.leads else '',
-                    members(hit.one),
-                    ' beside ' if hit.other else '',
-                    members(hit.other),
-                    hit.hazard.consequence,
-                    hit.hazard.remedy,
-                    hit.hazard.source,
-                )
+                f'{leader}{members(hit.one)}{beside}{members(hit.other)}: {hazard.consequence}. '
+                f'What to do: {hazard.remedy} ({hazard.source})'
             )
     return '; '.join(parts)

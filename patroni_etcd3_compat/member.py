@@ -1,4 +1,4 @@
-"""What is known about one etcd member. The member alone changes it, by what it is told."""
+"""What is known about one etcd member. Only the member changes its state, by what it is told."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Member:
         self.gateway_off = False
         #: several members answer at this URL, as behind a load balancer: what one says does not hold for the next
         self.several = False
-        #: it wanted a token, but is too old to be given one
+        #: it requires a token, but is too old to accept one
         self.wants_token = False
         #: why the URL, as the members advertise it, cannot be used
         self.refused: str | None = None
@@ -68,7 +68,7 @@ class Member:
         return None if self.several else self._version
 
     def can(self, since: Version) -> bool:
-        """Tell whether the member has what came with release *since*; an unknown version is taken for a new one."""
+        """Tell whether the member has what came with release *since*; an unknown version counts as a new one."""
         version = self.version
         return version is None or version >= since
 
@@ -79,7 +79,9 @@ class Member:
             :exc:`MemberTooOld`
         """
         if self._too_old and not self.several:
-            raise MemberTooOld(f'etcd member {self.url} has version {self.version_text}, lower than {dotted(OLDEST)}')
+            raise MemberTooOld(
+                f'etcd member {self.url} has version {self.version_text}; Patroni needs {dotted(OLDEST)} or later'
+            )
 
     def claim_question(self, changed: bool) -> bool:
         """Return whether the caller is the one to ask for the version; else who asks just now does it once more.
@@ -136,7 +138,7 @@ class Member:
     def _is_several(self) -> None:
         if not self.several:
             self.several = True
-            logger.info('Several members answer at %s: the prefix is decided for each request', self.url)
+            logger.info('Several members answer at %s; the prefix is chosen for each request', self.url)
 
     def _saw(self, member_id: str) -> None:
         # A member that was replaced has a new ID, and the old one never comes back.
@@ -178,16 +180,14 @@ class Member:
             return
         self._logged = now
         if self.explicit and self.explicit != now:
-            logger.warning(
-                '%s does not serve version_prefix %s of the configuration, using %s', self, self.explicit, now
-            )
+            logger.warning('%s does not serve the configured version_prefix %s; using %s', self, self.explicit, now)
         elif before is None:
             logger.info('%s: using gateway prefix %s', self, now)
         else:
             logger.info('%s: gateway prefix changed from %s to %s', self, before, now)
 
     def cannot_take_token(self) -> None:
-        """Note that the member wants a token and cannot be given one."""
+        """Note that the member requires a token and cannot accept one."""
         if not self.wants_token:
             logger.warning(
                 '%s cannot be used with authentication (its gateway takes tokens from 3.3 on); using it '
@@ -200,7 +200,7 @@ class Member:
         """Note why the URL, as the members advertise it, cannot be used, and log it once.
 
         :param reason: what is wrong with it; ``None`` takes that back.
-        :param never: not to be tried at all, since it may lead to somebody else.
+        :param never: never to be tried, since it may lead to another machine.
         """
         if reason and not self.refused:
             logger.warning(
@@ -213,4 +213,4 @@ class Member:
         self.refused, self.never = reason, never
 
     def __str__(self) -> str:
-        return 'etcd member {0} (version {1})'.format(self.url, self.version_text or 'unknown')
+        return f'etcd member {self.url} (version {self.version_text or "unknown"})'

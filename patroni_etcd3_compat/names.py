@@ -43,8 +43,7 @@ class Names:
         resolver.resolve = self.resolve
 
     def resolve(self, host: str, port: int) -> object:
-        """Return the addresses of a host, as long as there is time to try them; those that it had before, when they do
-        not come in time.
+        """Return the addresses of a host while there is time to try them; its previous ones if the lookup takes too long.
 
         :param host: its name.
         :param port: the port to connect to.
@@ -59,7 +58,7 @@ class Names:
         if found is None:
             if key not in self._known:
                 raise socket.timeout(f'{host} could not be looked up in time')
-            logger.warning('%s could not be looked up in time, using the addresses it had before', host)
+            logger.warning('%s could not be looked up in time; using its previous addresses', host)
             found = self._known[key]
         if found:
             self._known[key] = found

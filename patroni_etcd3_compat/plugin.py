@@ -11,7 +11,7 @@ in place, which does something when Patroni's modules come to be imported:
 ``patroni.dcs.etcd3_compat`` does not exist in Patroni: a module with our class, imported for that section
 ``patroni.config``          our options in the environment, and ``PATRONI_ETCD3_COMPAT_*``, reach their sections
 ``patroni.validator``       ``--validate-config`` knows ``etcd3_compat`` and our options
-``patroni.ctl``             ``--dcs-url`` of patronictl takes the place of a section ``etcd3_compat``, and may name it
+``patroni.ctl``             ``--dcs-url`` of patronictl replaces a section ``etcd3_compat``  , and may name it
 =========================== =====================================================================================
 
 Each hook finds all that it needs before it changes anything. One that fails changes nothing, and the log says what does
@@ -139,7 +139,7 @@ class ByNameLoader:
 
 
 def _refusing(error: Exception) -> Any:
-    """Make a class in the place of ours that refuses to serve section ``etcd3_compat``.
+    """Make a class instead of ours that refuses to serve section ``etcd3_compat``.
 
     An ImportError instead would make Patroni go on to section ``etcd3``, if there is one, with its own class.
 
@@ -163,7 +163,7 @@ def _refusing(error: Exception) -> Any:
 
 
 def _patched() -> str | None:
-    """Give the version of the classes that this Patroni was patched with, ``None`` if it was not."""
+    """Return the version of the classes that this Patroni was patched with, ``None`` if it was not."""
     try:
         from patroni.etcd3_compat import __version__
     except ImportError:
@@ -238,7 +238,7 @@ def _patch_config(module: Any) -> None:
 
     stock = module.Config._build_environment_configuration
     if not isinstance(vars(module.Config)['_build_environment_configuration'], staticmethod):
-        raise TypeError('_build_environment_configuration is called in another way than by Patroni 3.0 to 4.1')
+        raise TypeError('_build_environment_configuration is not called as in Patroni 3.0 to 4.1')
     of_etcd3 = () if _patched() else tuple(OPTIONS)
 
     def _build_environment_configuration() -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Router:
                   no gateway call.
 
         :raises:
-            :exc:`MemberError`: if this member can't serve the request.
+            :exc:`MemberError`: if this member cannot serve the request.
             :exc:`NestedTransaction`: for a transaction inside a transaction. A new member of an etcd cluster puts it
                 into the log, and members before 3.3 die of it, each time they start: the cluster is lost. Members
                 change while a request is under way, so none is sent to any, whatever its version.
@@ -76,7 +76,7 @@ class Router:
 
         call = Call(method, path[len(asked) :], kwargs)
         if is_nested(call.rpc, kwargs.get('body')):
-            raise NestedTransaction('a nested transaction would kill etcd members before 3.3, not sent')
+            raise NestedTransaction('the transaction was not sent: it is nested, which kills etcd members before 3.3')
 
         member = self.members.get(base)
         try:

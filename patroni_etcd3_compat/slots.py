@@ -33,7 +33,7 @@ def _config(cluster: Cluster) -> dict[str, Any]:
 
 
 def _lsn(member: Any) -> int | None:
-    """The position that a member reports; ``None`` if it is none."""
+    """Return the position that a member reports, ``None`` if it is not a position."""
     try:
         return member.lsn if member.lsn and 0 < member.lsn < 2**63 else None
     except (ValueError, OverflowError):  # what is no number even with a unit
@@ -60,7 +60,7 @@ class MemberSlots:
         self._broken = False
 
     def view(self, cluster: Cluster) -> Cluster:
-        """Give what the HA loop is to get in the place of *cluster*; on any doubt *cluster* itself.
+        """Return what the HA loop is to get instead of *cluster*; in doubt *cluster* itself.
 
         :param cluster: the stock view.
         """
@@ -73,12 +73,12 @@ class MemberSlots:
                 self._broken = False
             except Exception:
                 if not self._broken:
-                    logger.exception('Could not look at the versions of the members, going on without')
+                    logger.exception('Could not compare the versions of the Patroni members; continuing without it')
                 self._broken = True
         return view
 
     def _warn(self, cluster: Cluster) -> None:
-        """Warn of members whose versions do not go together: when that changes, and once a day."""
+        """Warn of members with incompatible versions: when that changes, and once a day."""
         if cluster.is_unlocked():
             return  # what depends on the leader is not over yet
         now = time.monotonic()
@@ -101,7 +101,7 @@ class MemberSlots:
             if text:
                 logger.warning('Patroni members of different versions: %s', text)
             else:
-                logger.info('The versions of the Patroni members go together again')
+                logger.info('All Patroni members run compatible versions again')
             self._warned = text, now
 
     def _completed(self, cluster: Cluster) -> Cluster:
@@ -138,7 +138,7 @@ class MemberSlots:
         return view
 
     def _positions(self, cluster: Cluster) -> dict[str, int]:
-        """Positions that the members report, by name of the slot."""
+        """Return the positions that the members report, by name of the slot."""
         reported: dict[str, list[int | None]] = {}
         for member in cluster.members:
             if not member.nostream:
@@ -155,7 +155,7 @@ class MemberSlots:
             for slot in sorted(lost - self._lost):
                 logger.error(
                     "Replication slot '%s' is lost: PostgreSQL has removed WAL that it should have kept, it "
-                    'can not be moved any more. Drop it on this node, Patroni creates it anew: '
+                    'cannot be moved any more. Drop it on this node; Patroni then creates it again: '
                     "SELECT pg_catalog.pg_drop_replication_slot('%s')",
                     slot,
                     slot,
@@ -169,7 +169,7 @@ class _View(Cluster):  # type: ignore[misc]
     report: Any
 
     def get_replication_slots(self, postgresql: Any, *args: object, **kwargs: object) -> object:
-        """Give the slots that this node should have; called by Patroni's SlotsHandler.
+        """Return the slots that this node should have; called by Patroni's SlotsHandler.
 
         Patroni before 4.0.7 compares the position of a slot with its ``restart_lsn``, which is ``None`` for a lost one,
         and the TypeError keeps all others from being moved as well. Without a position it leaves the slot alone.

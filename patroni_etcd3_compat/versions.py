@@ -54,7 +54,7 @@ GATEWAYS: tuple[Gateway, ...] = (
 
 
 class Line(NamedTuple):
-    """A release line of etcd: what a rolling upgrade to it asks for, and how long it is looked after."""
+    """A release line of etcd: what a rolling upgrade to it asks for, and how long it is supported."""
 
     minor: Minor
     #: the oldest release that a rolling upgrade to this line may start from; always of the line before
@@ -69,20 +69,23 @@ class Line(NamedTuple):
     end_source: str
 
 
-_GUIDE = 'https://etcd.io/docs/v3.{0}/upgrades/upgrade_3_{1}/'
+def _guide(docs: int, minor: int) -> str:
+    return f'https://etcd.io/docs/v3.{docs}/upgrades/upgrade_3_{minor}/'
+
+
 _ENDS = 'https://github.com/endoflife-date/endoflife.date/blob/master/products/etcd.md'
 _POLICY = 'https://etcd.io/docs/v3.6/op-guide/versioning/'
 
 #: Oldest first. Upgrades from a release before ``upgrade_from`` fail or leave wrong members behind (3.5 -> 3.6: members
-#: that were removed come back). 3.5 is looked after for a year from 3.7.0 (2026-07-08) on.
+#: that were removed come back). 3.5 is supported for a year from 3.7.0 (2026-07-08) on.
 LINES: tuple[Line, ...] = (
-    Line((3, 1), (3, 0, 0), True, _GUIDE.format(6, 1), '2018-10-10', _ENDS),
-    Line((3, 2), (3, 1, 0), True, _GUIDE.format(6, 2), '2021-03-28', _ENDS),
-    Line((3, 3), (3, 2, 0), True, _GUIDE.format(6, 3), '2021-10-15', _ENDS),
-    Line((3, 4), (3, 3, 0), True, _GUIDE.format(6, 4), '2026-06-01', 'https://etcd.io/blog/2026/june-patch-release/'),
-    Line((3, 5), (3, 4, 0), False, _GUIDE.format(5, 5), '2027-07-08', 'https://etcd.io/blog/2026/etcd-370-beta/'),
-    Line((3, 6), (3, 5, 26), True, _GUIDE.format(6, 6), None, _POLICY),
-    Line((3, 7), (3, 6, 11), True, _GUIDE.format(7, 7), None, _POLICY),
+    Line((3, 1), (3, 0, 0), True, _guide(6, 1), '2018-10-10', _ENDS),
+    Line((3, 2), (3, 1, 0), True, _guide(6, 2), '2021-03-28', _ENDS),
+    Line((3, 3), (3, 2, 0), True, _guide(6, 3), '2021-10-15', _ENDS),
+    Line((3, 4), (3, 3, 0), True, _guide(6, 4), '2026-06-01', 'https://etcd.io/blog/2026/june-patch-release/'),
+    Line((3, 5), (3, 4, 0), False, _guide(5, 5), '2027-07-08', 'https://etcd.io/blog/2026/etcd-370-beta/'),
+    Line((3, 6), (3, 5, 26), True, _guide(6, 6), None, _POLICY),
+    Line((3, 7), (3, 6, 11), True, _guide(7, 7), None, _POLICY),
 )
 
 #: First releases of a line that want a token for the member list and the keepalive of a lease when authentication is on

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 import time
@@ -22,11 +21,6 @@ def ours(caplog: pytest.LogCaptureFixture, level: int = logging.INFO) -> list[st
     return [r.getMessage() for r in caplog.records if 'etcd3_compat' in r.name and r.levelno >= level]
 
 
-def has_key(dcs: Any) -> bool:
-    """Whether a client sees its own member key."""
-    return dcs.name in [member.name for member in dcs.dcs.get_cluster().members]
-
-
 @pytest.mark.parametrize('versions', MIXED, ids='+'.join)
 def test_every_client_starts_and_writes(
     start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
@@ -38,7 +32,7 @@ def test_every_client_starts_and_writes(
         alone = connect([cluster.hosts[number % 3]], name=f'm{number}', scope=every.scope)
         for dcs in (every, alone):
             assert dcs.touch(number=number)
-            wait_until(functools.partial(has_key, dcs), 5, 'its key')
+            wait_until(lambda: dcs.name in [member.name for member in dcs.dcs.get_cluster().members], 5, 'its key')
             dcs.stop()
 
 
@@ -142,8 +136,9 @@ def test_explicit_prefix_in_a_mixed_cluster(
     new = cluster.members[2]
     wait_until(lambda: ours(caplog, logging.WARNING), 5, 'the member to have been asked for its version')
     assert ours(caplog, logging.WARNING) == [
-        f'etcd member {new.url} (version {new.version}) does not serve version_prefix /v3alpha of the configuration, '
-        'using /v3'
+        'etcd member {0} (version {1}) does not serve the configured version_prefix /v3alpha; using {2}'.format(
+            new.url, new.version, '/v3'
+        )
     ]
     assert {r.path for r in cluster.requests() if r.path.endswith('/kv/put')} == {'/v3alpha/kv/put', '/v3/kv/put'}
 

@@ -86,4 +86,4 @@ def test_warning_under_the_newest_release(mixed: Callable[..., Any]) -> None:
         assert f'leader node1 (3.1.2) beside node2 ({NEWEST})' in warnings[0]
         assert 'upgrade the leader to 3.2.0' in warnings[0]
         cluster.edit_config(slots=None)
-        cluster.wait_log(replica, 'INFO: The versions of the Patroni members go together again')
+        cluster.wait_log(replica, 'INFO: All Patroni members run compatible versions again')

@@ -293,7 +293,7 @@ def test_gateway_off_and_on_again(pool: Router, member: FakeMember, caplog: pyte
         assert len(member.paths()) == requests
         assert (
             str(e.value)
-            == f'etcd member {member.url} (version 3.4.23) answers 404 under every prefix, its gRPC gateway is '
+            == f'etcd member {member.url} (version 3.4.23) answers 404 under every prefix; its gRPC gateway is '
             'off'
         )
     remedy = pool.members.remedy() or ''
@@ -313,7 +313,7 @@ def test_too_old_member_is_refused_by_name(pool: Router, member: FakeMember, ver
     member.paths()
     with pytest.raises(MemberTooOld) as e:
         put(pool, member)
-    assert str(e.value) == f'etcd member {member.url} has version {version}, lower than 3.0.4'
+    assert str(e.value) == f'etcd member {member.url} has version {version}; Patroni needs 3.0.4 or later'
     assert member.paths() == []
 
 
@@ -337,7 +337,7 @@ def test_explicit_prefix_that_is_not_served(pool: Router, member: FakeMember, ca
     assert logged(caplog) == [
         (
             'WARNING',
-            f'etcd member {member.url} (version 3.4.23) does not serve version_prefix /v3alpha of the configuration, '
+            f'etcd member {member.url} (version 3.4.23) does not serve the configured version_prefix /v3alpha; '
             'using /v3',
         )
     ]
@@ -501,7 +501,7 @@ def test_several_members_behind_one_url(
         assert put(pool, member).status == 200
     settle()
     texts = [text for _, text in logged(caplog)]
-    assert texts[-1] == f'Several members answer at {member.url}: the prefix is decided for each request'
+    assert texts[-1] == f'Several members answer at {member.url}; the prefix is chosen for each request'
     assert not any('off' in text or 'again' in text for text in texts)
 
 

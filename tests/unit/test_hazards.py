@@ -54,7 +54,7 @@ def test_warning_once_per_change_and_day(monkeypatch: pytest.MonkeyPatch, caplog
     mine.view(cluster(None, old='3.2.1', me='4.0.2'))
     assert not lines()
     mine.view(cluster('old', old='3.3.11', me='4.1.5'))
-    assert lines() == ['The versions of the Patroni members go together again']
+    assert lines() == ['All Patroni members run compatible versions again']
 
 
 def test_a_key_that_is_gone_for_a_moment(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -81,7 +81,7 @@ def test_a_key_that_is_gone_for_a_moment(monkeypatch: pytest.MonkeyPatch, caplog
     now[0] += 599
     mine.view(cluster('old', old='3.2.1', me='4.1.5'))
     assert [record.getMessage() for record in caplog.records[1:]] == [
-        'The versions of the Patroni members go together again'
+        'All Patroni members run compatible versions again'
     ]
 
 
