@@ -30,7 +30,7 @@ class Router:
 
     :param pool: the pool manager, for what is not a call of etcd's API.
     :param members: the members.
-    :param transports: the first that serves a member carries the calls to it.
+    :param transports: the first that serves a member carries the calls to it; the last is for all others.
     """
 
     def __init__(self, pool: urllib3.PoolManager, members: Members, transports: Sequence[Transport]) -> None:
@@ -50,7 +50,7 @@ class Router:
         self._pool.clear()
 
     def _transport(self, member: Member) -> Transport:
-        return next(transport for transport in self._transports if transport.serves(member))
+        return next((it for it in self._transports if it.serves(member)), self._transports[-1])
 
     def urlopen(self, method: str, url: str, **kwargs: Any) -> Reply:
         """Send a request over the transport of the member that it goes to; nothing is repeated here.
