@@ -47,7 +47,7 @@ def is_loopback(url: str) -> bool:
 
 def redacted(url: str) -> str:
     """Return a URL without user name and password, also if it is malformed."""
-    return re.sub('^([^/]*//)?.*@', r'\1', url, flags=re.DOTALL)
+    return re.sub('^((?:[a-z][a-z0-9+.-]*:)?//)?.*@', r'\1', url, flags=re.DOTALL | re.IGNORECASE)
 
 
 def as_key(url: str) -> str:

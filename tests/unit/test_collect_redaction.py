@@ -40,6 +40,7 @@ PASSWORD, TOKEN, SQL_PASSWORD = f'{MARK}-etcd', f'{MARK}-token', f'{MARK}-postgr
         ('//u:p@h', '//h'),
         ('u:p//p@h:1', 'h:1'),
         ('http://h:1', 'http://h:1'),
+        ('u:p]%//1?p@h:1/x', 'h:1/x'),
         ('', ''),
     ],
 )
