@@ -15,7 +15,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from patroni_etcd3_compat.check.cli import main as command
+from patroni_etcd3_compat.check.cli import cli as command
 
 from . import findings_page, schemas
 
