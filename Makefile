@@ -2,8 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := setup.cfg setup.py pyproject.toml README.md LICENSE patroni_etcd3_compat.pth patroni_etcd3_compat.start \
-	$(shell find patroni_etcd3_compat -name '*.py')
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -13,14 +11,17 @@ demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, 
 
 test: lint test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 18 minutes)
 
-lint: $(VENV)/installed  ## ruff, and mypy in strict mode
+lint: $(VENV)/installed  ## ruff, codespell, and mypy in strict mode
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
+	$(BIN)/codespell -q 3 $$(git ls-files ':!:*.json' ':!:patches/*.patch')
 	$(BIN)/mypy patroni_etcd3_compat lab tools examples bench tests
 
-# pytest is run as a program: as a module it would take the package from the source tree, not the installed wheel.
-test-unit: $(VENV)/installed  ## no servers
-	$(BIN)/pytest -q tests/unit
+docs: $(VENV)/installed  ## write what is generated in docs/: the JSON schemas and the manuals
+	$(BIN)/python -m tools.docs
+
+test-unit: $(VENV)/installed  ## no servers (half a minute)
+	$(BIN)/pytest -q -n 2 tests/unit
 
 test-etcd: $(VENV)/installed  ## real etcd
 	$(BIN)/pytest -q tests/etcd
@@ -76,15 +77,15 @@ bench-silence: $(VENV)/installed  ## how long a leader is blocked when etcd fall
 $(VENV)/bin/python:
 	PYTHON='$(PYTHON)' sh lab/bootstrap.sh $(VENV)
 
-# The wheel is what is tested, so it is built and installed anew when a source of it changes.
-$(VENV)/installed: $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[test]' 'psycopg2-binary'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+# Editable: an edit of the package shows in the next run. The wheel itself is tested by tests/patroni/test_install.py and
+# in the environments of other releases.
+$(VENV)/installed: setup.cfg setup.py pyproject.toml patroni_etcd3_compat.pth patroni_etcd3_compat.start | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]' 'psycopg2-binary'
 	rm -rf build
 	touch $@
 
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test lint test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream \
+.PHONY: help demo test lint docs test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream \
 	test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale bench-silence clean

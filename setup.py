@@ -10,6 +10,7 @@ import shutil
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
 
 #: ``.pth`` for Python up to 3.17, ``.start`` (PEP 829) from 3.15 on.
 START_UP_FILES = ('patroni_etcd3_compat.pth', 'patroni_etcd3_compat.start')
@@ -31,4 +32,17 @@ class BuildWithStartUpFiles(build_py):
         return super().get_outputs(*args, **kwargs) + [os.path.join(self.build_lib, n) for n in START_UP_FILES]
 
 
-setup(cmdclass={'build_py': BuildWithStartUpFiles})
+class EditableWithStartUpFiles(editable_wheel):
+    """Put them into the wheel of ``pip install -e`` as well, which takes nothing of what ``build_py`` copies.
+
+    setuptools has no public place for that; tests/patroni/test_install.py notices if this one goes.
+    """
+
+    def _run_build_commands(self, dist_name, unpacked_wheel, *args):
+        ret = super()._run_build_commands(dist_name, unpacked_wheel, *args)
+        for name in START_UP_FILES:
+            shutil.copyfile(name, os.path.join(str(unpacked_wheel), name))
+        return ret
+
+
+setup(cmdclass={'build_py': BuildWithStartUpFiles, 'editable_wheel': EditableWithStartUpFiles})

@@ -1,8 +1,8 @@
 """Write what is generated in docs/, or compare it.
 
 ``python -m tools.docs`` writes, ``python -m tools.docs --check`` ends with status 1 and a diff if a committed file differs.
-Generated are the page and the list of findings (from ``check/findings``), the JSON schemas (from the dataclasses), and the
-manuals in docs/check.md and docs/plan.md (from the help texts).
+Generated are the JSON schemas (from the dataclasses), and the manuals in docs/check.md and docs/plan.md (from the help
+texts).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from patroni_etcd3_compat.check.cli import cli as command
 
-from . import findings_page, schemas
+from . import schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 MANUALS = {'check': ROOT / 'docs/check.md', 'plan': ROOT / 'docs/plan.md'}
@@ -35,11 +35,7 @@ def manual(name: str) -> str:
 
 def documents() -> dict[Path, str]:
     """Return the text that each generated file should have."""
-    return {
-        findings_page.PATH: findings_page.page(),
-        **schemas.documents(),
-        **{path: manual(name) for name, path in MANUALS.items()},
-    }
+    return {**schemas.documents(), **{path: manual(name) for name, path in MANUALS.items()}}
 
 
 def differences() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +94,25 @@ def test_uninstalled_without_a_trace(wheel: Path, tmp_path: Path) -> None:
     assert files(tmp_path / 'env') == before
     ret = subprocess.run([python, '-c', 'pass'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert (ret.returncode, ret.stdout) == (0, b'')
+
+
+def test_editable(tmp_path: Path) -> None:
+    """``pip install -e`` hooks in as well, an edit shows at once, and pip takes all of it back."""
+    source = tmp_path / 'source'
+    shutil.copytree(
+        ROOT, source, ignore=shutil.ignore_patterns('.*', 'build', 'patches', 'tests', 'lab', 'bench', '*.egg-info')
+    )
+    subprocess.run([sys.executable, '-m', 'virtualenv', '--quiet', str(tmp_path / 'env')], check=True)
+    python = str(tmp_path / 'env/bin/python')
+    before = files(tmp_path / 'env')
+    subprocess.run([python, '-m', 'pip', 'install', '--quiet', '--no-deps', '-e', str(source)], check=True)
+    show = 'import sys, patroni_etcd3_compat; print(patroni_etcd3_compat.__version__, [type(f).__name__ for f in sys.meta_path])'
+    init = source / 'patroni_etcd3_compat' / '__init__.py'
+    init.write_text(re.sub("__version__ = '.*'", "__version__ = '9.9.9'", init.read_text()))
+    ret = subprocess.run([python, '-c', show], stdout=subprocess.PIPE, text=True, check=True, cwd=str(tmp_path))
+    assert ret.stdout.startswith('9.9.9 ') and "'Finder'" in ret.stdout
+    subprocess.run([python, '-m', 'pip', 'uninstall', '--quiet', '--yes', 'patroni-etcd3-compat'], check=True)
+    assert files(tmp_path / 'env') == before
 
 
 def validate(newest: Environment, config: Path) -> str:

@@ -20,8 +20,6 @@ from patroni_etcd3_compat.check.collect import ConfigError
 from patroni_etcd3_compat.check.judge import KINDS
 from tests.unit.render_samples import facts, findings
 
-README = Path(__file__).resolve().parent.parent.parent / 'README.md'
-
 
 @pytest.fixture(autouse=True)
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
@@ -365,11 +363,3 @@ def test_help_without_arguments(run: Run) -> None:
     status, out, _ = run()
     assert status == 0
     assert re.search(r'^  check  ', out, re.M) and re.search(r'^  plan   ', out, re.M)
-
-
-@pytest.mark.parametrize('command', ['check', 'plan'])
-def test_readme_shows_the_manual(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    """The README has what --help says, word by word."""
-    monkeypatch.setenv('COLUMNS', '120')
-    shown = README.read_text().partition(f'$ patroni-etcd3-compat {command} --help\n')[2].partition('```')[0]
-    assert run(command, '--help') == (0, shown, '')

@@ -1,0 +1,17 @@
+"""What is generated in docs/ is what is committed."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+#: As for the schemas: Python 3.8 and 3.9 cannot evaluate ``str | None``, which the annotations have.
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 10), reason='annotations cannot be evaluated')
+
+
+def test_committed_files() -> None:
+    """They are up to date; if not, ``make docs`` writes them."""
+    from tools import docs
+
+    assert docs.differences() == ''
