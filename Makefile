@@ -9,7 +9,7 @@ help:  ## list the targets
 demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, stock Patroni failing, ours running
 	$(BIN)/python -m examples.demo
 
-test: lint test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 18 minutes)
+test: lint test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 20 minutes)
 
 lint: $(VENV)/installed  ## ruff, codespell, and mypy in strict mode
 	$(BIN)/ruff format --check -q .
@@ -24,16 +24,16 @@ test-unit: $(VENV)/installed  ## no servers (half a minute)
 	$(BIN)/pytest -q -n 2 tests/unit
 
 test-etcd: $(VENV)/installed  ## real etcd
-	$(BIN)/pytest -q tests/etcd
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/etcd
 
 test-patroni: $(VENV)/installed  ## the newest Patroni with PostgreSQL, and how it finds the class
-	$(BIN)/pytest -q tests/patroni
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/patroni
 
 test-mixed: $(VENV)/installed  ## releases of Patroni side by side: pg_wal of a replica on 4.0.2 under a leader on 3.2.1 (a minute)
 	$(BIN)/pytest -q tests/mixed/test_replica_wal.py
 
 test-check: $(VENV)/installed  ## the command patroni-etcd3-compat on real clusters
-	$(BIN)/pytest -q tests/check --ignore tests/check/test_plan_other_ways.py
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/check --ignore tests/check/test_plan_other_ways.py
 
 test-oldest: $(VENV)/installed  ## unit and etcd tests, and Patroni's own, under Debian 12's Patroni and urllib3 1.26
 	$(BIN)/python -m tools.matrix 3.0.2+1.26
@@ -42,10 +42,10 @@ test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, 
 	$(BIN)/python -m tools.upstream
 
 test-upstream-patches: $(VENV)/installed  ## the patches for Patroni itself, on its own tests (20 seconds)
-	$(BIN)/pytest -q tests/upstream_patches
+	$(BIN)/pytest -q -n 2 tests/upstream_patches
 
 test-patched: $(VENV)/installed  ## patches/ is up to date and applies; the oldest of the patched Patronis at work
-	$(BIN)/pytest -q tests/patches
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/patches
 
 test-patches: $(VENV)/installed  ## all about each patched Patroni, Debian's packages too (about 40 minutes)
 	$(BIN)/pytest -q tests/patches --all-releases

@@ -46,7 +46,7 @@ def install_test_tools(env: Environment) -> None:
     wanted = [
         name
         for name in setup['options.extras_require']['test'].split()
-        if not name.startswith(('mypy', 'flake8', 'types-', 'virtualenv'))
+        if not name.startswith(('mypy', 'ruff', 'codespell', 'types-', 'virtualenv'))
     ]
     marker = env.bin.parent / 'lab-test-tools'
     if not marker.exists() or marker.read_text().split() != wanted:
@@ -72,7 +72,18 @@ def run(release: str, patched: bool = False) -> Outcome:
         folders = ['tests/etcd']
     tests = (
         subprocess.run(
-            [str(env.python), str(env.bin / 'pytest'), '-q', '-p', 'no:cacheprovider', *folders],
+            [
+                str(env.python),
+                str(env.bin / 'pytest'),
+                '-q',
+                '-p',
+                'no:cacheprovider',
+                '-n',
+                '2',
+                '--dist',
+                'loadfile',
+                *folders,
+            ],
             cwd=str(ROOT),
             env=environ,
         ).returncode
