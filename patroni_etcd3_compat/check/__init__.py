@@ -1,5 +1,6 @@
 """The command ``patroni-etcd3-compat``: what is wrong with a cluster, and how to upgrade it.
 
-One way only: ``collect`` asks etcd, Patroni and PostgreSQL and fills the classes of ``facts``; ``judge`` makes findings
-of them and does no I/O; ``render`` and ``plan`` make text of both; ``cli`` is the command line.
+One way only: ``collect`` asks etcd, Patroni and PostgreSQL and fills the classes of ``facts``; ``findings`` says what
+they mean and does no I/O; ``look`` has both done; ``render`` and ``plan`` make text of them; ``cli`` is the command
+line.
 """

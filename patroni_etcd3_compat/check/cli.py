@@ -6,36 +6,25 @@ Exit status of everything: 0, 1 and 2 are about the cluster; whatever goes wrong
 from __future__ import annotations
 
 import os
-import sys
-import time
 import traceback
-from typing import Callable, Sequence
+from typing import Sequence
 
 import click
 
 from .. import __version__
-from .arguments import CONFIG_FILE, CONFIG_VARIABLE, cluster_options, listed, output_option, positive
-from .collect import ConfigError, collect, load_settings
-from .facts import Facts, Finding
-from .judge import KINDS, exit_status, judge
+from . import nagios
+from .arguments import Access, certificate_days_option, cluster_options, limit, listed, output_option, positive
+from .choice import GROUPS, identifier, identifiers
+from .collect import ConfigError
+from .facts import Limit, Limits
+from .findings import exit_status, kind_of, kinds
+from .look import find_configuration, look
 from .output import terminal, to_stdout, write
 from .render import FORMATS, WIDTH, render
-from .render.monitoring import unknown
-from .render.text import one_line
-
-PROGRAM = 'patroni-etcd3-compat'
-
-#: Exit status if the command could not do its work.
-COULD_NOT_TELL = 3
-
-
-def _identifiers(ctx: click.Context, parameter: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
-    """Return the identifiers of findings in an option; refuse those that do not exist."""
-    names, known = listed(ctx, parameter, value), sorted({kind.id for kind in KINDS})
-    unknown_names = [name for name in names if name not in known]
-    if unknown_names:
-        raise click.BadParameter(f'no finding is called {", ".join(unknown_names)}; known are: {", ".join(known)}')
-    return names
+from .render.explain import explain as explained
+from .render.text import clean, one_line
+from .repeat import COULD_NOT_TELL, PROGRAM, repeat
+from .units import comma
 
 
 @click.group(context_settings={'max_content_width': 100})
@@ -43,8 +32,13 @@ def _identifiers(ctx: click.Context, parameter: click.Parameter, value: Sequence
 def cli() -> None:
     """Check etcd and Patroni together, before, during and after an upgrade of either.
 
-    Reads Patroni's own configuration and works with every Patroni from 3.0 to 4.1. Needs nothing installed on the servers
-    and changes nothing. Its output never contains a password or token.
+    Reads Patroni's own configuration and works with every Patroni from 3.0 to 4.1. Needs nothing installed on the
+    servers and changes nothing. Its output never contains a password or token.
+
+    Completion of commands and options in bash (zsh and fish have it, too; click 8 or later):
+
+    \b
+      eval "$(_PATRONI_ETCD3_COMPAT_COMPLETE=bash_source patroni-etcd3-compat)"
     """
 
 
@@ -56,8 +50,8 @@ def cli() -> None:
     'fmt',
     type=click.Choice(list(FORMATS)),
     default='pretty',
-    help='Output format: tables for people (the default), JSON or YAML with everything, findings as tab-separated values, '
-    'the line of a Nagios plug-in, or the metrics of a node_exporter text file.',
+    help='Output format: tables for people (the default), JSON or YAML with everything, findings as tab-separated '
+    'values, the line of a Nagios plug-in, or the metrics of a node_exporter text file.',
 )
 @output_option
 @click.option(
@@ -67,17 +61,46 @@ def cli() -> None:
 @click.option(
     '--only',
     multiple=True,
-    callback=_identifiers,
+    callback=identifiers,
     metavar='ID,...',
-    help='Count and show only these findings. To notice that something could not be determined, add etcd-unknown, '
-    'patroni-unknown and slot-unknown. May be repeated.',
+    help=f'Count and show only these findings, or those of a group: {comma(GROUPS, "or")}. To notice that something '
+    f'could not be determined, add {comma([kind.id for kind in kinds() if kind.id.endswith("-unknown")])}. May be '
+    'repeated.',
 )
 @click.option(
     '--ignore',
     multiple=True,
-    callback=_identifiers,
+    callback=identifiers,
     metavar='ID,...',
     help='Neither count nor show these findings. May be repeated.',
+)
+@click.option(
+    '--members',
+    multiple=True,
+    callback=listed,
+    metavar='N|NAME,...',
+    help='How many Patroni members there have to be, or their names: one that is missing is found, however long it is '
+    'gone.',
+)
+@certificate_days_option
+@click.option(
+    '--lag',
+    callback=limit,
+    metavar='WARN[,CRIT]',
+    help='How far a replica may be behind, such as 16MB,1GB: more is a warning, or critical (patroni-lag-limit). '
+    'Nagios gets both with the figures.',
+)
+@click.option(
+    '--wal', callback=limit, metavar='WARN[,CRIT]', help='The same for the size of pg_wal (patroni-wal-limit).'
+)
+@click.option(
+    '-v',
+    '--verbose',
+    is_flag=True,
+    help='Show everything whole: all findings with all that is known about them, all slots, all columns.',
+)
+@click.option(
+    '--explain', callback=identifier, metavar='ID', help='Print all that is known about a finding, with an example.'
 )
 @click.option('--list', 'list_kinds', is_flag=True, help='List all findings; docs/findings.md describes them.')
 def check(
@@ -86,12 +109,19 @@ def check(
     endpoints: tuple[str, ...],
     timeout: float,
     slots_interval: float | None,
+    access: Access,
     fmt: str,
     output: str | None,
     watch: float | None,
     watch_2: bool,
     only: tuple[str, ...],
     ignore: tuple[str, ...],
+    members: tuple[str, ...],
+    certificate_days: tuple[float, ...],
+    lag: Limit,
+    wal: Limit,
+    verbose: bool,
+    explain: str | None,
     list_kinds: bool,
 ) -> int:
     """Find out what is wrong with a cluster before it hurts.
@@ -114,13 +144,26 @@ def check(
       patroni-etcd3-compat check -c patroni.yml -f prometheus -o /var/lib/node_exporter/patroni.prom
     """
     if list_kinds:
-        to_stdout(''.join(f'{kind.id:<32} {kind.summary}\n' for kind in KINDS))
+        to_stdout(''.join(f'{kind.id:<32} {kind.title}\n' for kind in kinds()))
+        return 0
+    if explain:
+        to_stdout(explained(kind_of(explain), *terminal()))
         return 0
 
     def once() -> int:
-        facts, findings = _look(config_file, endpoints, scope, timeout, slots_interval)
+        facts, findings = look(
+            config_file,
+            endpoints,
+            scope,
+            timeout,
+            slots_interval,
+            access,
+            members=members,
+            certificate_days=certificate_days,
+            limits=Limits(lag, wal),
+        )
         findings = [finding for finding in findings if (finding.id in only or not only) and finding.id not in ignore]
-        text = render(fmt, facts, findings, *((WIDTH, False) if output else terminal()))
+        text = render(fmt, facts, findings, *((WIDTH, False) if output else terminal()), verbose)
         if seconds and not output and os.environ.get('TERM') != 'dumb':
             click.clear()  # nothing but on a terminal
         _write(text, output)
@@ -128,12 +171,12 @@ def check(
 
     seconds = watch or (2 if watch_2 else None)
     try:
-        return _repeat(once, seconds) if seconds else once()
+        return repeat(once, seconds) if seconds else once()
     except ConfigError as e:
         if fmt == 'nagios' and not output:
-            to_stdout(unknown(e))
+            to_stdout(nagios.line('UNKNOWN', clean(e)))
             return COULD_NOT_TELL
-        raise click.ClickException(str(e))
+        raise click.ClickException(str(e)) from e
 
 
 @cli.command()
@@ -143,8 +186,8 @@ def check(
 @click.option(
     '--direct',
     is_flag=True,
-    help='With --etcd-to: skip minor releases of etcd, which this package makes possible for Patroni. The plan quotes what '
-    'etcd says about it.',
+    help='With --etcd-to: skip minor releases of etcd, which this package makes possible for Patroni. The plan quotes '
+    'what etcd says about it.',
 )
 @click.option(
     '-f',
@@ -154,6 +197,9 @@ def check(
     default='markdown',
     help='Markdown (the default) or JSON.',
 )
+@click.option(
+    '--anyway', is_flag=True, help='Show the steps even if a check before them has failed. JSON always has them.'
+)
 @output_option
 def plan(
     scope: str | None,
@@ -161,17 +207,19 @@ def plan(
     endpoints: tuple[str, ...],
     timeout: float,
     slots_interval: float | None,
+    access: Access,
     etcd_to: str | None,
     patroni_to: str | None,
     direct: bool,
     fmt: str,
+    anyway: bool,
     output: str | None,
 ) -> int:
     """Write the upgrade procedure for this cluster, step by step.
 
     Looks at the cluster as check does. The plan has the checks before the upgrade, the steps in order with the commands
-    for each member, what must hold before the next step, and the way back. SCOPE is the name of the Patroni cluster if it
-    is not the one in the configuration.
+    for each member, what must hold before the next step, and the way back. SCOPE is the name of the Patroni cluster if
+    it is not the one in the configuration.
 
     \b
     Exit status: 0 the plan is ready, 1 something must be fixed first, 2 a rule of etcd or
@@ -187,56 +235,19 @@ def plan(
     from .plan import make_plan, render_plan  # check, which may run every minute, does without
 
     try:
-        facts, findings = _look(config_file, endpoints, scope, timeout, slots_interval)
-        made = make_plan(facts, findings, etcd_to, patroni_to, direct, _config_file(config_file, endpoints))
+        facts, findings = look(config_file, endpoints, scope, timeout, slots_interval, access)
+        made = make_plan(facts, findings, etcd_to, patroni_to, direct, find_configuration(config_file, endpoints))
     except (ConfigError, ValueError) as e:
-        raise click.ClickException(str(e))
-    _write(render_plan(made, fmt), output)
+        raise click.ClickException(str(e)) from e
+    _write(render_plan(made, fmt, anyway), output)
     return 2 if made.refusals else 1 if made.failed else 0
-
-
-def _config_file(named: str | None, endpoints: tuple[str, ...]) -> str | None:
-    """Return the configuration file; if none is named, the one that ``patronictl`` would use."""
-    if named or endpoints:
-        return named
-    return os.environ.get(CONFIG_VARIABLE) or (CONFIG_FILE if os.path.exists(CONFIG_FILE) else None)
-
-
-def _look(
-    config_file: str | None, endpoints: tuple[str, ...], scope: str | None, timeout: float, slots_interval: float | None
-) -> tuple[Facts, list[Finding]]:
-    """Collect the facts and judge them."""
-    facts = collect(load_settings(_config_file(config_file, endpoints), endpoints, scope, timeout, slots_interval))
-    return facts, judge(facts)
-
-
-def _repeat(once: Callable[[], int], seconds: float) -> int:
-    """Repeat something until it is interrupted. A failure is raised the first time; later it is printed, and may pass.
-
-    :returns: the last exit status.
-    """
-    status, worked = COULD_NOT_TELL, False
-    try:
-        while True:
-            try:
-                status, worked = once(), True
-            except (ConfigError, click.ClickException) as e:
-                if not worked:
-                    raise
-                status = COULD_NOT_TELL
-                click.echo(
-                    f'{PROGRAM}: {one_line(e.format_message() if isinstance(e, click.ClickException) else e)}', err=True
-                )
-            time.sleep(seconds)
-    except KeyboardInterrupt:
-        return status
 
 
 def _write(text: str, output: str | None) -> None:
     try:
         write(text, output)
     except OSError as e:
-        raise click.ClickException(f'cannot write {output or "the output"}: {e.strerror or e.errno}')
+        raise click.ClickException(f'cannot write {output or "the output"}: {e.strerror or e.errno}') from e
 
 
 def run(args: Sequence[str]) -> int:
@@ -252,9 +263,9 @@ def run(args: Sequence[str]) -> int:
         return status if isinstance(status, int) else 0
     except click.UsageError as e:
         where = e.ctx.command_path if e.ctx else PROGRAM
-        click.echo(f'{where}: {one_line(e.format_message()).rstrip(".")} (see {where} --help)', err=True)
+        _failed(args, f'{one_line(e.format_message()).rstrip(".")} (see {where} --help)', where)
     except click.ClickException as e:
-        click.echo(f'{PROGRAM}: {one_line(e.format_message())}', err=True)
+        _failed(args, one_line(e.format_message()))
     except (click.Abort, KeyboardInterrupt):
         return 130
     except SystemExit as e:  # click before 7 ends so after --help
@@ -262,14 +273,12 @@ def run(args: Sequence[str]) -> int:
     except Exception as e:
         # A bug. Its text is left out: nobody knows what is in it.
         click.echo(''.join(traceback.format_tb(e.__traceback__)), err=True, nl=False)
-        click.echo(f'{PROGRAM}: internal error: {type(e).__name__}; please report it with the lines above', err=True)
+        _failed(args, f'internal error: {type(e).__name__}; please report it with the lines above')
     return COULD_NOT_TELL
 
 
-def main() -> None:
-    """The console script."""
-    sys.exit(run(sys.argv[1:]))
-
-
-if __name__ == '__main__':
-    main()
+def _failed(args: Sequence[str], reason: str, where: str = PROGRAM) -> None:
+    """Say why the command could not do its work; Nagios reads that on standard output."""
+    click.echo(f'{where}: {reason}', err=True)
+    if nagios.wanted(args):
+        to_stdout(nagios.line('UNKNOWN', clean(reason)))

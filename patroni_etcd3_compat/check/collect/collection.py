@@ -39,8 +39,8 @@ class _Collection:
         self._endpoints = Endpoints(settings)
         self._cluster: Cluster | None = None
         self._rest: RestApi | None = None
-        #: positions that the REST APIs gave, by name of the member
-        self._positions: dict[str, int] = {}
+        #: what the REST APIs gave, by name of the member
+        self._statuses: dict[str, Mapping[str, JSON]] = {}
 
     def run(self) -> Facts:
         started = time.monotonic()
@@ -52,7 +52,7 @@ class _Collection:
                 self._ask_patroni()  # no member gave keys that the others have agreed to
                 self._take_answers()
             if self._cluster:
-                add_lags(self._cluster.facts, self._positions)
+                add_lags(self._cluster.facts, self._statuses)
             if self._cluster and self._settings.slots_interval is not None:
                 time.sleep(max(self._settings.slots_interval - (time.monotonic() - started), 0))
                 self._sample_again()
@@ -63,7 +63,7 @@ class _Collection:
             round(time.monotonic() - started, 3),
             self._endpoints.facts(),
             self._cluster.facts if self._cluster else None,
-            this_host(self._settings),
+            this_host(self._settings, self._cluster.facts if self._cluster else None),
             self._settings.slots_interval if self._cluster else None,
         )
 
@@ -120,9 +120,7 @@ class _Collection:
 
     def _add_status(self, name: str, status: Mapping[str, JSON]) -> None:
         add_status(self._member(name), status)
-        where = position(status)
-        if where is not None:
-            self._positions[name] = where
+        self._statuses[name] = status
 
     def _sample_again(self) -> None:
         """Take the second sample of slots and positions, from those that gave the first one."""

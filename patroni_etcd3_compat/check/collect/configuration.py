@@ -43,7 +43,8 @@ def read_configuration(config_file: str | None) -> Options:
         mark = getattr(e, 'problem_mark', None)
         place = f' (line {mark.line + 1}, column {mark.column + 1})' if mark else ''
         raise ConfigError(
-            f'{config_file or "PATRONI_CONFIGURATION"} is not valid YAML{place}; "patroni --validate-config FILE" says more'
+            f'{config_file or "PATRONI_CONFIGURATION"} is not valid YAML{place}; '
+            '"patroni --validate-config FILE" says more'
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f'{config_file} is not a text file') from None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from ...urls import is_loopback
+from ...urls import as_key, is_loopback
 from ..facts import Etcd, EtcdEndpoint, ListedMember
-from ..urls import as_key
 from .interview import Keys, Told
 from .settings import Settings
 
@@ -72,11 +71,14 @@ class Endpoints:
         for entry in listed or ():
             urls = {as_key(url) for url in entry.client_urls}
             for url, member in self._members.items():
-                if member.id == entry.id or member.id is None and url in urls:
+                if not member.shared_by and (member.id == entry.id or member.id is None and url in urls):
                     member.id, member.name = entry.id, entry.name or None
         alarms = {alarm for told in self._told for alarm in told.alarms}
+        alone = {member.id for member in self._members.values()}
         for member in self._members.values():
-            member.alarms = sorted(name for owner, name in alarms if owner == member.id)
+            member.alarms = sorted(
+                {name for owner, name in alarms if (owner not in alone if member.shared_by else owner == member.id)}
+            )
         settings = self._settings
         return Etcd(
             settings.urls,
@@ -85,6 +87,8 @@ class Endpoints:
             bool(settings.username and settings.password),
             listed,
             list(self._members.values()),
+            settings.tls_files,
+            settings.dcs_url,
         )
 
     def _listed(self) -> list[ListedMember] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Sequence
 from urllib.parse import urlsplit
 
@@ -10,7 +9,7 @@ from patroni.dcs import etcd3
 from patroni.dcs.etcd import AbstractEtcd
 from patroni.utils import split_host_port, uri
 
-from ..urls import redacted
+from ...urls import redacted
 from .configuration import ConfigError, Options, quiet
 
 _ETCD_PORT = 2379
@@ -78,6 +77,18 @@ def make_client(options: Options, section: str | None, where: str) -> Client:
     :raises:
         :exc:`ConfigError`: if Patroni cannot read the options.
     """
+    if str(options.get('protocol', 'http')).lower() not in ('http', 'https'):
+        raise ConfigError(
+            f'protocol in section {section} of {where} is empty, or neither http nor https; Patroni reaches no etcd '
+            'member with it: set protocol: https, or http if etcd has no certificates'
+        )
+    for option in ('hosts', 'host'):
+        if '://' in str(options.get(option) or ''):  # Patroni takes the scheme for a part of the host's name
+            scheme = 'https' if 'https://' in str(options[option]) else 'http'
+            raise ConfigError(
+                f'{option} in section {section} of {where} has {scheme}:// in it, with which Patroni reaches no etcd '
+                f'member; write host:port there, and protocol: {scheme} as an option of its own'
+            )
     try:
         with quiet():
             client: Client = AbstractEtcd.get_etcd_client(None, options, Client)
@@ -116,25 +127,14 @@ def urls_of(client: Client, section: str | None, where: str) -> list[str]:
     return list(dict.fromkeys(urls)) if 'hosts' in client.options else sorted(set(urls))
 
 
-def tls_options(options: Options, section: str | None, where: str) -> Options:
+def tls_options(options: Options) -> Options:
     """Return the certificates, as python-etcd passes them to urllib3.
 
     :param options: the section as the client has it.
-    :param section: see :func:`make_client`.
-    :param where: see there.
-
-    :raises:
-        :exc:`ConfigError`: if a file cannot be read.
     """
     cert, tls = options.get('cert'), {}
     if cert:
         tls = dict(zip(('cert_file', 'key_file'), cert if isinstance(cert, tuple) else (cert,)))
     if options.get('ca_cert'):
         tls.update(ca_certs=options['ca_cert'], cert_reqs='CERT_REQUIRED')
-    for name, path in tls.items():
-        if name != 'cert_reqs' and not os.access(str(path), os.R_OK):
-            raise ConfigError(
-                f'{path}, named in section {section} of {where}, cannot be read; run this as the user that Patroni '
-                'runs as'
-            )
     return tls

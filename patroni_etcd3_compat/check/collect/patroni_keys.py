@@ -7,13 +7,14 @@ import re
 from typing import Iterable, Mapping
 
 from patroni.dcs import Member
-from patroni.utils import parse_bool
+from patroni.utils import parse_bool, parse_int
 
-from ..facts import JSON, Patroni, PatroniMember
+from ...mark import FIELD, PATCH
+from ..facts import JSON, Patroni, PatroniMember, Switchover, Synchronous
 from .interview import Keys
 from .redaction import Redaction
 from .settings import Settings
-from .values import PRIMARY, as_dict, as_int, as_text
+from .values import PRIMARY, as_dict, as_int, as_text, as_texts
 
 #: What matters here of the dynamic configuration.
 _CONFIG = (
@@ -27,6 +28,14 @@ _CONFIG = (
     'permanent_replication_slots',
     'ignore_slots',
     'synchronous_mode',
+    'synchronous_mode_strict',
+    'synchronous_node_count',
+    'maximum_lag_on_failover',
+)
+
+#: The mark that the class leaves in the member key: a release as PEP 440 has it, and whether it is that of the patch.
+_MARK = re.compile(
+    rf'([0-9]{{1,9}}(?:\.[0-9]{{1,9}}){{1,4}}(?:\.?(?:a|b|rc|post|dev)[0-9]{{1,9}}){{0,3}})({re.escape(PATCH)})?'
 )
 
 #: A restore_command, for one, may hold credentials.
@@ -42,6 +51,8 @@ class Cluster:
 
     def __init__(self, settings: Settings, keys: Keys | None) -> None:
         self.facts = Patroni(settings.scope or '', settings.namespace)
+        self.facts.expected, self.facts.expected_number = list(settings.members), settings.members_number
+        self.facts.group = None if settings.group is None else parse_int(settings.group)
         #: members as Patroni reads them, by name
         self.nodes: dict[str, Member] = {}
         self._redaction = Redaction(settings.secrets)
@@ -49,6 +60,7 @@ class Cluster:
             self.facts.error = f'no etcd member gave the keys below {settings.path}'
         else:
             self._read(keys.values)
+            self.facts.scopes = keys.scopes
             if not keys.values:
                 self.facts.error = (
                     f'there are no keys below {settings.path} in etcd: scope or namespace is wrong, or the cluster '
@@ -57,7 +69,11 @@ class Cluster:
             groups = _groups(keys.values)
             if groups and settings.group is None and not self.facts.members:
                 several = 's' if len(groups) > 1 else ''
-                self.facts.error = f'a Citus cluster with group{several} {", ".join(map(str, groups))}: set citus.group in the configuration'
+                named = ', '.join(map(str, groups))
+                self.facts.error = (
+                    f'a Citus cluster with group{several} {named}: name one with --group, or as citus.group in the '
+                    'configuration'
+                )
         if settings.name and settings.name not in self.nodes and settings.api_url:
             self.facts.members.append(PatroniMember(settings.name, in_dcs=False, api_url=settings.api_url))
 
@@ -76,12 +92,15 @@ class Cluster:
         facts.published_slots = {
             name: position for name, position in as_dict(status.get('slots')).items() if isinstance(position, int)
         }
-        in_sync = _synchronous(self._document(values.get('sync')))
-        position = as_int(status.get('optime', values.get('optime/leader')))
+        facts.retained_slots = as_texts(status.get('retain_slots'))
+        facts.synchronous = _synchronous(self._document(values.get('sync')))
+        facts.switchover = _switchover(self._document(values.get('failover')))
+        facts.initialized = bool(values.get('initialize'))
+        facts.position = as_int(status.get('optime', values.get('optime/leader')))
         for key in sorted(values):
             if key.startswith('members/') and key.count('/') == 1:
                 name = self._redaction.text(key[len('members/') :])
-                facts.members.append(self._member(name, values[key], in_sync, position))
+                facts.members.append(self._member(name, values[key]))
 
     def _document(self, text: str | None) -> dict[str, JSON]:
         """Read a value, an empty document for anything else than one."""
@@ -90,40 +109,67 @@ class Cluster:
         except (ValueError, RecursionError):
             return {}
 
-    def _member(self, name: str, value: str, in_sync: list[str], position: int | None) -> PatroniMember:
+    def _member(self, name: str, value: str) -> PatroniMember:
+        document = self._member_document(value)
+        text = self._redaction.text(value) if document is None else json.dumps(document)
         try:
-            node = Member.from_node(0, name, None, self._member_value(value))
+            node = Member.from_node(0, name, None, text)
         except Exception:  # anything may stand there
             node = Member(0, name, None, {})
         self.nodes[name] = node
         data, member = node.data, PatroniMember(name)
-        member.role = self._role(name, data, in_sync)
+        member.role = self._role(name, data)
         streaming = data.get('replication_state') if member.role != 'leader' else None
         member.state = as_text(streaming) or as_text(data.get('state'))
+        member.state_from = 'key' if member.state else None
         member.version, member.timeline = as_text(data.get('version')), as_int(data.get('timeline'))
         member.tags = as_dict(data.get('tags'))
-        member.position = as_int(data.get('xlog_location'))
-        if member.position is not None and position is not None and name != self.facts.leader:
-            member.lag = max(position - member.position, 0)
+        member.pending_restart = None if document is None else data.get('pending_restart') is True
+        member.position, position = as_int(data.get('xlog_location')), self.facts.position
+        if position is not None and name != self.facts.leader:
+            member.lag = _behind(position, data.get('xlog_location'))
+            member.receive_lag = _behind(position, data.get('receive_lsn'))
+            member.replay_lag = _behind(position, data.get('replay_lsn'))
         member.api_url = self._redaction.url(as_text(data.get('api_url')) or '') or None
         member.postgres_address = _address(node)
+        member.serves, member.compat = (None, None) if document is None else served_by(document)
         return member
 
-    def _member_value(self, value: str) -> str:
-        """Return the value of a member key without secrets: JSON, or a URL (before Patroni 1.3)."""
+    def _member_document(self, value: str) -> dict[str, JSON] | None:
+        """Read the value of a member key, ``None`` for anything else than an object: a URL before Patroni 1.3."""
         try:
-            return json.dumps(self._redaction.json(json.loads(value)))
+            document = self._redaction.json(json.loads(value))
         except (ValueError, RecursionError):
-            return self._redaction.text(value)
+            return None
+        return document if isinstance(document, dict) else None
 
-    def _role(self, name: str, data: Mapping[str, JSON], in_sync: list[str]) -> str:
+    def _role(self, name: str, data: Mapping[str, JSON]) -> str:
         facts = self.facts
         if name == facts.leader or facts.leader is None and data.get('role') in PRIMARY:
             return 'standby_leader' if 'standby_cluster' in facts.config else 'leader'
-        mode = facts.config.get('synchronous_mode')
+        mode, in_sync = facts.config.get('synchronous_mode'), facts.synchronous.standbys if facts.synchronous else []
         if name in in_sync and mode is not None and parse_bool(mode) is not False:
             return 'quorum_standby' if str(mode).lower() == 'quorum' else 'sync_standby'
         return 'replica'
+
+
+def served_by(document: Mapping[str, JSON]) -> tuple[str | None, str | None]:
+    """Return what serves a member, ``package``, ``patch`` or ``stock``, and the release of the first two.
+
+    :param document: the value of its key. A mark in it that is none of ours, whoever wrote it, proves nothing: both are
+                     ``None`` then.
+    """
+    if FIELD not in document:
+        return 'stock', None
+    value = document[FIELD]
+    match = _MARK.fullmatch(value) if isinstance(value, str) else None
+    return (('patch' if match.group(2) else 'package'), match.group(1)) if match else (None, None)
+
+
+def _behind(position: int, value: JSON) -> int | None:
+    """Return how many bytes a position in a member key is behind; ``None`` if there is none."""
+    at = as_int(value)
+    return None if at is None else max(position - at, 0)
 
 
 def _groups(names: Iterable[str]) -> list[int]:
@@ -132,9 +178,15 @@ def _groups(names: Iterable[str]) -> list[int]:
     return sorted({int(match.group(1)) for match in found if match})
 
 
-def _synchronous(sync: Mapping[str, JSON]) -> list[str]:
+def _synchronous(sync: Mapping[str, JSON]) -> Synchronous:
     names = sync.get('sync_standby')
-    return [name.strip() for name in names.split(',')] if isinstance(names, str) else []
+    standbys = [name.strip() for name in names.split(',') if name.strip()] if isinstance(names, str) else []
+    return Synchronous(as_text(sync.get('leader')), standbys, as_int(sync.get('quorum')))
+
+
+def _switchover(failover: Mapping[str, JSON]) -> Switchover | None:
+    at = as_text(failover.get('scheduled_at'))
+    return Switchover(at, as_text(failover.get('leader')), as_text(failover.get('member'))) if at else None
 
 
 def _address(node: Member) -> str | None:

@@ -8,6 +8,7 @@ from typing import Mapping
 from urllib.parse import urlsplit
 
 from ..facts import WRONG_SCHEME
+from .handshake import accept_any
 from .web import Clock, Unanswered
 
 #: What opens a connection in HTTP/2 (RFC 9113, 3.4): the preface and an empty SETTINGS frame.
@@ -58,12 +59,8 @@ def _first_words(
 
 
 def _context(options: Mapping[str, str]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # nothing is told there, and the certificate has been judged before
-    context.verify_mode = ssl.CERT_NONE
+    context = accept_any(options)  # the certificate has been judged before
     context.set_alpn_protocols(['h2', 'http/1.1'])
-    if options.get('cert_file'):
-        context.load_cert_chain(options['cert_file'], options.get('key_file'), '')  # no password: nobody is to be asked
     return context
 
 

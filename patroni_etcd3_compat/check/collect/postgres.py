@@ -7,6 +7,7 @@ no superuser may not ask stays unknown.
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any, ContextManager, Mapping, Protocol, Sequence
 
 from patroni.postgresql.misc import parse_lsn
@@ -22,6 +23,9 @@ _POSITION = """SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery()
   THEN greatest(pg_{wal}_{lsn}_diff(pg_last_{wal}_receive_{lsn}(), '0/0'),
                 pg_{wal}_{lsn}_diff(pg_last_{wal}_replay_{lsn}(), '0/0'))
   ELSE pg_{wal}_{lsn}_diff(pg_current_{wal}_{lsn}(), '0/0') END::bigint"""
+
+#: Seconds for a connection when the time is over. What is beside it takes milliseconds to refuse or to accept one.
+_LITTLE = 0.25
 
 _SLOTS = 'SELECT to_json(s)::text FROM pg_replication_slots s ORDER BY slot_name'  # the columns differ
 
@@ -47,6 +51,7 @@ def ask_postgres(arguments: Mapping[str, object], timeout: float) -> Postgres:
     redaction = Redaction(value for name, value in arguments.items() if is_secret(name))
     try:
         connection = psycopg.connect(**_connection_arguments(arguments, timeout))
+        facts.answers = True
         try:
             _read(_Queries(connection, psycopg.Error, clock), facts, connection.server_version, redaction)
         finally:
@@ -55,7 +60,34 @@ def ask_postgres(arguments: Mapping[str, object], timeout: float) -> Postgres:
         facts.error = str(e)
     except psycopg.Error as e:
         facts.error = redaction.error(' '.join(str(e).split())) or type(e).__name__
+        if facts.answers is None:
+            facts.answers = _is_there(arguments, clock)
     return facts
+
+
+def _is_there(arguments: Mapping[str, object], clock: Clock) -> bool | None:
+    """Return whether something takes connections where a log-in has failed; ``None`` if that cannot be seen.
+
+    The text of the error does not tell: it is in the language of the server, or of this machine.
+    """
+    host, port = arguments.get('host'), arguments.get('port')
+    if not isinstance(host, str) or host.startswith('/'):
+        return None
+    try:
+        socket.create_connection((host, int(str(port or 5432))), _connect_timeout(clock)).close()
+    except (socket.gaierror, ValueError):  # a name that is unknown on this machine says nothing about the server
+        return None
+    except OSError:
+        return False
+    return True
+
+
+def _connect_timeout(clock: Clock) -> float:
+    """Return seconds for one more connection, which are not in the way of anything: a fraction, if no time is left."""
+    try:
+        return max(min(clock.left(), 1), _LITTLE)
+    except Unanswered:
+        return _LITTLE
 
 
 def _connection_arguments(arguments: Mapping[str, object], timeout: float) -> dict[str, object]:
@@ -65,7 +97,8 @@ def _connection_arguments(arguments: Mapping[str, object], timeout: float) -> di
         dbname=ret.get('dbname') or 'postgres',
         application_name='patroni-etcd3-compat check',
         connect_timeout=max(int(timeout), 2),  # whole seconds, and libpq takes 1 for 2
-        options=f'-c default_transaction_read_only=on -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}',
+        options='-c default_transaction_read_only=on '
+        f'-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}',
     )
     return ret
 

@@ -1,7 +1,7 @@
 """Questions asked side by side, each in a thread of its own, so that one that hangs delays no other.
 
-The threads are daemons, and one that is late is abandoned: a DNS look-up, for example, has no time-out. So all questions
-together take no longer than the time-out.
+The threads are daemons, and one that is late is abandoned: a DNS look-up, for example, has no time-out. So all
+questions together take no longer than the time-out.
 """
 
 from __future__ import annotations

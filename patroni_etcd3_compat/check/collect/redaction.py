@@ -1,7 +1,7 @@
 """What comes in from outside, without what must not go out: facts are made of nothing else.
 
-Everything that servers, keys in etcd and drivers say passes here once, before it becomes a fact. What is sent to servers
-does not.
+Everything that servers, keys in etcd and drivers say passes here once, before it becomes a fact. What is sent to
+servers does not.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Iterable
 
+from ...urls import redacted
 from ..facts import JSON
-from ..urls import redacted
 
 #: Documents are cut below this depth: nothing that matters is so deep, and whoever reads the facts can recurse.
 _DEEPEST = 20

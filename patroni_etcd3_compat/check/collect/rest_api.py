@@ -12,10 +12,14 @@ from urllib3.exceptions import HTTPError, InsecureRequestWarning
 from urllib3.util import Timeout
 
 from ..facts import JSON, Patroni, PatroniMember
+from .handshake import diagnose, look
 from .redaction import Redaction
 from .settings import Settings
 from .values import PRIMARY, as_dict, as_int, as_text
 from .web import Clock, Unanswered, read_body, reason
+
+#: Arguments of urllib3 for a client certificate, and the options of section ``ctl``.
+_CERTIFICATE = {'cert_file': 'certfile', 'key_file': 'keyfile', 'key_password': 'keyfile_password'}
 
 
 class RestApi:
@@ -27,6 +31,8 @@ class RestApi:
     def __init__(self, settings: Settings) -> None:
         disable_warnings(InsecureRequestWarning)  # of ctl.insecure, by Patroni before 3.1
         self._request = PatroniRequest(settings.rest)
+        ctl = as_dict(settings.rest.get('ctl'))
+        self._certificate = {name: str(ctl[option]) for name, option in _CERTIFICATE.items() if ctl.get(option)}
         self._timeout = settings.timeout
         self._scope = settings.scope
         self._redaction = Redaction(settings.secrets)
@@ -55,6 +61,13 @@ class RestApi:
         except Unanswered as e:
             return {'error': str(e)}
         except (HTTPError, OSError) as e:
+            fault = diagnose(url, self._certificate, e, clock)
+            if fault.text:
+                return {
+                    'error': self._redaction.error(fault.text),
+                    'tls_fault': fault.kind,
+                    'certificate_expires': fault.expires,
+                }
             return {'error': self._redaction.error(reason(e, self._timeout))}
         except (ValueError, RecursionError):
             status = {}
@@ -63,6 +76,9 @@ class RestApi:
         scope = as_dict(status['patroni']).get('scope')
         if scope not in (self._scope, None):
             return {'error': f'the REST API there belongs to another cluster, {scope}'}
+        if parts.scheme == 'https':
+            served = look(url, self._certificate, clock, False)
+            status['certificate_expires'] = served.certificate.expires if served.certificate else None
         return status
 
 
@@ -73,6 +89,10 @@ def add_status(member: PatroniMember, status: Mapping[str, JSON]) -> None:
     :param status: as :meth:`RestApi.status` gives it.
     """
     member.error = as_text(status.get('error'))
+    member.tls_fault, member.certificate_expires = (
+        as_text(status.get('tls_fault')),
+        as_text(status.get('certificate_expires')),
+    )
     if member.error:
         return
     member.version = as_text(as_dict(status.get('patroni')).get('version')) or member.version
@@ -81,21 +101,37 @@ def add_status(member: PatroniMember, status: Mapping[str, JSON]) -> None:
     if member.role is None and status.get('role'):  # not in the DCS
         member.role = 'leader' if status['role'] in PRIMARY else as_text(status['role'])
     state = as_text(status.get('replication_state')) if member.role not in ('leader', None) else None
-    member.state = state or as_text(status.get('state')) or member.state
+    state = state or as_text(status.get('state'))
+    member.state, member.state_from = (state, 'api') if state else (member.state, member.state_from)
+    if status.get('state') == 'running':  # else Patroni could not ask its PostgreSQL, and reports what it remembers
+        member.api_role = 'primary' if status.get('role') in PRIMARY else as_text(status.get('role'))
+    if 'state' in status:
+        member.pending_restart = status.get('pending_restart') is True
     member.tags = as_dict(status.get('tags')) or member.tags
     member.position = position(status) or member.position
 
 
-def add_lags(facts: Patroni, positions: Mapping[str, int]) -> None:
+def add_lags(facts: Patroni, statuses: Mapping[str, Mapping[str, JSON]]) -> None:
     """Work the lags out anew from positions that were read at the same time; those in the DCS are a loop old.
 
     :param facts: the cluster.
-    :param positions: positions in bytes by name of the member, from the REST APIs.
+    :param statuses: what the REST APIs gave, by name of the member.
     """
-    leader = positions.get(facts.leader or '')
+    leader = position(statuses.get(facts.leader or '', {}))
     for member in facts.members:
-        if leader is not None and member.name in positions and member.name != facts.leader:
-            member.lag = max(leader - positions[member.name], 0)
+        status = statuses.get(member.name, {})
+        if leader is None or member.name == facts.leader:
+            continue
+        member.lag = _behind(leader, position(status), member.lag)
+        xlog = as_dict(status.get('xlog'))
+        if member.receive_lag is not None:
+            member.receive_lag = _behind(leader, as_int(xlog.get('received_location')), member.receive_lag)
+        if member.replay_lag is not None:
+            member.replay_lag = _behind(leader, as_int(xlog.get('replayed_location')), member.replay_lag)
+
+
+def _behind(leader: int, position: int | None, otherwise: int | None) -> int | None:
+    return otherwise if position is None else max(leader - position, 0)
 
 
 def position(status: Mapping[str, JSON]) -> int | None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Sequence
+from types import MappingProxyType
+from typing import Mapping, Sequence
 
-from ...plugin import SECTION
+from ... import SECTION
+from ...urls import redacted
 from ...versions import AUTO
-from ..urls import redacted
+from ..facts import TlsFile
+from .certificates import read_files
 from .configuration import ConfigError, Options, read_configuration
+from .dcs_url import read_dcs_url
 from .etcd_options import make_client, read_endpoints, tls_options, urls_of
 from .redaction import is_secret
 
@@ -34,6 +38,8 @@ class Settings:
     password: str | None = field(default=None, repr=False)
     #: certificates for etcd, as arguments of :class:`urllib3.PoolManager`
     tls: Options = field(default_factory=dict, repr=False)
+    #: the files among them, and what is wrong with them
+    tls_files: list[TlsFile] = field(default_factory=list)
     #: name of the Patroni cluster, ``None``: etcd alone
     scope: str | None = None
     namespace: str = '/service'
@@ -47,6 +53,14 @@ class Settings:
     rest: Options = field(default_factory=dict, repr=False)
     #: credentials for PostgreSQL, names as in Patroni's configuration
     postgres: Options = field(default_factory=dict, repr=False)
+    #: the configuration file, ``None``: the environment alone, or a list of endpoints
+    config_file: str | None = None
+    #: the URL in place of the configured DCS, without credentials
+    dcs_url: str | None = None
+    #: names of the Patroni members that there have to be
+    members: Sequence[str] = ()
+    #: number of the Patroni members that there have to be
+    members_number: int | None = None
 
     def __post_init__(self) -> None:
         self.urls = [redacted(url) for url in self.urls]
@@ -74,6 +88,11 @@ def load_settings(
     scope: str | None = None,
     timeout: float = 5,
     slots_interval: float | None = None,
+    members: Sequence[str] = (),
+    *,
+    etcd: Mapping[str, str] = MappingProxyType({}),
+    group: int | None = None,
+    dcs_url: str | None = None,
 ) -> Settings:
     """Return what to collect and from whom.
 
@@ -83,6 +102,10 @@ def load_settings(
     :param scope: the Patroni cluster, instead of the configured one.
     :param timeout: seconds that each member has.
     :param slots_interval: seconds between two samples of the slots.
+    :param members: names of the Patroni members that there have to be, or only their number.
+    :param etcd: options of the command line for the section of etcd, such as ``cacert``; they count before it.
+    :param group: Citus group, instead of the configured one.
+    :param dcs_url: ``etcd3://HOST:PORT/NAMESPACE`` in place of the configured DCS, as ``patronictl`` takes it.
 
     :returns: the settings; their ``repr`` shows no secret.
 
@@ -93,19 +116,23 @@ def load_settings(
         raise ConfigError(f'the time-out is {timeout:g} seconds; it must be greater than 0')
     where = config_file or 'the environment (PATRONI_*)'
     config = read_configuration(config_file)
+    protocol = 'https' if 'cacert' in etcd or 'cert' in etcd else 'http'
+    url = read_dcs_url(dcs_url) if dcs_url else None
+    if url:
+        config = url.replace(config, protocol)
     section = next((name for name in (SECTION, 'etcd3') if name in config), None)
     if section is None and not (endpoints and config_file is None):
         other = ', '.join(name for name in ('etcd', 'consul', 'zookeeper', 'kubernetes', 'raft') if name in config)
         instead = f' (but {other})' if other else ''
         raise ConfigError(
-            f'{where} has no section etcd3{instead}; name the configuration file of a Patroni that uses etcd3 (-c), or etcd '
-            'members (--endpoints)'
+            f'{where} has no section etcd3{instead}; name the configuration file of a Patroni that uses etcd3 (-c), or '
+            'etcd members (--endpoints)'
         )
     options = config.get(section) if section else {}
     if not isinstance(options, dict):
         raise ConfigError(f'section {section} in {where} contains no options')
-    options = dict(options, retry_timeout=timeout)
-    given = read_endpoints(endpoints, str(options.get('protocol') or 'http'))
+    options = dict(options, retry_timeout=timeout, **etcd)
+    given = read_endpoints(endpoints, str(options.get('protocol') or protocol))
     if config_file is None:  # which Patroni reads only where there are other options in the environment
         for option in ('username', 'password'):
             options.setdefault(option, os.environ.get('PATRONI_ETCD3_' + option.upper()))
@@ -123,9 +150,22 @@ def load_settings(
         _prefix(options.get('version_prefix')),
         given[1] or client.options.get('username'),
         given[2] or client.options.get('password'),
-        tls_options(client.options, section, where),
+        tls_options(client.options),
+        config_file=config_file,
+        dcs_url=str(url) if url else None,
     )
+    settings.tls_files = read_files(settings.tls)
     _add_patroni(settings, config, scope, where if config_file or not endpoints else None)
+    if members and settings.scope is None:
+        raise ConfigError('--members is about Patroni: name its cluster (SCOPE), or its configuration file (-c)')
+    if len(members) == 1 and re.fullmatch('[0-9]{1,4}', members[0]):
+        settings.members_number = int(members[0])
+    else:
+        settings.members = list(members)
+    if group is not None and group != settings.group:
+        if settings.scope is None:
+            raise ConfigError('--group is about a Citus cluster: name it (SCOPE), or its configuration file (-c)')
+        settings.group, settings.name, settings.api_url = group, None, None  # the configuration is of another group
     return settings
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from ..facts import JSON
 
 #: Roles of a primary: up to Patroni 3.x it is 'master' in the DCS and in the REST API.
@@ -30,3 +32,16 @@ def as_text(value: object) -> str | None:
 def as_texts(value: object) -> list[str]:
     """Return the texts in a list."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def base64_of(text: str) -> str:
+    """Return a key as the JSON of etcd has it."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def text_of(value: object) -> str:
+    """Return a key or a value as text, whatever bytes there are."""
+    try:
+        return base64.b64decode(value if isinstance(value, (str, bytes)) else '').decode('utf-8', 'replace')
+    except (TypeError, ValueError):
+        return ''

@@ -1,9 +1,10 @@
-"""HTTP requests that are sent once: no retry, no redirect, no waiting because a server says so; and what errors mean."""
+"""HTTP requests that are sent once: no retry, no redirect, no waiting at a server's wish; and what errors mean."""
 
 from __future__ import annotations
 
 import re
 import time
+from email.utils import parsedate_to_datetime
 from typing import Any, Mapping, Protocol
 
 import urllib3
@@ -34,6 +35,12 @@ class Unanswered(Exception):
     def __init__(self, text: str, error: BaseException | None = None) -> None:
         super().__init__(text)
         self.error = error
+
+    @property
+    def in_time_out(self) -> bool:
+        """Whether nobody answered in time, or nobody was there."""
+        error = getattr(self.error, 'reason', None) or self.error  # of a MaxRetryError
+        return isinstance(error, (NewConnectionError, TimeoutError)) or str(self).startswith('no answer within')
 
 
 class Web:
@@ -66,6 +73,7 @@ class Web:
         headers = {'User-Agent': _USER_AGENT}
         if token:
             headers['authorization'] = token
+        sent = time.time()
         try:
             response = self._pool.urlopen(
                 method,
@@ -77,6 +85,7 @@ class Web:
                 timeout=Timeout(total=clock.left()),
                 preload_content=False,
             )
+            clock.ahead = ahead(response.headers.get('date'), sent, time.time())
             return response.status, read_body(response, clock)
         except (HTTPError, OSError, ValueError) as e:  # ValueError: a malformed URL
             raise Unanswered(reason(e, clock.timeout), e) from None
@@ -130,6 +139,8 @@ class Clock:
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
+        #: seconds that the server's clock is ahead of that of this host, by its last answer; ``None``: unknown
+        self.ahead: float | None = None
         self._end = time.monotonic() + timeout
 
     def left(self) -> float:
@@ -142,6 +153,20 @@ class Clock:
         if left <= 0:
             raise Unanswered(f'no answer within {self.timeout:g} s')
         return left
+
+
+def ahead(date: str | None, sent: float, received: float) -> float | None:
+    """Return the seconds that a server's clock is at least ahead of that of this host, negative if it is behind.
+
+    :param date: its ``Date`` header, which has whole seconds.
+    :param sent: when the request was sent, in seconds since 1970.
+    :param received: when the answer came.
+    """
+    try:
+        server = parsedate_to_datetime(date or '').timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return round(max(server - received, 0) or min(server + 1 - sent, 0), 1)
 
 
 def reason(error: BaseException, timeout: float) -> str:

@@ -29,7 +29,7 @@ def make_plan(
     :param etcd_to: upgrade etcd to this line or release, or else
     :param patroni_to: upgrade Patroni to this one.
     :param direct: with *etcd_to*: the way that skips minor releases.
-    :param config_file: the configuration of Patroni that the commands shall name.
+    :param config_file: the configuration of Patroni that the commands shall name; ``None``: there is no file.
 
     :raises:
         :exc:`ValueError`: what was asked for makes no sense, or a name or URL in the facts could be a command of the

@@ -2,87 +2,33 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from typing import Sequence
 
 from ...versions import Minor, Version, dotted
+from ..cluster import EtcdMember, members_as_configured, uncovered
 from ..facts import Facts, Finding
-from ..judge.members import ours
+from .connection import ETCDCTL
 from .etcd_checks import needs_package, prechecks
 from .etcd_refusals import refusals
-from .gates import Commands, at_least
-from .members import Node, nodes
-from .model import Gate, Plan, Step
+from .etcd_steps import health, leg_steps
+from .gates import Commands
+from .legs import Leg, legs
+from .model import Plan
 from .patroni_steps import around_patroni
-from .releases import GUIDES, POLICY, RECOVERY, Guide, guide_to, read_release, shared_prefixes
+from .releases import GUIDES, POLICY, RECOVERY, read_release, shared_prefixes
+from .snapshots import PROGRAMS
 
 _UNSUPPORTED = (
-    'This way skips {0}. etcd says: one minor release at a time, anything else is not supported and likely to fail '
-    '(' + POLICY + '). Without --direct this command prints the way that etcd supports; take that one unless there is '
+    'This way skips {skipped}. etcd says: one minor release at a time, anything else is not supported and likely to '
+    f'fail ({POLICY}). Without --direct this command prints the way that etcd supports; take that one unless there is '
     'a reason not to.'
 )
 
 _MEASURED = (
-    'What this package adds is that Patroni finds the members of each release in such a mixed cluster. That was '
-    'measured with 3.2 -> 3.4, 3.2 -> 3.5 and 3.3 -> 3.5, on small databases and without authentication; it says '
-    'nothing about what else uses this etcd cluster, and nothing about members that die on the way.'
+    'This package only makes Patroni find the members of each release in such a mixed cluster. That was measured with '
+    '3.2 -> 3.4, 3.2 -> 3.5 and 3.3 -> 3.5, on small databases and without authentication. It says nothing about other '
+    'users of this etcd cluster, or about members that crash on the way.'
 )
-
-
-class Leg(NamedTuple):
-    """All members to one release."""
-
-    guide: Guide
-    #: as in the target: a line or a patch release
-    to: str
-    #: an exact patch release, if it was asked for
-    exact: Version | None
-    #: at least this patch release, because the next line wants it
-    least: Version | None
-
-    @property
-    def text(self) -> str:
-        """What to install, in words."""
-        if self.exact:
-            return self.to
-        return '{0} ({1})'.format(
-            self.to, f'{dotted(self.least)} or later' if self.least else 'its newest patch release'
-        )
-
-    def reached(self, version: Version | None) -> bool:
-        """Whether a member has nothing more to do for it."""
-        if version is None:
-            return False
-        if version[:2] != self.guide.minor:
-            return version[:2] > self.guide.minor
-        wanted = self.exact or self.least
-        return wanted is None or version >= wanted
-
-
-def legs(known: Sequence[Version], target: Version, exact: bool, direct: bool) -> list[Leg]:
-    """Give the releases to pass through.
-
-    :param known: versions of the members.
-    :param target: where to.
-    :param exact: *target* names a patch release.
-    :param direct: leave out what lies between.
-    """
-    low = min(known)
-    lines = [guide for guide in GUIDES if low[:2] <= guide.minor <= target[:2]]
-    if direct:
-        lines = lines[-1:]
-    found = []
-    for guide in lines:
-        last = guide.minor == target[:2]
-        following = None if last else guide_to((guide.minor[0], guide.minor[1] + 1))
-        leg = Leg(
-            guide,
-            dotted(target) if last and exact else dotted(guide.minor),
-            target if last and exact else None,
-            following.least if following else None,
-        )
-        if not all(leg.reached(version) for version in known):
-            found.append(leg)
-    return found
 
 
 def plan_etcd(facts: Facts, findings: Sequence[Finding], target: str, direct: bool, config_file: str | None) -> Plan:
@@ -94,245 +40,115 @@ def plan_etcd(facts: Facts, findings: Sequence[Finding], target: str, direct: bo
     :param direct: leave out the minor releases in between.
     :param config_file: the configuration of Patroni, for the commands.
 
-    :raises:
-        :exc:`ValueError`: *target* is no version.
+    :raises ValueError: if *target* is no version.
     """
     wanted = read_release(target)
     if wanted is None:
-        raise ValueError(f'{target!r} is no version of etcd; it takes one such as 3.5 or 3.5.16')
+        raise ValueError(f'{target!r} is no version of etcd; it has to be one such as 3.5 or 3.5.16')
     exact = target.count('.') > 1
-    members = nodes(facts.etcd)
-    known = [node.version for node in members if node.version]
+    members = members_as_configured(facts.etcd)
+    known = [member.version for member in members if member.version]
+    plan = _empty(facts, members, target, direct)
+    plan.refusals = refusals(facts, members, wanted, exact, direct)
+    if plan.refusals:
+        return plan
+    way = legs(known, wanted, exact, direct)
+    if not way:
+        _nothing_to_do(plan, facts, findings, members, exact)
+        return plan
+    commands = Commands(facts, members, config_file)
+    plan.variables = commands.variables()
+    lines = [leg.guide.minor for leg in way]
+    plan.prechecks = prechecks(facts, findings, members, way, direct)
+    _warn(plan, min(known), wanted)
+    needed = needs_package(min(known), lines, direct)
+    if needed and facts.patroni:
+        plan.steps += around_patroni(facts.patroni, commands, uncovered(facts))
+    _add_legs(plan, way, members, commands, min(known), needed)
+    plan.health = health(way[-1], members, commands)
+    plan.notes += _notes([min(known)] + [line + (0,) for line in lines], direct)
+    return plan
+
+
+def _empty(facts: Facts, members: Sequence[EtcdMember], target: str, direct: bool) -> Plan:
+    """Return the plan without anything to do."""
+    present = ', '.join(sorted({member.reported_version for member in members if member.reported_version}))
     plan = Plan(
-        'etcd {0} to {1}'.format(
-            ', '.join(sorted({node.text for node in members if node.text})) or 'of unknown version', target
-        ),
+        f'etcd {present or "of unknown version"} to {target}',
         'etcd',
         target,
         facts.taken,
         direct,
         sources=[POLICY, RECOVERY],
-    )
+    )  # fmt: skip
     plan.members = [
         {
-            'name': node.name,
-            'url': node.url,
-            'version': node.text,
-            'role': 'leader' if node.leader else 'learner' if node.learner else 'follower',
+            'name': member.label,
+            'url': member.url,
+            'version': member.reported_version,
+            'role': 'leader' if member.leader else 'learner' if member.learner else 'follower',
         }
-        for node in members
+        for member in members
     ]
-    plan.refusals = refusals(facts, members, wanted, exact, direct)
-    if plan.refusals:
-        return plan
-    way = legs(known, wanted, exact, direct)
-    silent = [node.where for node in members if node.version is None]
-    if not way and silent:
-        plan.prechecks = prechecks(facts, findings, members, [wanted[:2]], wanted if exact else None, direct)
-        plan.notes.append(
-            'Every member that answers runs {0} or later; not known: {1}.'.format(target, ', '.join(silent))
-        )
-        return plan
-    if not way:
-        plan.notes.append(
-            'Nothing to do: every member runs {0} or later.{1}'.format(
-                target, '' if exact else f' For a newer patch release name it: --etcd-to {target}.N'
-            )
-        )
-        return plan
-    commands = Commands(facts, members, config_file)
-    plan.variables = commands.variables()
-    lines = [leg.guide.minor for leg in way]
-    plan.prechecks = prechecks(facts, findings, members, lines, wanted if exact else None, direct)
-    low = min(known)
-    skipped = [dotted(guide.minor) for guide in GUIDES if low[:2] < guide.minor < wanted[:2]]
-    if direct and skipped:
-        plan.warnings += [_UNSUPPORTED.format(', '.join(skipped)), _MEASURED]
-    elif direct:
-        plan.notes.append('--direct changes nothing: there is no minor release in between.')
-    if needs_package(low, lines, direct) and facts.patroni and not ours(facts):
-        plan.steps += around_patroni(facts.patroni, commands)
-    leader = next((node for node in members if node.leader), None)
-    for leg in way:
-        leader = _leg_steps(plan, leg, members, leader, commands, low)
-        low = max(low, leg.guide.minor + (0,))
-        plan.sources += [page for page in (leg.guide.line.guide, leg.guide.why_page, leg.guide.back_page) if page]
-    plan.sources = list(dict.fromkeys(plan.sources))
-    plan.health = _health(way[-1], members, commands)
-    plan.notes += _notes(facts, [min(known)] + [line + (0,) for line in lines], direct)
     return plan
 
 
-def _order(members: Sequence[Node], leader: Node | None, leg: Leg) -> list[Node]:
-    todo = [node for node in members if not leg.reached(node.version)]
-    return [node for node in todo if node != leader] + [node for node in todo if node == leader]
+def _nothing_to_do(
+    plan: Plan, facts: Facts, findings: Sequence[Finding], members: Sequence[EtcdMember], exact: bool
+) -> None:
+    silent = [member.place for member in members if member.version is None]
+    if silent:
+        plan.prechecks = prechecks(facts, findings, members, [], plan.direct)
+        plan.notes.append(f'Every member that answers runs {plan.target} or later; unknown: {", ".join(silent)}.')
+        return
+    newer = '' if exact else f' For a newer patch release, name it: --etcd-to {plan.target}.N'
+    plan.notes.append(f'Nothing to do: every member runs {plan.target} or later.{newer}')
 
 
-def _leg_steps(
-    plan: Plan, leg: Leg, members: Sequence[Node], leader: Node | None, commands: Commands, low: Version
-) -> Node | None:
-    """Add the steps of a leg.
-
-    :returns: the member that leads afterwards, as far as it can be foreseen.
-    """
-    plan.steps.append(_snapshot(leg, leader, commands, low))
-    order = _order(members, leader, leg)
-    for node in order:
-        last = node is order[-1]
-        if node == leader:
-            heirs = [other for other in members if other != node and other.id and not other.learner]
-            heir = next((other for other in heirs if other in order), heirs[0] if heirs else None)
-            if heir is not None and low >= (3, 3, 0):
-                plan.steps.append(_move_leader(node, heir, commands))
-                leader = heir
-        plan.steps.append(_upgrade(leg, node, node is order[0], last, commands, low))
-    return leader
+def _warn(plan: Plan, low: Version, wanted: Version) -> None:
+    """Say what the direct way means."""
+    skipped = [dotted(guide.minor) for guide in GUIDES if low[:2] < guide.minor < wanted[:2]]
+    if plan.direct and skipped:
+        plan.warnings += [_UNSUPPORTED.format(skipped=', '.join(skipped)), _MEASURED]
+    elif plan.direct:
+        plan.notes.append('--direct changes nothing: there is no minor release in between.')
 
 
-def _snapshot(leg: Leg, leader: Node | None, commands: Commands, low: Version) -> Step:
-    url = leader.client_url if leader else commands.endpoints[0]
-    return Step(
-        f'Take a snapshot before {leg.to}',
-        {'action': 'snapshot', 'before': leg.to},
-        f'It is the way back once all members run {leg.to}. The leader has the latest data.',
-        [
-            '(umask 077; mkdir -p "$BACKUP")',
-            f'etcdctl $ETCDCTL_FLAGS --endpoints={url} snapshot save "{commands.snapshot(leg.to)}"',
-        ],
-        [
-            Gate(
-                'the snapshot is whole',
-                commands.snapshot_status(leg.to, low),
-                'hash, revision, keys and size of the snapshot',
-                0,
-            )
-        ],
-        'Nothing was changed.',
-        member=leader.name if leader else None,
-        url=leader.url if leader else None,
-    )
+def _add_legs(
+    plan: Plan, way: Sequence[Leg], members: Sequence[EtcdMember], commands: Commands, low: Version, needed: bool
+) -> None:
+    """Add the steps and sources of all legs. If the package is needed, each upgrade waits for its marks as well."""
+    leader = next((member for member in members if member.leader), None)
+    for leg in way:
+        steps, leader = leg_steps(leg, members, leader, commands, low)
+        for step in steps if needed else ():
+            step.gates += commands.marks() if step.action['action'] == 'upgrade' else []
+        plan.steps += steps
+        low = max(low, leg.guide.minor + (0,))
+        plan.sources += [page for page in (leg.guide.line.guide, leg.guide.why_page, leg.guide.back_page) if page]
+    plan.sources = list(dict.fromkeys(plan.sources))
 
 
-def _move_leader(node: Node, heir: Node, commands: Commands) -> Step:
-    return Step(
-        f'Hand leadership from {node.name} to {heir.name}',
-        {'action': 'move-leader', 'member': node.name, 'to': heir.name},
-        f'{node.where} is the last one and leads the cluster. Handed over, nobody has to wait for an election when it stops. If '
-        'another member has become leader meanwhile this does no harm.',
-        [f'etcdctl $ETCDCTL_FLAGS --endpoints=$ENDPOINTS move-leader {heir.id}'],
-        [commands.healthy()] + commands.checks('CHECK_ETCD'),
-        'Any member can lead: nothing has to be undone.',
-        member=node.name,
-        url=node.url,
-    )
-
-
-def _upgrade(leg: Leg, node: Node, first: bool, last: bool, commands: Commands, low: Version) -> Step:
-    """The step for one member."""
-    patch = leg.exact or leg.least
-    crosses = low[:2] < leg.guide.minor
-    former = node.text if node.version and node.version[:2] == low[:2] else f'the {dotted(low[:2])} that it ran'
-    gates = [
-        Gate(
-            f'{node.name} runs {leg.to}',
-            commands.version(node.url, 'etcdserver', at_least(leg.guide.minor, patch, bool(leg.exact))),
-            'its version',
-        ),
-        commands.healthy(),
-    ]
-    rises = last and crosses
-    changes = list(leg.guide.changes) if crosses else []
-    if last:
-        gates.append(
-            Gate(
-                f'the cluster runs {dotted(leg.guide.minor)}',
-                commands.version(node.url, 'etcdcluster', at_least(leg.guide.minor, None, False)),
-                'it rises a few seconds after the last member has come up',
-                120,
-            )
-        )
-    gates += commands.checks('CHECK_ETCD', 'CHECK_PATRONI') + commands.leads()
-    step = Step(
-        f'Upgrade {node.name} to {leg.text}',
-        {'action': 'upgrade', 'member': node.name, 'to': leg.to},
-        f'The last member: with it the whole cluster becomes {dotted(leg.guide.minor)}.'
-        if rises
-        else 'One member at a time: the others keep the quorum, and the cluster works with the features of the oldest.'
-        + (f' What changes with {leg.to}, for this and every other member:' if changes and first else ''),
-        [
-            f'# on {node.name}, whose URL is {node.url}:',
-            '# systemctl stop etcd',
-            f'# install etcd {leg.text}, for example: apt-get install etcd-server',
-            '# (on the same data directory, with the same options{0})'.format(
-                f' but for what changes with {leg.to}, see its first member' if changes else ''
-            ),
-            '# systemctl start etcd',
-        ],
-        gates,
-        '',
-        member=node.name,
-        url=node.url,
-        notes=changes if first else [],
-    )
-    if rises:
-        step.reversible = False
-        step.back = (
-            'None in place once the cluster runs {0}: {1}. All members together can be restored from the '
-            'snapshot; what was written since is lost. Before this step: stop and think.'.format(
-                dotted(leg.guide.minor), leg.guide.back or 'members of a lower release do not start any more'
-            )
-        )
-        step.back_commands = commands.restore(leg.to, low)
-    elif crosses:
-        step.back = 'Stop {0}, install {1} again, start it: possible as long as one member still runs {2}. {3}'.format(
-            node.name,
-            former,
-            dotted(low[:2]),
-            'Better put it back empty, because a data directory that goes 3.5 -> '
-            '3.4 -> 3.5 can come to differ from the others (etcd issue 13514):'
-            if leg.guide.minor == (3, 5)
-            else 'If it does not come up on its data, put it back empty:',
-        )
-        step.back_commands = commands.rejoin(node)
-    else:
-        step.back = f'Stop {node.name}, install {former} again, start it.'
-    return step
-
-
-def _health(leg: Leg, members: Sequence[Node], commands: Commands) -> list[Gate]:
-    gates = [
-        Gate(
-            f'{node.name} runs {leg.to}',
-            commands.version(
-                node.url, 'etcdserver', at_least(leg.guide.minor, leg.exact or leg.least, bool(leg.exact))
-            ),
-            'its version',
-        )
-        for node in members
-    ]
-    return gates + [commands.healthy()] + commands.checks('CHECK_ETCD', 'CHECK_PATRONI') + commands.leads()
-
-
-def _notes(facts: Facts, passed: Sequence[Version], direct: bool) -> list[str]:
+def _notes(passed: Sequence[Version], direct: bool) -> list[str]:
     notes = [
         'Do not restart Patroni while etcd is mixed unless a step says so, and change nothing else meanwhile.',
-        'Before each step: "etcdctl $ETCDCTL_FLAGS --endpoints=$ENDPOINTS endpoint status -w table". If another '
-        'member leads than this plan says, take that one last; the rest stays as it is.',
+        f'Before each step: "{ETCDCTL} endpoint status -w table". If another member '
+        'leads than this plan says, upgrade that one last; all else stays as it is.',
+        'At the end read everything that "$CHECK" says, not only what stops the plan.',
+        PROGRAMS,
     ]
-    notes.append('At the end read all that "$CHECK" says, not only what stops the plan.')
     pairs: list[tuple[Minor, Minor, list[str]]] = [
         (one[:2], other[:2], shared_prefixes(one, other))
         for one, other in zip(passed, passed[1:])
         if one[:2] != other[:2]
     ]
     if pairs and not direct and all(prefixes for _, _, prefixes in pairs) and passed[0] >= (3, 3, 0):
+        shared = '; '.join(
+            f'{dotted(one)} and {dotted(other)} share the gateway prefix {prefixes[0]}'
+            for one, other, prefixes in pairs
+        )
         notes.append(
-            'Stock Patroni goes along with this: {0} (measured with 4.1.5). With gateway off on one member, '
-            'or members that skip a release, it does not.'.format(
-                '; '.join(
-                    f'{dotted(one)} and {dotted(other)} share the gateway prefix {prefixes[0]}'
-                    for one, other, prefixes in pairs
-                )
-            )
+            f'Stock Patroni survives this: {shared} (measured with 4.1.5). It does not if the gateway of a member is '
+            'off, or if members skip a release.'
         )
     return notes

@@ -1,43 +1,30 @@
-"""What has to be right before an upgrade of etcd, with its present result. Pure."""
+"""What has to be right before an upgrade of etcd, with its present result. Pure.
+
+Most of it is what ``check`` finds, now and in the cluster as it will be (:mod:`.scenes`). Here is the rest.
+"""
 
 from __future__ import annotations
 
 from typing import Sequence
 
-from ...versions import (
-    GUARD_SINCE,
-    NESTED_SINCE,
-    PREFIXES,
-    Minor,
-    Version,
-    dotted,
-    gateway_of,
-    line_of,
-    parse_version,
-    wants_token_for_list,
-)
-from ..facts import Facts, Finding, Patroni
-from ..judge.compat import SENDS_NESTED
-from ..judge.members import auth, ours, patroni_versions
-from ..urls import show
-from .common_checks import from_findings, patroni_state
-from .members import Node
+from ...versions import NESTED_SINCE, Minor, Version, dotted, parse_version
+from ..altered import etcd_at, readable
+from ..cluster import EtcdMember, covered, known_members, uncovered, who_serves
+from ..facts import Facts, Finding
+from ..findings.etcd_upgrade import cluster_version
+from ..findings.hosts import unreachable
+from ..findings.raft import no_leader, quorum_lost
+from ..findings.registry import ETCD_GATE, ETCD_UPGRADE, PATRONI_GATE
+from ..units import comma
+from .common_checks import patroni_runs
+from .legs import Leg, to_upgrade
 from .model import PreCheck
-from .releases import AUTH_BREAK, POLICY, shared_prefixes
-
-_GUARD = 'https://github.com/patroni/patroni/issues/3573'
-
-
-#: Patroni asks for the member list with a token, and reads errors without the key "error", from here on.
-_AUTH_FIXES: Version = (4, 1, 1)
-
-#: Findings that end when all members run the target, and those that end when this package is on every node.
-_ENDED = ('etcd-upgrade-skips', 'etcd-upgrade-patch')
-_PREVENTED = ('etcd-nested-transactions', 'etcd-prefix-mixed')
+from .releases import POLICY, shared_prefixes
+from .scenes import Scene, Terms, finding_checks
 
 
 def needs_package(low: Version, lines: Sequence[Minor], direct: bool) -> bool:
-    """Tell whether stock Patroni must not be there.
+    """Return whether stock Patroni must not run during the upgrade.
 
     :param low: lowest version of a member.
     :param lines: the lines to pass through.
@@ -50,203 +37,144 @@ def needs_package(low: Version, lines: Sequence[Minor], direct: bool) -> bool:
 
 
 def prechecks(
-    facts: Facts,
-    findings: Sequence[Finding],
-    members: Sequence[Node],
-    lines: Sequence[Minor],
-    exact: Version | None,
-    direct: bool,
+    facts: Facts, findings: Sequence[Finding], members: Sequence[EtcdMember], way: Sequence[Leg], direct: bool
 ) -> list[PreCheck]:
-    """Give all of them, those of etcd first.
+    """Return all of them: what is special to the plan first, then what ``check`` finds, now and on the way.
 
     :param facts: what was collected.
     :param findings: what was made of it.
     :param members: the members of etcd.
-    :param lines: the lines to pass through.
-    :param exact: the target, if it is a patch release.
+    :param way: the legs of the plan; none if all that answer are at the target.
     :param direct: minor releases in between are left out.
     """
-    known = [node.version for node in members if node.version]
-    found = [
-        _answers(members),
-        _size(members),
-        _leader(members),
-        _cluster_version(members, min(known)),
-        _alarms(facts),
-        _learners(members),
-        _gateway(members, lines),
-        _auth(facts, lines),
-        _room(facts),
-        _hosts(facts),
-    ]
-    found += _option(facts, lines)
-    found += _looked_after(facts, lines)
-    if exact and (3, 5, 0) <= exact < (3, 5, 3):
-        found.append(
-            PreCheck(
-                'target-release',
-                'the target is a release to have',
-                'failed',
-                dotted(exact) + ' can make the members differ',
-                'Take 3.5.3 or later, best the newest.',
-                'https://github.com/etcd-io/etcd/issues/13766',
-            )
-        )
+    low = min(member.version for member in members if member.version)
+    found = [_size(members), _versions(facts, members), _leader(facts, members)]
+    found += [_cluster_version(facts, members, low), _room(facts), _hosts(facts)]
+    found += _configuration_file(way) + _target(way)
+    lines = [leg.guide.minor for leg in way]
+    needed = bool(way) and needs_package(low, lines, direct)
     if facts.patroni is None:
-        found.append(
-            PreCheck(
-                'patroni',
-                'Patroni is fine',
-                'manual',
-                'no configuration of Patroni was given',
-                'Give it (-c FILE), or look at "patronictl list" yourself.',
-            )
+        found.append(_no_configuration())
+    else:
+        found += patroni_runs(facts, facts.patroni)
+        if needed and covered(facts):
+            found.append(_package_everywhere(facts))
+    terms = Terms(ETCD_UPGRADE, (ETCD_GATE, PATRONI_GATE), _how_installed(facts) if needed else '')
+    return [check for check in found if check] + finding_checks(findings, scenes(facts, members, way), terms)
+
+
+def scenes(facts: Facts, members: Sequence[EtcdMember], way: Sequence[Leg]) -> list[Scene]:
+    """Return the cluster as it will be: in each leg with one member upgraded, and with all of them.
+
+    :param facts: what was collected.
+    :param members: the members of etcd.
+    :param way: the legs of the plan.
+    """
+    leader = next((member for member in members if member.leader), None)
+    found = []
+    for leg in way:
+        todo = [str(member) for member in to_upgrade(leg, members, leader) if member.version]
+        one = etcd_at(facts, leg.version, todo[:1])
+        releases = sorted({version for _, version in known_members(one.etcd)})
+        if len(todo) > 1 and len(releases) > 1:
+            found.append(Scene(readable(f'while members run {" and ".join(map(dotted, releases))}'), one))
+        facts = etcd_at(facts, leg.version, todo)
+        found.append(Scene(f'when all members run {leg.to}', facts))
+    return found
+
+
+def _size(members: Sequence[EtcdMember]) -> PreCheck:
+    """Whether the quorum is left while one of the members that answer restarts."""
+    voting = [member for member in members if not member.learner]
+    silent = [member.label for member in voting if not member.answers]
+    spare = (len(voting) - 1) // 2
+    left = max(spare - len(silent), 0)
+    members_text = 'voting members' if len(voting) > 1 else 'voting member'
+    seen = f'{len(voting)} {members_text}, {spare or "none"} may be away'
+    if silent:
+        seen += f'; {comma(silent)} does not answer' if len(silent) == 1 else f'; {comma(silent)} do not answer'
+    if spare and not left:
+        remedy = 'Start what does not answer, or replace it, before any other member restarts.'
+    elif not spare:
+        remedy = (
+            'etcd accepts no writes while a member restarts, and Patroni demotes its primary after ttl. Turn '
+            'failsafe_mode on, or use "patronictl pause" meanwhile, or add members first.'
         )
     else:
-        found += patroni_state(facts.patroni)
-        found.append(_stock(facts, min(known), lines, direct))
-        found += _guard(facts, facts.patroni, lines, exact)
-    ended = _ENDED + (_PREVENTED if needs_package(min(known), lines, direct) else ())
-    return found + from_findings(findings, ('CHECK_ETCD', 'CHECK_PATRONI'), ended, found)
+        remedy = ''
+    result = 'ok' if left else 'failed' if spare else 'warning'
+    return PreCheck('quorum', 'the quorum survives the restart of a member', result, seen, remedy)
 
 
-def _answers(members: Sequence[Node]) -> PreCheck:
-    silent = [node for node in members if node.version is None]
+def _versions(facts: Facts, members: Sequence[EtcdMember]) -> PreCheck:
+    """Members that answer without a version, or that only ``use_proxies`` excuses; silent ones are a finding."""
+    silent = {seen.where for seen in unreachable(facts) if seen.severity != 'info'}
+    unknown = [member for member in members if member.version is None and str(member) not in silent]
     return PreCheck(
-        'members',
-        'every member answers',
-        'failed' if silent else 'ok',
-        '; '.join('{0}: {1}'.format(node.where, node.error or 'no answer') for node in silent)
-        or '{0} of {0}'.format(len(members)),
-        'etcd wants a healthy cluster before an upgrade: bring the member back, or remove and replace it.'
-        if silent
-        else '',
+        'versions',
+        'the version of every member is known',
+        'failed' if unknown else 'ok',
+        '; '.join(f'{member.place}: {member.error or "it is not reported"}' for member in unknown)
+        or f'{sum(member.version is not None for member in members)} of {len(members)}',
+        'Find out why with "patroni-etcd3-compat check", and plan again.' if unknown else '',
         POLICY,
     )
 
 
-def _size(members: Sequence[Node]) -> PreCheck:
-    voting = [node for node in members if not node.learner]
-    spare = (len(voting) - 1) // 2
-    return PreCheck(
-        'quorum',
-        'the quorum survives the restart of a member',
-        'ok' if spare else 'warning',
-        f'{len(voting)} voting members, {spare} may be away',
-        ''
-        if spare
-        else 'etcd stands still while a member restarts, and Patroni demotes its primary after ttl: have '
-        'failsafe_mode on or "patronictl pause" for the time, or add members first.',
-    )
-
-
-def _leader(members: Sequence[Node]) -> PreCheck:
-    leaders = [node for node in members if node.leader]
+def _leader(facts: Facts, members: Sequence[EtcdMember]) -> PreCheck | None:
+    """Which member leads; that there is no leader at all is a finding."""
+    if [*no_leader(facts), *quorum_lost(facts)]:
+        return None
+    leaders = [member.place for member in members if member.leader]
+    known = len(leaders) == 1
     return PreCheck(
         'leader',
-        'the members have one leader',
-        'ok' if len(leaders) == 1 else 'failed',
-        ', '.join(node.where for node in leaders) or 'none is known',
-        '' if len(leaders) == 1 else 'Look at "etcdctl endpoint status" of every member first.',
+        'it is known which member leads',
+        'ok' if known else 'failed',
+        ', '.join(leaders) or 'unknown',
+        '' if known else 'Run "etcdctl endpoint status" for every member first.',
     )
 
 
-def _cluster_version(members: Sequence[Node], low: Version) -> PreCheck:
-    told = {node.cluster_version for node in members if node.version}
-    versions = {node.version[:2] for node in members if node.version}
-    line = parse_version(next(iter(told)) if len(told) == 1 else None)
-    seen = 'members {0}; cluster version {1}'.format(
-        ', '.join(map(dotted, sorted(versions))), ', '.join(sorted(map(str, told)))
+def _cluster_version(facts: Facts, members: Sequence[EtcdMember], low: Version) -> PreCheck | None:
+    """An upgrade that is under way, and a cluster version that no finding is about."""
+    if list(cluster_version(facts)):
+        return None
+    reported = {member.cluster_version for member in members if member.version}
+    versions = sorted({member.version[:2] for member in members if member.version})
+    line = parse_version(next(iter(reported)) if len(reported) == 1 else None)
+    seen = (
+        f'members {", ".join(map(dotted, versions))}; cluster version {", ".join(sorted(map(str, reported - {None})))}'
     )
     if line is None or line[:2] != low[:2]:
         return PreCheck(
             'cluster-version',
             'the cluster version is that of the oldest member',
             'failed',
-            seen,
-            'Wait a minute and ask again; if it stays, restart the leader of etcd (Patroni issue 3002).',
+            seen if reported - {None} else f'{seen}unknown',
+            'Wait a minute and plan again; if it stays, restart the leader of etcd (Patroni issue 3002).',
             'https://github.com/patroni/patroni/issues/3002',
         )
     if len(versions) > 1:
-        apart = max(versions)[1] - min(versions)[1]
         return PreCheck(
             'cluster-version',
             'all members run the same minor release',
             'warning',
             seen,
-            'An upgrade is '
-            'under way already: the plan goes on from here.'
-            + (
-                f' Members are {apart} minor releases apart, which etcd does not support: go on without delay.'
-                if apart > 1
-                else ''
-            ),
+            'An upgrade is under way already: the plan continues it.',
             POLICY,
         )
     return PreCheck('cluster-version', 'all members run the same minor release', 'ok', seen)
 
 
-def _alarms(facts: Facts) -> PreCheck:
-    raised = [
-        '{0}: {1}'.format(member.name or show(member.url), ', '.join(member.alarms))
-        for member in facts.etcd.endpoints
-        if member.alarms
-    ]
-    return PreCheck(
-        'alarms',
-        'no alarm is raised',
-        'failed' if raised else 'ok',
-        '; '.join(raised) or 'none',
-        'Deal with its cause, then "etcdctl alarm disarm".' if raised else '',
-    )
-
-
-def _learners(members: Sequence[Node]) -> PreCheck:
-    learners = [node.where for node in members if node.learner]
-    return PreCheck(
-        'learners',
-        'no member is a learner',
-        'warning' if learners else 'ok',
-        ', '.join(learners) or 'none',
-        'Promote it ("etcdctl member promote") or remove it first.' if learners else '',
-    )
-
-
-def _gateway(members: Sequence[Node], lines: Sequence[Minor]) -> PreCheck:
-    off = [node for node in members if node.gateway is False]
-    result, remedy = 'ok', ''
-    if off:
-        result, remedy = 'failed', 'Set enable-grpc-gateway: true on it: as it is, it is lost for Patroni.'
-    elif (3, 4) in lines:
-        result, remedy = (
-            'manual',
-            'Members that are started from a configuration file need enable-grpc-gateway: '
-            'true in it before they become 3.4.',
-        )
-    seen = 'off: ' + ', '.join(node.where for node in off) if off else 'on everywhere'
-    return PreCheck('gateway', 'the gateway is on, and stays on', result, seen, remedy)
-
-
-def _auth(facts: Facts, lines: Sequence[Minor]) -> PreCheck:
-    on = auth(facts)
-    unknown = on is None and lines[-1] >= AUTH_BREAK
-    return PreCheck(
-        'auth',
-        'authentication does not stand in the way',
-        'unknown' if unknown else 'ok',
-        'unknown' if on is None else 'on' if on else 'off',
-        'Find out: with authentication on a rolling upgrade from 3.4 to 3.5 is not supported.' if unknown else '',
-    )
-
-
 def _room(facts: Facts) -> PreCheck:
-    sizes = [member.db_size for member in facts.etcd.endpoints if member.db_size is not None]
+    sizes = [url.db_size for url in facts.etcd.endpoints if url.db_size is not None]
     return PreCheck(
         'room',
         'there is room for a snapshot of each release',
         'manual',
-        f'{max(max(sizes) / 1e6, 0.1):.1f} MB each' if sizes else 'size of the database unknown',
-        'Look at the folder that BACKUP shall be.',
+        f'{max(max(sizes) / 1e6, 0.1):.1f} MB each' if sizes else 'the size of the database is unknown',
+        'Check the free space in the folder that BACKUP will be.',
     )
 
 
@@ -255,115 +183,61 @@ def _hosts(facts: Facts) -> PreCheck:
     few = count == 1 and len(facts.etcd.listed or ()) > 1
     return PreCheck(
         'hosts',
-        'Patroni is told more than one member',
+        'Patroni is configured with more than one member',
         'warning' if few else 'ok',
         f'{count} configured',
-        'A Patroni that restarts while this one member is away does not start: list all of them.' if few else '',
+        'A Patroni that restarts while this one member is away does not start: add the others to hosts.' if few else '',
     )
 
 
-def _option(facts: Facts, lines: Sequence[Minor]) -> list[PreCheck]:
-    prefix = facts.etcd.version_prefix
-    if prefix not in PREFIXES:
-        return []
-    gone = [line for line in lines for gateway in [gateway_of(line + (0,))] if gateway and prefix not in gateway.served]
-    return [
-        PreCheck(
-            'version-prefix',
-            'option version_prefix',
-            'failed' if gone else 'warning',
-            prefix,
-            f'etcd {dotted(gone[0])} does not serve it: take the option out (auto) on every node and reload Patroni.'
-            if gone
-            else 'Better leave it out (auto).',
-        )
-    ]
-
-
-def _looked_after(facts: Facts, lines: Sequence[Minor]) -> list[PreCheck]:
-    line = line_of(lines[-1] + (0,))
-    if line is None or line.end_of_life is None or line.end_of_life > facts.taken:
+def _configuration_file(way: Sequence[Leg]) -> list[PreCheck]:
+    if (3, 4) not in [leg.guide.minor for leg in way]:
         return []
     return [
         PreCheck(
-            'end-of-life',
-            'the target is still looked after',
-            'warning',
-            f'etcd {dotted(line.minor)} until {line.end_of_life}',
-            'Fine as a station: plan on to a later one.',
-            line.end_source,
-        )
-    ]
-
-
-def _stock(facts: Facts, low: Version, lines: Sequence[Minor], direct: bool) -> PreCheck:
-    """Whether stock Patroni may be there, and whether it is."""
-    serves = facts.this_host.serves
-    if not needs_package(low, lines, direct):
-        return PreCheck(
-            'stock-patroni',
-            'Patroni finds every member on the way',
-            'ok',
-            'the releases share a gateway prefix, two by two; this node runs {0}'.format(serves or 'stock'),
-        )
-    known = patroni_versions(facts.patroni)
-    nests = low < NESTED_SINCE and (not known or max(known.values()) >= SENDS_NESTED)
-    danger = (
-        'the first edit of ttl or lost lease makes a stock Patroni send a nested transaction, which kills every '
-        'member before 3.3 for good once a newer one has taken it'
-        if nests
-        else 'a stock Patroni loses the members of the other release, and demotes'
-    )
-    if ours(facts):
-        return PreCheck(
-            'stock-patroni',
-            'no stock Patroni is there',
+            'gateway-in-file',
+            'the gateway stays on',
             'manual',
-            f'this node is served by the {serves}; other nodes cannot be seen from here',
-            f'Run "patroni-etcd3-compat check" on every node of Patroni: each has to say so. Otherwise {danger}.',
+            'etcd 3.4 has it off by default if it is started from a configuration file',
+            'Set enable-grpc-gateway: true in the configuration file of each member before it becomes 3.4.',
         )
+    ]
+
+
+def _target(way: Sequence[Leg]) -> list[PreCheck]:
+    exact = way[-1].exact if way else None
+    if exact is None or not (3, 5, 0) <= exact < (3, 5, 3):
+        return []
+    return [
+        PreCheck(
+            'target-release',
+            'the target has no known data corruption',
+            'failed',
+            f'{dotted(exact)} can make the members differ',
+            'Use 3.5.3 or later, best the newest.',
+            'https://github.com/etcd-io/etcd/issues/13766',
+        )
+    ]
+
+
+def _no_configuration() -> PreCheck:
     return PreCheck(
-        'stock-patroni',
-        'no stock Patroni is there',
-        'warning',
-        'this node runs stock Patroni',
-        f'The first steps of the plan install the package on every node. Do not leave one out: {danger}.',
+        'patroni',
+        'Patroni is healthy',
+        'manual',
+        'no configuration of Patroni was given',
+        'Give it (-c FILE), or check "patronictl list" yourself.',
     )
 
 
-def _guard(facts: Facts, patroni: Patroni, lines: Sequence[Minor], exact: Version | None) -> list[PreCheck]:
-    """Stock Patroni before 4.1.1 and what newer members want or say."""
-    old = [
-        f'{name} ({dotted(version)})' for name, version in patroni_versions(patroni).items() if version < _AUTH_FIXES
-    ]
-    if not old or ours(facts):
-        return []
-    wants = lines[-1] >= min(GUARD_SINCE) and not (exact and not wants_token_for_list(exact))
-    if wants and auth(facts):
-        return [
-            PreCheck(
-                'auth-guard',
-                'Patroni can log in at the new members',
-                'failed',
-                ', '.join(old),
-                'etcd '
-                '3.4.42, 3.5.28, 3.6.9 and later want a token for the member list, which stock Patroni before '
-                '4.1.1 does not send: it does not start. Install this package, or Patroni 4.1.1 or later, on '
-                'every node.',
-                _GUARD,
-            )
-        ]
-    if lines[-1] >= (3, 5):
-        return [
-            PreCheck(
-                'error-shape',
-                'Patroni understands the errors of the new members',
-                'warning',
-                ', '.join(old),
-                'etcd 3.6 and later, and 3.5 as Debian builds it, leave out a key of their errors that stock '
-                'Patroni before 4.1.1 reads: a lost lease is not recognised. Install this package or Patroni '
-                '4.1.1 or later.',
-                'https://github.com/patroni/patroni/issues/3525',
-            )
-        ]
-    return []
+def _package_everywhere(facts: Facts) -> PreCheck:
+    return PreCheck('package', 'every Patroni member runs the package or the patch', 'ok', who_serves(facts))
+
+
+def _how_installed(facts: Facts) -> str:
+    """Return how the package gets on every node; empty if the plan cannot do it, because Patroni is not known."""
+    if facts.patroni is None:
+        return ''
+    if covered(facts):
+        return 'the package or the patch has to stay on every node'
+    return f'the first steps of the plan install the package on {comma(uncovered(facts))}: leave none out'

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import Sequence
 
 from ...versions import OLDEST, Version, dotted
+from ..cluster import EtcdMember, authentication
 from ..facts import Facts
-from ..judge.members import auth
-from .members import Node
 from .model import Refusal
 from .releases import AUTH_BREAK, GUIDES, POLICY, RECOVERY, SKIPPED_TO, guide_to
 
 _PLAN = 'patroni-etcd3-compat plan --etcd-to {0}'
 
 
-def _named(members: Sequence[Node]) -> str:
-    return ', '.join(f'{node.name} {node.text}' for node in members)
+def _named(members: Sequence[EtcdMember]) -> str:
+    return ', '.join(f'{node.label} {node.reported_version}' for node in members)
 
 
-def refusals(facts: Facts, members: Sequence[Node], wanted: Version, exact: bool, direct: bool) -> list[Refusal]:
+def refusals(facts: Facts, members: Sequence[EtcdMember], wanted: Version, exact: bool, direct: bool) -> list[Refusal]:
     """Tell what forbids it.
 
     :param facts: what was collected.
@@ -29,34 +28,32 @@ def refusals(facts: Facts, members: Sequence[Node], wanted: Version, exact: bool
     """
     known = [node.version for node in members if node.version]
     if guide_to(wanted[:2]) is None:
+        lines = ', '.join(dotted(guide.minor) for guide in GUIDES)
         return [
             Refusal(
                 'target-unknown',
-                'Nothing is known here about an upgrade to etcd {0}, only about {1}.'.format(
-                    dotted(wanted[:2]), ', '.join(dotted(guide.minor) for guide in GUIDES)
-                ),
+                f'An upgrade to etcd {dotted(wanted[:2])} is unknown to this release, which knows {lines}.',
                 POLICY,
-                'Look the guide up on etcd.io, or take a newer release of patroni-etcd3-compat.',
+                'Read the guide on etcd.io, or use a newer release of patroni-etcd3-compat.',
             )
         ]
     if not known:
+        errors = '; '.join(f'{node.place}: {node.error or "no answer"}' for node in members) or 'no member is known'
         return [
             Refusal(
                 'versions-unknown',
-                'No member told its version: {0}.'.format(
-                    '; '.join('{0}: {1}'.format(node.where, node.error or 'no answer') for node in members)
-                    or 'none is known'
-                ),
+                f'No member reports its version: {errors}.',
                 POLICY,
-                'Find out with "patroni-etcd3-compat check" why, and plan again.',
+                'Find out why with "patroni-etcd3-compat check", and plan again.',
             )
         ]
     low = min(known)
     if low < OLDEST:
+        oldest = _named([node for node in members if node.version == low])
         return [
             Refusal(
                 'too-old',
-                f'{_named([node for node in members if node.version == low])} is older than etcd {dotted(OLDEST)}, before which Patroni cannot use it.',
+                f'{oldest} is older than etcd {dotted(OLDEST)}, the first release that Patroni can use.',
                 POLICY,
                 'Start a new etcd cluster of a current release and point Patroni at it in "patronictl pause".',
             )
@@ -67,13 +64,13 @@ def refusals(facts: Facts, members: Sequence[Node], wanted: Version, exact: bool
     found = [_auth(facts, members, low, wanted)] + _least(members, low, wanted)
     skips = [guide.minor for guide in GUIDES if low[:2] < guide.minor < wanted[:2]]
     if direct and skips and wanted[:2] > SKIPPED_TO:
+        skipped = ', '.join(map(dotted, skips))
         found.append(
             Refusal(
                 'direct-too-far',
-                'Skipping {0} on the way to {1}: etcd does not support it, and nothing beyond {2} was '
-                'measured here. 3.6 and later also want the newest patch release of the line before them.'.format(
-                    ', '.join(map(dotted, skips)), dotted(wanted[:2]), dotted(SKIPPED_TO)
-                ),
+                f'Skipping {skipped} on the way to {dotted(wanted[:2])}: etcd does not support it, and nothing beyond '
+                f'{dotted(SKIPPED_TO)} was measured. 3.6 and later also require the newest patch release of the line '
+                'before them.',
                 POLICY,
                 'One minor release at a time: the same without --direct.',
                 [_PLAN.format(dotted(wanted[:2]))],
@@ -82,7 +79,7 @@ def refusals(facts: Facts, members: Sequence[Node], wanted: Version, exact: bool
     return [refusal for refusal in found if refusal]
 
 
-def _below(members: Sequence[Node], above: Sequence[Node], low: Version, wanted: Version) -> Refusal:
+def _below(members: Sequence[EtcdMember], above: Sequence[EtcdMember], low: Version, wanted: Version) -> Refusal:
     """The target lies below what there is."""
     line = max(node.version[:2] for node in above if node.version)
     guide = guide_to(line)
@@ -95,7 +92,7 @@ def _below(members: Sequence[Node], above: Sequence[Node], low: Version, wanted:
             'The cluster is mixed: {0} still runs {1}, so the cluster works as {1} and the newer members can go back '
             'one at a time. Stop one, install {1} again, start it; if it does not come up on its data, remove it '
             '("member remove"), empty its data directory and add it again ("member add").'.format(
-                ', '.join(node.name for node in members if node.version and node.version[:2] == low[:2]),
+                ', '.join(node.label for node in members if node.version and node.version[:2] == low[:2]),
                 dotted(low[:2]),
             ),
         )
@@ -109,18 +106,18 @@ def _below(members: Sequence[Node], above: Sequence[Node], low: Version, wanted:
         )
     return Refusal(
         'below',
-        reason + ' Once all members have run a release there is no way back by several lines, and before 3.5 '
-        'none at all.',
+        reason + ' Once all members have run a release, etcd cannot go back by several lines, and before 3.5 not at '
+        'all.',
         RECOVERY,
-        f'Restore a snapshot that was taken with {dotted(wanted[:2])} or earlier on all members (what was written since is lost), or '
-        f'start a new cluster of {dotted(wanted[:2])} on other ports and point Patroni at it in "patronictl pause": Patroni writes its '
-        'keys anew.',
+        f'Restore a snapshot that was taken with {dotted(wanted[:2])} or earlier on all members (what was written '
+        f'since is lost), or start a new cluster of {dotted(wanted[:2])} on other ports and point Patroni at it in '
+        '"patronictl pause": Patroni writes its keys anew.',
     )
 
 
-def _auth(facts: Facts, members: Sequence[Node], low: Version, wanted: Version) -> Refusal | None:
-    """Authentication is on, and the way leads across the line that changed its log entries."""
-    if not low[:2] < AUTH_BREAK <= wanted[:2] or not auth(facts):
+def _auth(facts: Facts, members: Sequence[EtcdMember], low: Version, wanted: Version) -> Refusal | None:
+    """Return why not with authentication on, if the way leads across the line that changed its log entries."""
+    if not low[:2] < AUTH_BREAK <= wanted[:2] or not authentication(facts):
         return None
     guide = guide_to(AUTH_BREAK)
     endpoints = ','.join(node.client_url for node in members)
@@ -133,24 +130,23 @@ def _auth(facts: Facts, members: Sequence[Node], low: Version, wanted: Version) 
         '# follow it, then',
         f'etcdctl --endpoints={endpoints} auth enable',
     ]
+    already = ' The members are mixed already: change no user, role or password.' if mixed else ''
     return Refusal(
         'auth',
-        'Authentication is on, and a rolling upgrade from 3.4 to 3.5 is not supported with it: 3.5 writes '
-        'changes of users into the log in a form that 3.4 does not understand.{0}'.format(
-            ' The members are mixed already: change no user, role or password.' if mixed else ''
-        ),
+        'Authentication is on, and etcd does not support a rolling upgrade from 3.4 to 3.5 with it: 3.5 writes changes '
+        f'of users into the log in a form that 3.4 does not understand.{already}',
         guide.line.guide if guide else POLICY,
-        'Turn authentication off for the time of the upgrade (users and roles stay), protect the client ports by other '
-        'means meanwhile, and turn it on again when every member runs 3.5 or later. Patroni keeps its credentials and '
-        'goes on (stock before 4.1.1 does not take the "not enabled" of 3.5 as Debian builds it: have this package '
-        'there). Or, with an interruption: "patronictl pause", stop all members of etcd, start all of them as 3.5, '
-        '"patronictl resume"; no mixed cluster, hence no rule broken.',
+        'Turn authentication off during the upgrade (users and roles stay) and protect the client ports by other '
+        'means. Turn it on again when every member runs 3.5 or later. Patroni keeps its credentials and continues. '
+        '(Stock Patroni before 4.1.1 misreads "not enabled" of 3.5 as Debian builds it: install this package there.) '
+        'Or, with an interruption: "patronictl pause", stop all members of etcd, start all of them as 3.5, '
+        '"patronictl resume". No cluster is mixed then.',
         commands,
     )
 
 
-def _least(members: Sequence[Node], low: Version, wanted: Version) -> list[Refusal]:
-    """Members that have to be at a later patch release before the next line."""
+def _least(members: Sequence[EtcdMember], low: Version, wanted: Version) -> list[Refusal]:
+    """Return the members that need a later patch release before the next line."""
     found = []
     for guide in GUIDES:
         before = (guide.minor[0], guide.minor[1] - 1)
@@ -161,10 +157,11 @@ def _least(members: Sequence[Node], low: Version, wanted: Version) -> list[Refus
             found.append(
                 Refusal(
                     f'least-{dotted(guide.minor)}',
-                    f'{_named(short)}: before {dotted(guide.minor)} every member has to run {dotted(guide.least)} or later, '
-                    f'because {guide.why}.',
+                    f'{_named(short)}: before {dotted(guide.minor)} every member has to run {dotted(guide.least)} or '
+                    f'later, because {guide.why}.',
                     guide.why_page,
-                    f'Bring all members to {dotted(guide.least)} or later first, let the cluster be healthy, and plan again.',
+                    f'First bring all members to {dotted(guide.least)} or later, wait until the cluster is '
+                    'healthy, and plan again.',
                     [
                         _PLAN.format(dotted(guide.least)) + '   # or the newest of its line',
                         '# follow it, then',

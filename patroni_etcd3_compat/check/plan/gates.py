@@ -1,4 +1,4 @@
-"""The commands of a plan: variables of the shell, and what has to hold between the steps."""
+"""The commands of a plan: variables of the shell, and what has to hold between the steps. Pure."""
 
 from __future__ import annotations
 
@@ -6,49 +6,32 @@ import re
 import shlex
 from typing import Sequence
 
+from ...mark import FIELD
+from ...urls import as_key
 from ...versions import Version, dotted
+from ..cluster import EtcdMember, authentication
 from ..facts import RUNNING, Facts
-from ..judge.members import auth
-from .members import Node
+from ..findings.registry import ETCD_GATE, PATRONI_GATE, at_the_end, stopping
+from ..patroni_cluster import TELLS_STREAMING, place
+from . import snapshots
+from .connection import ETCDCTL, TLS_FILES, check_variables, tls, tls_variable
 from .model import Gate, Variable
-
-#: Findings that must not be there before a plan goes on; those that are bound to come while members differ may be.
-STOPS = {
-    'CHECK_ETCD': (
-        'etcd-quorum-lost',
-        'etcd-no-leader',
-        'etcd-alarm',
-        'etcd-unreachable',
-        'etcd-gateway-off',
-        'etcd-login-failed',
-        'etcd-cluster-version',
-        'etcd-unknown',
-    ),
-    'CHECK_PATRONI': (
-        'patroni-no-leader',
-        'patroni-member-down',
-        'patroni-api-unreachable',
-        'slot-lost',
-        'slot-stuck',
-        'patroni-unknown',
-    ),
-}
-
-#: Those about slots for the end.
-SLOTS = ('slot-stuck', 'slot-lost', 'slot-retains-wal', 'slot-unknown')
 
 _PAUSED = 'Maintenance mode: on'
 
 #: The line of a leader in ``patronictl list``; that of a standby cluster is streaming, or restores from an archive.
-_RUNS = 'Leader *\\| *({0})'.format('|'.join(RUNNING))
+_RUNS = f'Leader *\\| *({"|".join(RUNNING)})'
+
+#: The state of a replica whose WAL receiver works, or that restores from an archive.
+_FOLLOWS = '\\| *(streaming|in archive recovery) *\\|'
 
 
 def at_least(line: tuple[int, ...], patch: Version | None, exact: bool) -> str:
-    """Make the regular expression for versions of a line.
+    """Return the regular expression for versions of a line.
 
     :param line: major and minor.
-    :param patch: the least (or the only) release of it; ``None`` for any.
-    :param exact: only *patch* itself.
+    :param patch: its lowest (or only) release that matches; ``None``: any.
+    :param exact: only *patch* itself matches.
     """
     start = '\\.'.join(map(str, line)) + '\\.'
     if patch is None or not exact and patch[2] == 0:
@@ -56,8 +39,21 @@ def at_least(line: tuple[int, ...], patch: Version | None, exact: bool) -> str:
     if exact:
         return start + str(patch[2]) + '([^0-9]|$)'
     tens, ones = divmod(patch[2], 10)
-    parts = ['{0}[{1}-9]'.format(tens or '', ones)] + ([f'[{tens + 1}-9][0-9]'] if tens < 9 else [])
-    return start + '({0})'.format('|'.join(parts + ['[0-9]{3,}']))
+    parts = [f'{tens or ""}[{ones}-9]'] + ([f'[{tens + 1}-9][0-9]'] if tens < 9 else [])
+    return f'{start}({"|".join(parts + ["[0-9]{3,}"])})'
+
+
+#: What a gate is about.
+_ABOUT = {ETCD_GATE: 'etcd', PATRONI_GATE: 'Patroni'}
+
+
+def grpc_url(member: EtcdMember) -> str:
+    """Return the URL of a member that etcdctl can use: an advertised one, and one that answers if there is any."""
+    there = {as_key(url.url) for url in member.urls if url.answers}
+    advertised = member.listed.client_urls if member.listed else []
+    answering = [url for url in advertised if as_key(url) in there]
+    answering += [url.url for url in member.urls if url.answers and not url.wrong_scheme]
+    return answering[0] if answering else member.client_url
 
 
 class Commands:
@@ -65,160 +61,166 @@ class Commands:
 
     :param facts: what was collected.
     :param members: the members of etcd; empty in a plan that does not touch etcd.
-    :param config_file: the configuration of Patroni; a placeholder if it is not known.
+    :param config_file: the configuration of Patroni; ``None``: there is no file, so the environment says it all.
     """
 
-    def __init__(self, facts: Facts, members: Sequence[Node], config_file: str | None) -> None:
+    def __init__(self, facts: Facts, members: Sequence[EtcdMember], config_file: str | None) -> None:
         self._patroni = facts.patroni
-        self._config = config_file or '/etc/patroni/config.yml'
+        self._facts, self._config = facts, config_file
         self._scope = shlex.quote(facts.patroni.scope) if facts.patroni else ''
-        self._auth = auth(facts)
-        self._tls = any(member.tls for member in facts.etcd.endpoints)
+        self._auth = authentication(facts)
+        self._tls = tls(facts)
         self._members = members
-        self.endpoints = [node.client_url for node in members]
+        self.endpoints = [grpc_url(member) for member in members if not member.learner]
+
+    @property
+    def answering(self) -> str:
+        """The URL of a voting member that answers; of any if none does."""
+        voting = [member for member in self._members if not member.learner]
+        return grpc_url(next((member for member in voting if member.answers), (voting or self._members)[0]))
 
     def variables(self) -> list[Variable]:
-        """The variables that the commands use."""
-        found = []
-        program = 'patroni-etcd3-compat check'
-        if self._patroni:
-            found.append(Variable('PATRONICTL_CONFIG_FILE', self._config, 'configuration of Patroni', True))
-            found.append(Variable('CHECK', f'{program} {self._scope}', 'this program'))
-        else:
-            found.append(
-                Variable(
-                    'CHECK',
-                    '{0} --endpoints {1}'.format(program, ','.join(node.url for node in self._members)),
-                    'this program',
-                )
-            )
-        used = (['CHECK_ETCD'] if self._members else []) + (['CHECK_PATRONI'] if self._patroni else [])
-        found += [Variable(name, '$CHECK --only ' + ','.join(STOPS[name]), 'what stops the plan') for name in used]
+        """Return the variables that the commands use."""
+        found = check_variables(self._facts, self._members, self._config)
+        used = ([ETCD_GATE] if self._members else []) + ([PATRONI_GATE] if self._patroni else [])
+        found += [Variable(gate, f'$CHECK --only {",".join(stopping(gate))}', 'what stops the plan') for gate in used]
         found.append(Variable('BACKUP', '/var/backups/upgrade', 'a folder for copies, closed to other users'))
         if self._members:
-            found += [
-                Variable('ENDPOINTS', ','.join(self.endpoints), 'client URLs of all members of etcd'),
-                Variable('ETCDCTL_API', '3', 'for etcdctl before 3.4', True),
-                self._flags('ETCDCTL_FLAGS', '--cacert=FILE --cert=FILE --key=FILE', self._tls),
-                self._flags('CURL_FLAGS', '--cacert FILE --cert FILE --key FILE', self._tls),
-            ]
-        if self._members and self._auth:
-            found.append(Variable('ETCDCTL_USER', 'root:PASSWORD', 'a user with role root', True))
-        if not self._members and self._patroni:
-            found.append(Variable('SLOTS_INTERVAL', '60', 'seconds between two looks at the slots'))
-            found.append(
-                self._flags(
-                    'API_FLAGS',
-                    '--cacert FILE --cert FILE --key FILE',
-                    any((member.api_url or '').startswith('https') for member in self._patroni.members),
-                )
-            )
+            return found + self._etcd_variables()
+        if self._patroni:
+            secure = any((member.api_url or '').startswith('https') for member in self._patroni.members)
+            found.append(Variable('SLOTS_INTERVAL', '60', 'seconds between two samples of the slots'))
+            found.append(tls_variable('API_FLAGS', TLS_FILES[' '], secure))
         return found
 
-    @staticmethod
-    def _flags(name: str, value: str, secure: bool) -> Variable:
-        return Variable(name, value if secure else '', 'for TLS' if secure else 'for TLS; none is needed here')
+    def _etcd_variables(self) -> list[Variable]:
+        found = [
+            Variable('ENDPOINTS', ','.join(self.endpoints), 'client URLs of the members of etcd that have a vote'),
+            Variable('ETCDCTL_API', '3', 'for etcdctl before 3.4', True),
+            tls_variable('ETCDCTL_FLAGS', TLS_FILES['='], self._tls),
+            tls_variable('CURL_FLAGS', TLS_FILES[' '], self._tls),
+        ]
+        if self._auth:
+            found.append(Variable('ETCDCTL_USER', 'root:PASSWORD', 'a user with role root, for etcdctl', True))
+        return found
 
-    def checks(self, *names: str) -> list[Gate]:
-        """Nothing that stops the plan is found by ``check``.
+    def checks(self, *gates: str) -> list[Gate]:
+        """Return the gates that are open if ``check`` finds nothing that stops the plan.
 
-        :param names: keys of :data:`STOPS`; those about Patroni are left out where there is none.
+        :param gates: ``ETCD_GATE``, ``PATRONI_GATE``; the latter is left out if there is no Patroni.
         """
-        about = {'CHECK_ETCD': 'etcd', 'CHECK_PATRONI': 'Patroni'}
         return [
-            Gate(f'check finds nothing about {about[name]} that stops the plan', '$' + name, '')
-            for name in names
-            if name == 'CHECK_ETCD' or self._patroni
+            Gate(f'check finds nothing about {_ABOUT[gate]} that stops the plan', f'${gate}', '')
+            for gate in gates
+            if gate == ETCD_GATE or self._patroni
         ]
 
     def slots(self) -> Gate:
-        """No slot stands still."""
+        """Return the gate that is open if every slot moves."""
         return Gate(
             'slots move on while something is written',
-            '$CHECK --slots-interval $SLOTS_INTERVAL --only ' + ','.join(SLOTS),
+            f'$CHECK --slots-interval $SLOTS_INTERVAL --only {",".join(at_the_end())}',
             '',
         )
 
     def patronictl(self, command: str, *options: str) -> str:
-        """A call of ``patronictl`` for this cluster."""
+        """Return a call of ``patronictl`` for this cluster."""
         return ' '.join(('patronictl', command, self._scope) + options)
 
     def leads(self) -> list[Gate]:
-        """Patroni has a leader, and its PostgreSQL runs."""
+        """Return the gate that is open if Patroni has a leader whose PostgreSQL runs; none if there is no Patroni."""
         if not self._patroni:
             return []
         return [
-            Gate('Patroni has its leader', self.patronictl('list') + f' | grep -E "{_RUNS}"', 'the line of the leader')
+            Gate('Patroni has its leader', f'{self.patronictl("list")} | grep -E "{_RUNS}"', 'the line of the leader')
         ]
 
-    def up(self, name: str, leads: bool) -> Gate:
-        """A member of Patroni is there, as what it was."""
-        state = _RUNS if leads else '(streaming|running|archive recovery)'
-        return Gate(
-            f'{name} is up',
-            self.patronictl('list') + ' | grep -E "\\| {0} .*{1}"'.format(re.escape(name).replace('\\-', '-'), state),
-            'its line',
-            120,
-        )
+    def up(self, name: str, leads: bool, version: Version | None) -> Gate:
+        """Return the gate that is open if a member of Patroni runs, and follows the leader if it is a replica.
+
+        :param name: its name.
+        :param leads: it has to be the leader.
+        :param version: the release of Patroni that it runs then. Before 3.0.4 there is no state "streaming".
+        """
+        followed = version is not None and version >= TELLS_STREAMING
+        state = _RUNS if leads else _FOLLOWS if followed else f'({"|".join(RUNNING)})'
+        escaped = re.escape(name).replace('\\-', '-')
+        title = f'{name} follows the leader' if followed and not leads else f'{name} is up'
+        return Gate(title, f'{self.patronictl("list")} | grep -E "\\| {escaped} .*{state}"', 'its line', 120)
+
+    def mark(self, name: str) -> Gate:
+        """Return the gate that is open if this package, or the patch, serves a member of Patroni.
+
+        :param name: its name.
+        """
+        command = f'{ETCDCTL} get --print-value-only {self._members_key(name)} | grep "{FIELD}"'
+        return Gate(f'the package serves {name}', command, 'the mark in its member key', 120)
+
+    def marks(self) -> list[Gate]:
+        """Return the gate that is open if this package, or the patch, serves every member; none without Patroni."""
+        if not self._patroni:
+            return []
+        command = f'! {ETCDCTL} get --prefix --print-value-only {self._members_key("")} | grep . | grep -v "{FIELD}"'
+        return [Gate('the package serves every Patroni member', command, 'no member key without its mark')]
+
+    def _members_key(self, name: str) -> str:
+        patroni = self._patroni
+        assert patroni is not None
+        return shlex.quote(f'{place(patroni)}/members/{name}')
 
     def paused(self, on: bool) -> Gate:
-        """Patroni is paused, or is not."""
-        return Gate(
-            'Patroni is {0}paused'.format('' if on else 'not '),
-            '{0}{1} | grep -q "{2}"'.format('' if on else '! ', self.patronictl('list'), _PAUSED),
-            '',
-        )
+        """Return the gate that is open if Patroni is paused, or if it is not."""
+        found = f'{self.patronictl("list")} | grep -q "{_PAUSED}"'
+        return Gate('Patroni is paused' if on else 'Patroni is not paused', found if on else f'! {found}', '')
 
     @staticmethod
     def version(url: str, field: str, pattern: str) -> str:
-        """Ask a member of etcd and compare a field of its ``/version``."""
-        return 'curl -fsS $CURL_FLAGS {0}/version | grep -E \'"{1}": ?"{2}\''.format(url.rstrip('/'), field, pattern)
+        """Return the command that compares a field of ``/version`` of a member of etcd."""
+        return f'curl -fsS $CURL_FLAGS {url.rstrip("/")}/version | grep -E \'"{field}": ?"{pattern}\''
 
     @staticmethod
     def healthy() -> Gate:
-        """Every member of etcd answers a read that needs the quorum."""
-        return Gate(
-            'every member of etcd is healthy', 'etcdctl $ETCDCTL_FLAGS --endpoints=$ENDPOINTS endpoint health', ''
-        )
+        """Return the gate that is open if every member of etcd answers a read that needs the quorum.
+
+        Learners refuse such a read, so they are not in ``$ENDPOINTS``.
+        """
+        return Gate('every voting member of etcd is healthy', f'{ETCDCTL} endpoint health', '')
 
     @staticmethod
-    def snapshot(before: str) -> str:
-        """Name of the snapshot's file."""
-        return f'$BACKUP/etcd-before-{before}.db'
+    def written(url: str) -> Gate:
+        """Return the gate that is open if somebody has ever written to etcd: its revision begins with 1.
 
-    @classmethod
-    def snapshot_status(cls, before: str, low: Version) -> str:
-        """Look at a snapshot; the program that does it has another name from 3.6 on."""
-        return '{0} snapshot status "{1}" -w table'.format(
-            'etcdutl' if low >= (3, 6, 0) else 'etcdctl', cls.snapshot(before)
-        )
+        :param url: of a member, where it serves gRPC.
+        """
+        status = f'etcdctl $ETCDCTL_FLAGS --endpoints={url} endpoint status -w json'
+        return Gate('something was written to etcd', f'{status} | grep -E \'"revision": ?([2-9]|[1-9][0-9])\'', '', 0)
 
     def restore(self, before: str, low: Version) -> list[str]:
-        """All members from the snapshot."""
-        tool = 'etcdutl' if low >= (3, 5, 0) else 'etcdctl'
-        return (
-            [f'# stop etcd on every member, install etcd {dotted(low[:2])} again, copy the snapshot to each; then on']
-            + [
-                '# {0}: {1} snapshot restore etcd-before-{2}.db --name {0} --initial-cluster {3} --initial-cluster-token '
-                'restored-{2} --initial-advertise-peer-urls {4} --data-dir NEW_FOLDER'.format(
-                    node.name, tool, before, self._peers(), node.peer_url or 'PEER_URL'
-                )
-                for node in self._members
-            ]
-            + ['# let data-dir be that folder and start etcd on every member; Patroni finds it by itself']
-        )
+        """Return the commands that restore all members from a snapshot, see :func:`.snapshots.restore`."""
+        return snapshots.restore([member for member in self._members if not member.learner], before, low)
 
-    def rejoin(self, node: Node) -> list[str]:
-        """One member out and in again, empty."""
+    @staticmethod
+    def downgrade(low: Version) -> list[str]:
+        """Return the commands that let members of a lower line in again, one after the other.
+
+        :param low: what the members ran before.
+        """
+        line = dotted(low[:2])
         return [
-            f'# stop etcd on {node.name}',
-            'etcdctl $ETCDCTL_FLAGS --endpoints=$ENDPOINTS member remove {0}'.format(node.id or 'ID'),
-            f'# empty the data directory of {node.name}',
-            'etcdctl $ETCDCTL_FLAGS --endpoints=$ENDPOINTS member add {0} --peer-urls={1}'.format(
-                node.name, node.peer_url or 'PEER_URL'
-            ),
-            f'# start etcd on {node.name} with --initial-cluster-state=existing --initial-cluster={self._peers()}',
+            f'{ETCDCTL} downgrade validate {line}',
+            f'{ETCDCTL} downgrade enable {line}',
+            f'{ETCDCTL} endpoint status -w table  # until every member shows storage version {line}.0',
+            f'# install etcd {line} again on one member after the other; or, from the snapshot:',
         ]
 
-    def _peers(self) -> str:
-        return ','.join('{0}={1}'.format(node.name, node.peer_url or 'PEER_URL') for node in self._members)
+    def rejoin(self, member: EtcdMember) -> list[str]:
+        """Return the commands that remove a member and add it again, empty."""
+        learner = ' --learner' if member.learner else ''
+        return [
+            f'# stop etcd on {member.label}',
+            f'{ETCDCTL} member remove {member.id or "ID"}',
+            f'# empty the data directory of {member.label}',
+            f'{ETCDCTL} member add {member.label}{learner} --peer-urls={snapshots.peer_url(member)}',
+            f'# start etcd on {member.label} with --initial-cluster-state=existing '
+            f'--initial-cluster={snapshots.peers(self._members)}',
+        ]

@@ -1,5 +1,5 @@
-"""A plan, as data. The JSON output is :meth:`Plan.as_dict`: ``docs/plan.schema.json`` is made from these classes and from
-the comments of their fields (``python -m tools.schemas``), so a change here is a change of :data:`SCHEMA`.
+"""A plan, as data. The JSON output is :meth:`Plan.as_dict`: ``docs/plan.schema.json`` is made from these classes and
+from the comments of their fields (``python -m tools.schemas``), so a change here is a change of :data:`SCHEMA`.
 
 Commands are for ``sh`` and ``bash``. Those of :attr:`Step.commands` that start with ``#`` say what only the site itself
 can know, such as how a package is installed; the others can be run as they are once :attr:`Plan.variables` are set.
@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 #: Version of the JSON output. It grows when a name is removed or changes its meaning, not when one is added.
-SCHEMA = 1
+SCHEMA = 2
 
-#: Results of pre-checks, best first. ``manual``: it cannot be seen from here and needs a manual check.
-RESULTS = ('ok', 'manual', 'unknown', 'warning', 'failed')
+#: Results of pre-checks, best first. ``manual``: it cannot be seen from here and needs a manual check. Findings have
+#: their severity as the result; ``failed`` is one that is critical, or that keeps a gate of the plan closed.
+RESULTS = ('ok', 'info', 'manual', 'unknown', 'warning', 'failed')
 
 #: Values of ``action`` in :attr:`Step.action`.
-ACTIONS = ('snapshot', 'move-leader', 'upgrade', 'save-config', 'install-package', 'pause', 'resume')
+ACTIONS = ('snapshot', 'log-snapshot', 'move-leader', 'upgrade', 'save-config', 'install-package', 'pause', 'resume')
 
 #: What an entry of :attr:`Plan.members` holds, for the schema.
 _MEMBER = {
@@ -73,6 +74,10 @@ class PreCheck:
     remedy: str = ''
     #: a page with more about it, or empty
     source: str = ''
+    #: for a finding, when it is there: ``now``, or at which moment of the plan
+    when: str = ''
+    #: for a finding, what follows from it
+    consequence: str = ''
 
 
 @dataclass
@@ -95,8 +100,9 @@ class Step:
 
     #: what it is
     title: str
-    #: the same for programs. Actions on etcd: snapshot (before), move-leader (member, to), upgrade (member, to); on Patroni:
-    #: save-config, install-package (member), upgrade (member, to), pause, resume
+    #: the same for programs. Actions on etcd: snapshot (before), log-snapshot (member, option: restart it with that
+    #: option before the commands are run), move-leader (member, to), upgrade (member, to); on Patroni: save-config,
+    #: install-package (member), upgrade (member, to), pause, resume
     action: dict[str, str] = field(
         metadata={'schema': {'required': ['action'], 'properties': {'action': {'enum': list(ACTIONS)}}}}
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 from urllib.parse import urlsplit
 
+from ...versions import parse_version
 from ..facts import Patroni, PatroniMember
-from ..urls import show
+from ..findings.registry import PATRONI_GATE
 from .gates import Commands
 from .model import Gate, Step
 
@@ -19,6 +20,13 @@ _WHY_PAUSE = (
     'In pause Patroni leaves PostgreSQL alone: its restart on the leader is no failover and no '
     'interruption. For that time nobody is promoted if the primary fails.'
 )
+
+
+#: What has to be there again after an upgrade, by what serves the member.
+_AGAIN = {
+    'package': ['# patroni-etcd3-compat has to be in the environment of the new Patroni as well'],
+    'patch': ['# apply the patch of patroni-etcd3-compat for this release'],
+}
 
 
 class Work(NamedTuple):
@@ -50,22 +58,14 @@ def install_package() -> Work:
     )
 
 
-def upgrade(text: str, version: str, package: str | None) -> Work:
+def upgrade(text: str, version: str) -> Work:
     """Put another release of Patroni there.
 
     :param text: the release, in words.
     :param version: regular expression for it.
-    :param package: 'package' or 'patch' if that serves, and has to be there again afterwards.
     """
-    commands = [
-        '# install Patroni {0}, for example: pip install "patroni[etcd3]=={1}"'.format(
-            text, text if text.count('.') > 1 else text.split()[0] + '.*'
-        )
-    ]
-    if package == 'package':
-        commands.append('# patroni-etcd3-compat has to be in the same environment, as it was')
-    elif package == 'patch':
-        commands.append('# put the patch of patroni-etcd3-compat for this release in again')
+    exact = text if text.count('.') > 1 else text.split()[0] + '.*'
+    commands = [f'# install Patroni {text}, for example: pip install "patroni[etcd3]=={exact}"']
     return Work(
         'upgrade',
         'Upgrade {0} to Patroni ' + text,
@@ -100,12 +100,10 @@ def through(patroni: Patroni, commands: Commands, work: Work, skip: list[str], l
         ]
         leader = [_pause(commands)] + leader + [_resume(commands)]
         if others and not leader_first:
+            instead = commands.patronictl('switchover', '--leader', str(patroni.leader), '--candidate', others[-1].name)
             leader[0].notes.append(
-                'Or, in place of this step and the next two: "{0}", and then treat {1} like the others. Clients notice '
-                'that one; take it where KillMode is not process.'.format(
-                    commands.patronictl('switchover', '--leader', str(patroni.leader), '--candidate', others[-1].name),
-                    patroni.leader,
-                )
+                f'Or, instead of this step and the next two: "{instead}", and then treat {patroni.leader} like the '
+                'others. Clients notice that. Choose it where KillMode is not process.'
             )
     for step in leader if leader_first else ():
         if step.action['action'] == work.action:
@@ -113,14 +111,15 @@ def through(patroni: Patroni, commands: Commands, work: Work, skip: list[str], l
     return leader + replicas if leader_first else replicas + leader
 
 
-def around_patroni(patroni: Patroni, commands: Commands) -> list[Step]:
-    """Give the steps that put this package on every node."""
-    return through(patroni, commands, install_package(), [])
+def around_patroni(patroni: Patroni, commands: Commands, nodes: Sequence[str]) -> list[Step]:
+    """Return the steps that put this package on these nodes."""
+    others = [member.name for member in patroni.members if member.name not in nodes]
+    return through(patroni, commands, install_package(), others)
 
 
 def api(member: PatroniMember) -> str | None:
     """Where the REST API of a member tells its version."""
-    parts = urlsplit(show(member.api_url or ''))
+    parts = urlsplit(member.api_url or '')
     return f'{parts.scheme}://{parts.netloc}/patroni' if parts.scheme and parts.netloc else None
 
 
@@ -133,20 +132,14 @@ def version_gate(member: PatroniMember, version: str, to: str) -> Gate | None:
 
 def _member(member: PatroniMember, leads: bool, commands: Commands, work: Work) -> Step:
     gates = [
-        version_gate(member, work.version, work.to)
-        if work.version
-        else Gate(
-            f'the package serves on {member.name}',
-            'journalctl -u patroni | grep "patroni-etcd3-compat .* serves section"',
-            f'on {member.name}: the line of this start',
-        ),
-        commands.up(member.name, leads),
-    ] + list(commands.checks('CHECK_PATRONI'))
+        version_gate(member, work.version, work.to) if work.version else commands.mark(member.name),
+        commands.up(member.name, leads, parse_version(work.to or member.version)),
+    ] + list(commands.checks(PATRONI_GATE))
     return Step(
         work.title.format(member.name),
         dict({'action': work.action, 'member': member.name}, **({'to': work.to} if work.to else {})),
         'The leader, last. Its PostgreSQL runs on meanwhile.' if leads else _WHY_REPLICAS,
-        [f'# on {member.name}:'] + work.commands + ['# systemctl restart patroni'],
+        [f'# on {member.name}:', *work.commands, *_AGAIN.get(member.serves or '', ()), '# systemctl restart patroni'],
         [gate for gate in gates if gate],
         work.back.format(member.name),
         member=member.name,
@@ -182,7 +175,7 @@ def _resume(commands: Commands) -> Step:
         {'action': 'resume'},
         'From here on the cluster fails over by itself again.',
         [commands.patronictl('resume', '--wait')],
-        [commands.paused(False)] + commands.checks('CHECK_PATRONI'),
+        [commands.paused(False)] + commands.checks(PATRONI_GATE),
         'Pause:',
         [commands.patronictl('pause', '--wait')],
     )

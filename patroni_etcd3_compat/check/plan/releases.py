@@ -1,6 +1,6 @@
 """What etcd's own guides say about going to a minor release, as far as ``versions`` does not have it. Data; no I/O.
 
-Sources are the guides on etcd.io and etcd's blog; where something was measured here in place of read, the row says so.
+Sources are the guides on etcd.io and etcd's blog; where something was measured here instead of read, the row says so.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ class Guide(NamedTuple):
     #: the way back once every member runs this release
     back: str = ''
     back_page: str = ''
+    #: why every member has to take a snapshot of its log before; empty: it need not
+    log: str = ''
+    #: when that can be left out
+    unless: str = ''
 
     @property
     def line(self) -> Line:
@@ -43,6 +47,8 @@ class Guide(NamedTuple):
         return self.line.upgrade_from if self.line.upgrade_from[2] else None
 
 
+_OPTION_OUT = 'take the option --snapshot-count=5 of the steps before out again'
+
 GUIDES: tuple[Guide, ...] = (
     Guide((3, 1)),
     Guide((3, 2)),
@@ -50,19 +56,19 @@ GUIDES: tuple[Guide, ...] = (
         (3, 3),
         (
             'auto-compaction-retention in a configuration file has to be a string now: "24" or "24h"',
-            'with authentication on, bring every member to 3.2.31 or later first: before that leases and authentication '
-            'together can make the members differ (etcd issue 11689)',
+            'with authentication on, bring every member to 3.2.31 or later first: before that leases and '
+            'authentication together can make the members differ (etcd issue 11689)',
         ),
     ),
     Guide(
         (3, 4),
         (
-            'a member that is started from a configuration file needs enable-grpc-gateway: true in it, or 3.4 serves no '
-            'gateway and Patroni loses the member (measured on 3.4.23; 3.3 and 3.5 have it on by default)',
-            'the v2 API is off by default; where something still uses it (section etcd of Patroni does, etcd3 does not): '
-            '--enable-v2',
+            'a member that is started from a configuration file needs enable-grpc-gateway: true in it, or 3.4 serves '
+            'no gateway and Patroni loses the member (measured on 3.4.23; 3.3 and 3.5 have it on by default)',
+            'the v2 API is off by default; where something still uses it (section etcd of Patroni does, etcd3 does '
+            'not): --enable-v2',
             '--ca-file and --peer-ca-file are gone: --trusted-ca-file, --peer-trusted-ca-file',
-            '--log-output has become --log-outputs, a list in a configuration file; --debug has become --log-level=debug',
+            '--log-output has become --log-outputs, a list in a configuration file; --debug is --log-level=debug now',
             '/v3alpha is no longer served',
         ),
     ),
@@ -82,7 +88,9 @@ GUIDES: tuple[Guide, ...] = (
         (3, 6),
         (
             '--enable-v2, --experimental-enable-v2v3 and --proxy* are gone, etcd does not start with them',
-            'data in the v2 store: "etcdutl check v2store --data-dir DIR" has to find none, or 3.6 does not start',
+            _OPTION_OUT,
+            'data in the v2 store: while the member is stopped, "etcdutl check v2store --data-dir DIR" of 3.5.32 or '
+            'later has to find none, or 3.6 does not start; before 3.5.32 it overlooks the log',
             '--experimental-* options have new names, see the guide; --snapshot-count is 10000 by default, was 100000',
         ),
         'before 3.5.26 the two records that etcd keeps of its members can differ, and 3.6 reads the other one: members '
@@ -91,11 +99,17 @@ GUIDES: tuple[Guide, ...] = (
         '"etcdctl downgrade validate 3.5", "etcdctl downgrade enable 3.5", wait until every member shows storage '
         'version 3.5, then one member at a time',
         'https://etcd.io/docs/v3.6/downgrades/downgrade_3_6/',
+        # issues 20809, 20870 and 21849; measured with 3.4.23, 3.5.30 and 3.6.16
+        'Up to 3.4 every GET /health, as load balancers and monitoring send it, puts a v2 request into the log. 3.6 '
+        'does not start while one is there, and 3.5 keeps the log until its next snapshot, up to 100,000 entries.',
+        'Leave these steps out only if no member ever ran 3.4 or earlier, nor 3.5 with --enable-v2. "etcdutl check '
+        'v2store" proves nothing before 3.5.32: it overlooks the log (etcd issue 21849).',
     ),
     Guide(
         (3, 7),
         (
-            '--experimental-* options are gone, etcd does not start with them: see the guide to 3.6 for their new names',
+            '--experimental-* options are gone, etcd does not start with them: the guide to 3.6 has their new names',
+            _OPTION_OUT,
             'the v2 store is gone with all of its options',
         ),
         'earlier 3.6 releases may not go together with 3.7 in one cluster',
@@ -103,11 +117,21 @@ GUIDES: tuple[Guide, ...] = (
         '"etcdctl downgrade validate 3.6", "etcdctl downgrade enable 3.6", wait until every member shows storage '
         'version 3.6, then one member at a time',
         'https://etcd.io/docs/v3.7/downgrades/downgrade_3_7/',
+        # measured with three members that went 3.5.30, 3.6.16, 3.7.3 in turn; the same with these steps started
+        'A member of 3.7 ends with "unmarshal should never fail" if its log has an entry that a member of 3.5 put '
+        'there. 3.6 keeps the log until its next snapshot, up to 10,000 entries.',
+        'Leave these steps out only if no member ever ran 3.5 or earlier.',
     ),
 )
 
 #: The last line that skipping a minor release was measured with here.
 SKIPPED_TO: Minor = (3, 5)
+
+#: From this line on etcd has commands for the way back.
+DOWNGRADE_SINCE: Minor = (3, 6)
+
+#: Its later releases repair the records of members, and need data that was written to.
+ZOMBIES_SINCE: Minor = (3, 5)
 
 #: No rolling upgrade to this line or across it with authentication on.
 AUTH_BREAK: Minor = next(line.minor for line in LINES if not line.upgrade_with_auth)

@@ -8,15 +8,12 @@ from ..facts import Facts, Finding
 from .machine import as_json, as_tsv, as_yaml
 from .monitoring import nagios, prometheus
 from .pretty import pretty
+from .text import WIDTH, Style
 
 __all__ = ['FORMATS', 'render', 'WIDTH']
 
-#: Columns of a line if its width is unknown.
-WIDTH = 120
-
-#: Functions of facts, findings, the width in columns, and whether colours are wanted. The names are those of
-#: ``patronictl``, and two for monitoring.
-FORMATS: dict[str, Callable[[Facts, list[Finding], int, bool], str]] = {
+#: Functions of facts, findings and the style. The names are those of ``patronictl``, and two for monitoring.
+FORMATS: dict[str, Callable[[Facts, list[Finding], Style], str]] = {
     'pretty': pretty,
     'json': as_json,
     'yaml': as_yaml,
@@ -27,18 +24,26 @@ FORMATS: dict[str, Callable[[Facts, list[Finding], int, bool], str]] = {
 }
 
 
-def render(fmt: str, facts: Facts, findings: list[Finding], width: int | None = None, colour: bool = False) -> str:
+def render(
+    fmt: str,
+    facts: Facts,
+    findings: list[Finding],
+    width: int | None = None,
+    colour: bool = False,
+    verbose: bool = False,
+) -> str:
     """Return facts and findings in one format.
 
     :param fmt: a name in :data:`FORMATS`.
     :param facts: what was collected.
     :param findings: the findings to show.
-    :param width: columns of a line, ``None`` for :data:`WIDTH`; only ``pretty`` uses it.
-    :param colour: whether to use colours; only ``pretty`` has some.
+    :param width: columns of a line, ``None`` for :data:`WIDTH`. It matters to ``pretty`` alone, as do the next two.
+    :param colour: whether to use colours.
+    :param verbose: whether to show everything, whole.
 
     :returns: the text; its last line ends with a line feed.
 
     :raises:
         :exc:`KeyError`: if there is no such format.
     """
-    return FORMATS[fmt](facts, findings, width or WIDTH, colour)
+    return FORMATS[fmt](facts, findings, Style(width or WIDTH, colour, verbose))

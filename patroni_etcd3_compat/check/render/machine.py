@@ -12,8 +12,8 @@ import math
 import yaml
 
 from ..facts import JSON, SCHEMA, Facts, Finding
-from ..judge import exit_status
-from .text import clean
+from ..findings import exit_status
+from .text import Style, clean
 
 #: Fields of a finding in the order of their columns.
 COLUMNS = ('severity', 'id', 'where', 'seen', 'consequence', 'remedy', 'link')
@@ -46,12 +46,12 @@ def document(facts: Facts, findings: list[Finding]) -> dict[str, JSON]:
     }
 
 
-def as_json(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
+def as_json(facts: Facts, findings: list[Finding], style: Style) -> str:
     """Return the document as JSON."""
     return json.dumps(document(facts, findings), indent=2) + '\n'
 
 
-def as_yaml(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
+def as_yaml(facts: Facts, findings: list[Finding], style: Style) -> str:
     """Return the same as YAML."""
     return str(yaml.safe_dump(document(facts, findings), sort_keys=False, default_flow_style=False))
 
@@ -60,7 +60,7 @@ def _cell(value: str) -> str:
     return clean(''.join(' ' if char in '\t\r\n' else char for char in value))
 
 
-def as_tsv(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
+def as_tsv(facts: Facts, findings: list[Finding], style: Style) -> str:
     """Return the findings one per line, under a line with the names of the columns."""
     rows = [COLUMNS] + [tuple(_cell(getattr(finding, name)) for name in COLUMNS) for finding in findings]
     return ''.join('\t'.join(row) + '\n' for row in rows)

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..facts import Facts, Finding
-from ..judge import exit_status
-from .text import STATUS, clean, counts, etcd_label, number, one_line, summary
+from ..facts import Facts, Finding, Limit
+from ..findings import exit_status
+from ..nagios import line
+from ..units import number
+from .text import STATUS, Style, clean, counts, etcd_label, one_line, silence, summary
 
 #: How many findings the line for Nagios names; the rest is counted.
 NAMED = 5
 
 #: Beginning of all names of metrics.
 PREFIX = 'patroni_etcd3_'
-
-
-def unknown(reason: object) -> str:
-    """Return the line for Nagios if the command could not do its work.
-
-    :param reason: why not.
-    """
-    return f'PATRONI-ETCD3 UNKNOWN - {_message(reason)}\n'
-
-
-def _message(text: object) -> str:
-    """Return a text for the part of the line before the performance data, which a bar would end."""
-    return one_line(text).replace('|', '/')
 
 
 def _performance(facts: Facts) -> list[tuple[str, float | None, str]]:
@@ -41,19 +30,24 @@ def _performance(facts: Facts) -> list[tuple[str, float | None, str]]:
     if facts.patroni is not None:
         data.append(('patroni_members', len(facts.patroni.members), ';;;0'))
         for node in facts.patroni.members:
-            data.append((f'{node.name} lag', node.lag, 'B;;;0'))
+            data.append((f'{node.name} lag', node.lag, f'B;{_limits(facts.limits.lag)};0'))
             if node.postgres is not None:
-                data.append((f'{node.name} pg_wal', node.postgres.wal_size, 'B;;;0'))
+                data.append((f'{node.name} pg_wal', node.postgres.wal_size, f'B;{_limits(facts.limits.wal)};0'))
                 data += [(f'{node.name} slot {slot.name}', slot.retained, 'B;;;0') for slot in node.postgres.slots]
     return data
 
 
+def _limits(limit: Limit) -> str:
+    """Return a limit as performance data has it: warning and critical, empty where there is none."""
+    return ';'.join('' if value is None else str(value) for value in (limit.warning, limit.critical))
+
+
 def _label(text: str) -> str:
-    """Return a text as a label: an equals sign would end it, a quotation mark is doubled."""
-    return _message(text).replace('=', ':').replace("'", "''")
+    """Return a text as a label: a bar or an equals sign would end it, a quotation mark is doubled."""
+    return one_line(text).replace('|', '/').replace('=', ':').replace("'", "''")
 
 
-def nagios(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
+def nagios(facts: Facts, findings: list[Finding], style: Style) -> str:
     """Return one line: the status, the important findings by identifier and place, and performance data."""
     matter = [finding for finding in findings if finding.severity != 'info']
     named = [f'{finding.id} at {finding.where}' for finding in matter[:NAMED]]
@@ -61,6 +55,8 @@ def nagios(facts: Facts, findings: list[Finding], width: int, colour: bool) -> s
         named.append(f'{len(matter) - NAMED} more')
     if matter:
         text = f'{summary(matter)}: {"; ".join(named)}'
+    elif silence(facts):
+        text = silence(facts)
     else:
         endpoints = facts.etcd.endpoints
         text = f'etcd: {sum(each.answers for each in endpoints)} of {number(len(endpoints), "URL")} answering'
@@ -71,13 +67,17 @@ def nagios(facts: Facts, findings: list[Finding], width: int, colour: bool) -> s
         for label, value, unit in _performance(facts)
         if value is not None
     )
-    return f'PATRONI-ETCD3 {STATUS[exit_status(facts, findings)]} - {_message(text)} | {performance}\n'
+    return line(STATUS[exit_status(facts, findings)], clean(text), performance)
 
 
 class Metrics:
-    """Text of Prometheus' exposition format, put together metric by metric."""
+    """Text of Prometheus' exposition format, put together metric by metric.
 
-    def __init__(self) -> None:
+    :param labels: names and values of labels that every sample has.
+    """
+
+    def __init__(self, **labels: str) -> None:
+        self._labels = labels
         self._help: dict[str, str] = {}
         self._samples: dict[str, dict[str, str]] = {}
 
@@ -91,7 +91,9 @@ class Metrics:
         """
         if value is not None:
             self._help[name] = text
-            pairs = ','.join(f'{label}="{self._escape(text or "")}"' for label, text in labels.items())
+            pairs = ','.join(
+                f'{label}="{self._escape(text or "")}"' for label, text in {**self._labels, **labels}.items()
+            )
             self._samples.setdefault(name, {})[pairs and '{' + pairs + '}'] = f'{float(value):.15g}'
 
     @staticmethod
@@ -108,12 +110,14 @@ class Metrics:
 
 def _etcd(metrics: Metrics, facts: Facts) -> None:
     for member in facts.etcd.endpoints:
-        labels = {'url': member.url, 'member': member.name}
+        # The URL alone: the name is unknown while the member is down, and a series must not become another one then.
+        labels = {'url': member.url}
         metrics.add('etcd_up', 'whether the URL of an etcd member answers', member.answers, **labels)
         metrics.add(
             'etcd_info',
-            'versions of an etcd member and of the cluster as it sees it, gateway prefixes',
+            'name and versions of an etcd member, version of the cluster as it sees it, gateway prefixes',
             1,
+            member=member.name,
             version=member.version,
             cluster_version=member.cluster_version,
             prefixes=' '.join(member.prefixes),
@@ -134,16 +138,14 @@ def _etcd(metrics: Metrics, facts: Facts) -> None:
 def _patroni(metrics: Metrics, facts: Facts) -> None:
     if facts.patroni is None:
         return
-    scope = facts.patroni.scope
     metrics.add(
         'patroni_has_leader',
         'whether the leader key is there',
         None if facts.patroni.error else facts.patroni.leader is not None,
-        scope=scope,
     )
-    metrics.add('patroni_paused', 'whether the cluster is paused', facts.patroni.paused, scope=scope)
+    metrics.add('patroni_paused', 'whether the cluster is paused', facts.patroni.paused)
     for node in facts.patroni.members:
-        labels = {'scope': scope, 'member': node.name}
+        labels = {'member': node.name}
         metrics.add(
             'patroni_info',
             'role, state and versions of a Patroni member',
@@ -158,13 +160,14 @@ def _patroni(metrics: Metrics, facts: Facts) -> None:
         metrics.add('patroni_timeline', 'timeline of PostgreSQL', node.timeline, **labels)
         metrics.add('patroni_position_bytes', 'position in the WAL', node.position, **labels)
         metrics.add('patroni_lag_bytes', 'how far it is behind the leader', node.lag, **labels)
+        metrics.add('patroni_receive_lag_bytes', 'WAL that it has to receive yet', node.receive_lag, **labels)
+        metrics.add('patroni_replay_lag_bytes', 'WAL that it has to replay yet', node.replay_lag, **labels)
         if node.postgres is None:
             continue
         metrics.add(
             'postgres_up', 'whether the check could connect to PostgreSQL', node.postgres.error is None, **labels
         )
         metrics.add('pg_wal_bytes', 'size of pg_wal', node.postgres.wal_size, **labels)
-        metrics.add('free_disk_bytes', 'free space under the data directory', node.postgres.free_disk, **labels)
         for slot in node.postgres.slots:
             own = dict(labels, slot=slot.name, type=slot.type)
             metrics.add('slot_active', 'whether a replication slot is in use', slot.active, **own)
@@ -177,9 +180,15 @@ def _patroni(metrics: Metrics, facts: Facts) -> None:
             )
 
 
-def prometheus(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
+def prometheus(facts: Facts, findings: list[Finding], style: Style) -> str:
     """Return the text that node_exporter's textfile collector reads."""
-    metrics = Metrics()
+    # Several clusters may be checked on one host; without the scope their files would hold the same series. The groups
+    # of a Citus cluster have one scope.
+    patroni = facts.patroni
+    labels = {'scope': patroni.scope if patroni else ''}
+    if patroni and patroni.group is not None:
+        labels['group'] = str(patroni.group)
+    metrics = Metrics(**labels)
     metrics.add(
         'check_status', 'exit status of the check: 0 ok, 1 warning, 2 critical, 3 unknown', exit_status(facts, findings)
     )

@@ -27,7 +27,7 @@ class Column(NamedTuple):
 
     title: str
     cells: list[Cell]
-    #: 0: always shown; of the others those with the highest number are hidden first
+    #: 0: always shown; of the others those with the highest number are hidden first, none with a red cell
     rank: int = 0
     right: bool = False
 
@@ -66,7 +66,8 @@ def _draw(columns: Sequence[Column], colour: bool) -> str:
                 for cell in row
             ]
         )
-    return str(table.get_string())
+    lines = str(table.get_string()).split('\n')
+    return '\n'.join(lines[1:-1])  # no rule above and below: a healthy cluster has to fit a small terminal
 
 
 def _width(columns: Sequence[Column]) -> int:
@@ -93,27 +94,42 @@ def _wrapped(column: Column, width: int) -> Column:
     )
 
 
-def table(columns: Sequence[Column], width: int, colour: bool) -> str:
+def _hidable(column: Column) -> bool:
+    return bool(column.rank) and not any(cell.colour == 'red' for cell in column.cells)
+
+
+def table(columns: Sequence[Column], width: int, colour: bool, whole: bool = False) -> str:
     """Return a table as text.
 
     :param columns: its columns, all with as many cells, at least one.
     :param width: columns of the terminal.
     :param colour: whether to use colours.
+    :param whole: put the hidden columns into a further table, behind the first column.
 
-    :returns: the table, not wider than *width* if that is possible, and below it the titles of the hidden columns.
+    :returns: the table, not wider than *width* if that is possible, and below it the titles of the hidden columns. A
+              column with a red cell is never hidden.
     """
-    shown, dropped = list(columns), []
-    while _width(shown) > width and any(column.rank for column in shown):
-        least = max(shown, key=lambda column: column.rank)
+    shown, hidden = list(columns), []
+    while _width(shown) > width and len(shown) > 2 and any(map(_hidable, shown)):
+        least = max(filter(_hidable, shown), key=lambda column: column.rank)
         shown.remove(least)
-        dropped.append(least.title)
-    whole = list(shown)
-    while _width(shown) > width and max(map(_broadest, shown)) > NARROWEST:
-        i = max(range(len(shown)), key=lambda i: (_broadest(shown[i]) > _longest_word(shown[i]), _broadest(shown[i])))
-        shown[i] = _wrapped(whole[i], _broadest(shown[i]) - 1)
-    text = _draw(shown, colour)
-    if dropped:
-        text += '\n' + '\n'.join(
-            textwrap.wrap(f'Columns hidden (terminal too narrow): {", ".join(reversed(dropped))}', width)
-        )
+        hidden.append(least)
+    text = _draw(_narrowed(shown, width), colour)
+    rest = [column for column in columns if column in hidden]
+    if rest and whole:
+        return f'{text}\n\n{table([columns[0], *rest], width, colour, whole)}'
+    if rest:
+        titles = ', '.join(column.title for column in reversed(hidden))
+        text += '\n' + '\n'.join(textwrap.wrap(f'Hidden (narrow terminal): {titles}', width))
     return text
+
+
+def _narrowed(columns: Sequence[Column], width: int) -> Sequence[Column]:
+    """Return columns with their broadest cells wrapped until the table fits into *width*, if that is possible."""
+    narrow = list(columns)
+    while _width(narrow) > width and max(map(_broadest, narrow)) > NARROWEST:
+        i = max(
+            range(len(narrow)), key=lambda i: (_broadest(narrow[i]) > _longest_word(narrow[i]), _broadest(narrow[i]))
+        )
+        narrow[i] = _wrapped(columns[i], _broadest(narrow[i]) - 1)
+    return narrow

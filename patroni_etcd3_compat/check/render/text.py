@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..facts import SEVERITIES, EtcdEndpoint, Facts, Finding
+from ..units import number
 
 #: The word for an exit status, as Nagios has it.
 STATUS = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
+
+#: Columns of a line if its width is unknown.
+WIDTH = 120
+
+
+class Style(NamedTuple):
+    """How the output for people looks."""
+
+    #: columns of a line
+    width: int = WIDTH
+    #: use colours
+    colour: bool = False
+    #: show everything, whole
+    verbose: bool = False
 
 
 def clean(text: object) -> str:
@@ -24,11 +41,6 @@ def clean(text: object) -> str:
 def one_line(text: object) -> str:
     """Return the same without line feeds and double blanks."""
     return ' '.join(clean(text).split())
-
-
-def number(count: int, one: str, many: str = '') -> str:
-    """Return a number with its noun, ``1 member``, ``2 members``."""
-    return f'{count} {one if count == 1 else many or one + "s"}'
 
 
 def etcd_label(facts: Facts, member: EtcdEndpoint) -> str:
@@ -50,3 +62,24 @@ def summary(findings: list[Finding]) -> str:
     """Return in a few words how many findings have which severity: ``2 critical, 1 warning``."""
     parts = [f'{count} {severity}' for severity, count in counts(findings).items() if count]
     return ', '.join(parts) or 'no findings'
+
+
+def silence(facts: Facts) -> str:
+    """Return why nothing at all could be read from etcd; empty if a member answers.
+
+    :param facts: everything.
+    """
+    endpoints = facts.etcd.endpoints
+    if any(member.answers for member in endpoints):
+        return ''
+    if not endpoints:
+        return 'no URL of etcd is known'
+    reason = next((f': {one_line(member.error)}' for member in endpoints if member.error), '')
+    return f'{number(len(endpoints), "etcd URL")}, none answers{reason}'
+
+
+def verdict(facts: Facts, findings: list[Finding]) -> str:
+    """Return the name of the cluster, how many findings there are, and why if none matters and nothing was read."""
+    name = one_line(facts.patroni.scope) if facts.patroni else 'etcd'
+    matter = [finding for finding in findings if finding.severity != 'info']
+    return ': '.join(filter(None, (name, summary(matter or findings), '' if matter else silence(facts))))

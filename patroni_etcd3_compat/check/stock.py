@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from ...versions import OLDEST, Version
-from ..facts import Etcd, EtcdEndpoint
-from .members import served
+from ..versions import OLDEST, Version
+from .cluster import served
+from .facts import Etcd, EtcdEndpoint
 
 #: below this version of the cluster: the prefix
 _PREFIXES: tuple[tuple[Version, str], ...] = (((3, 3, 0), '/v3alpha'), ((3, 4, 0), '/v3beta'))
@@ -20,20 +20,20 @@ _PREFIXES: tuple[tuple[Version, str], ...] = (((3, 3, 0), '/v3alpha'), ((3, 4, 0
 
 @dataclass
 class Outlook:
-    """How stock Patroni fares."""
+    """What becomes of stock Patroni."""
 
     #: prefixes that it may end up with, by URL of the member that it asks first
     prefixes: dict[str, str] = field(default_factory=dict)
-    #: configured members that it can't get the member list from, and why
+    #: configured members that it cannot get the member list from, and why
     refused: list[tuple[EtcdEndpoint, str]] = field(default_factory=list)
     #: members that it may move to and that do not serve a prefix of :attr:`prefixes`
     lost: list[EtcdEndpoint] = field(default_factory=list)
-    #: it starts: True, False, or None: that depends on the members that it asks first and moves to
+    #: it starts; ``None``: that depends on the members that it asks first and moves to
     starts: bool | None = True
 
     @property
     def fine(self) -> bool:
-        """Stock Patroni gets along with every member."""
+        """Whether stock Patroni works with every member."""
         return bool(self.starts) and not self.refused and not self.lost
 
 
@@ -46,21 +46,21 @@ def _strict(text: str | None) -> Version | None:
 
 
 def stock_prefix(url: EtcdEndpoint) -> tuple[str | None, str]:
-    """Tell the prefix that stock Patroni takes after asking this member.
+    """Return the prefix that stock Patroni takes after asking this member.
 
     :returns: the prefix or ``None``, and in that case the reason.
     """
     version, cluster = _strict(url.version), _strict(url.cluster_version)
     if not version or not cluster:
-        which = ('version', url.version) if not version else ('cluster version', url.cluster_version)
-        return None, 'it can not read {0} {1}'.format(which[0], which[1] or 'that is not reported')
+        what, text = ('version', url.version) if not version else ('cluster version', url.cluster_version)
+        return None, f'it cannot read {what} {text}' if text else f'no {what} is reported'
     if cluster < (3, 0, 0) or version < OLDEST:
         return None, 'older than 3.0.4'
     return next((prefix for before, prefix in _PREFIXES if cluster < before), '/v3'), ''
 
 
 def outlook(etcd: Etcd) -> Outlook | None:
-    """Work out how stock Patroni fares with the members that answer and have their gateway on.
+    """Work out what becomes of stock Patroni with the members that answer and have their gateway on.
 
     :param etcd: the facts.
 
