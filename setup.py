@@ -1,6 +1,6 @@
-"""Packaging is in setup.cfg; what is here is the one thing that setup.cfg can't say.
+"""The one part of the packaging that setup.cfg cannot express.
 
-The two start-up files have to lie at the top of site-packages, where Python's ``site`` module reads them.
+The two start-up files have to be at the top of site-packages, where Python's ``site`` module reads them.
 """
 
 from __future__ import annotations
@@ -11,19 +11,24 @@ import shutil
 from setuptools import setup
 from setuptools.command.build_py import build_py
 from setuptools.command.editable_wheel import editable_wheel
+from setuptools.errors import SetupError
 
 #: ``.pth`` for Python up to 3.17, ``.start`` (PEP 829) from 3.15 on.
 START_UP_FILES = ('patroni_etcd3_compat.pth', 'patroni_etcd3_compat.start')
 
 
+def copy_start_up_files(folder):
+    """Copy the start-up files into a folder, and return their paths in it."""
+    os.makedirs(folder, exist_ok=True)
+    return [shutil.copyfile(name, os.path.join(folder, name)) for name in START_UP_FILES]
+
+
 class BuildWithStartUpFiles(build_py):
-    """Put the start-up files beside the package, so that wheels hold them and an uninstall removes them."""
+    """Put the start-up files beside the package, so that wheels contain them and an uninstall removes them."""
 
     def run(self):
         super().run()
-        for name in START_UP_FILES:
-            os.makedirs(self.build_lib, exist_ok=True)
-            shutil.copyfile(name, os.path.join(self.build_lib, name))
+        copy_start_up_files(self.build_lib)
 
     def get_source_files(self):
         return super().get_source_files() + list(START_UP_FILES)
@@ -33,16 +38,22 @@ class BuildWithStartUpFiles(build_py):
 
 
 class EditableWithStartUpFiles(editable_wheel):
-    """Put them into the wheel of ``pip install -e`` as well, which takes nothing of what ``build_py`` copies.
+    """Put them into the wheel of ``pip install -e``, too, which ignores what ``build_py`` has copied.
 
-    setuptools has no public place for that; tests/patroni/test_install.py notices if this one goes.
+    setuptools has no public hook for that. Without the files, the package would silently do nothing, so it is an error
+    if setuptools no longer calls this method.
     """
 
-    def _run_build_commands(self, dist_name, unpacked_wheel, *args):
-        ret = super()._run_build_commands(dist_name, unpacked_wheel, *args)
-        for name in START_UP_FILES:
-            shutil.copyfile(name, os.path.join(str(unpacked_wheel), name))
-        return ret
+    placed = ()
+
+    def run(self):
+        super().run()
+        if not self.placed:
+            raise SetupError('this release of setuptools cannot add the start-up files: install without -e')
+
+    def _run_build_commands(self, dist_name, unpacked_wheel, *args, **kwargs):
+        self.placed = copy_start_up_files(str(unpacked_wheel))
+        return super()._run_build_commands(dist_name, unpacked_wheel, *args, **kwargs)
 
 
 setup(cmdclass={'build_py': BuildWithStartUpFiles, 'editable_wheel': EditableWithStartUpFiles})

@@ -1,8 +1,8 @@
-"""What etcd's JSON gateway answers, brought to one shape whatever the release. Pure functions, no I/O, no Patroni.
+"""The answers of etcd's JSON gateway, in one shape for every release. Pure functions, no I/O, no Patroni.
 
-The shapes, as measured: etcd 3.2 puts the text of an error into ``error``, 3.3 and 3.4 into ``error`` and ``message``,
-3.5 as Debian builds it and 3.6 into ``message`` alone; an error inside a stream is an object under ``error``.
-Patroni before 4.1.1 reads ``error`` only, so that is what everything becomes.
+Measured: etcd 3.2 puts the text of an error into ``error``, and 3.3 and 3.4 put it into ``error`` and ``message``. 3.6
+and Debian's build of 3.5 put it into ``message`` alone. An error inside a stream is an object under ``error``. Patroni
+before 4.1.1 reads only ``error``, so all errors get that key.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from typing import Any, Iterable, Iterator, NamedTuple
 #: gRPC codes, see google.golang.org/grpc/codes
 OK, CANCELED, UNKNOWN, NOT_FOUND, UNAVAILABLE = 0, 1, 2, 5, 14
 
-#: Errors that say that a request was refused, and not executed, for want of a good token (etcd's rpctypes/error.go).
+#: Errors that say that a request was refused, and not executed, because the token is missing or invalid (etcd's
+#: rpctypes/error.go).
 TOKEN_REFUSED = (
     'etcdserver: user name is empty',
     'etcdserver: invalid auth token',
     'etcdserver: revision of auth store is old',
 )
-#: Passing states that come with code 2: see etcd-io/etcd#21671, and "raft proposal dropped" while etcd's raft leader
-#: hands over, or there is none (raft.ErrProposalDropped: nothing of it got into the log).
+#: Passing states that come with code 2. One is etcd-io/etcd#21671. The other is "raft proposal dropped", while etcd's
+#: raft leader hands over or while there is none (raft.ErrProposalDropped: nothing of it got into the log).
 _PASSING = ('not a primary lessor', 'raft proposal dropped')
 AUTH_NOT_ENABLED = 'etcdserver: authentication is not enabled'
 
-#: What Patroni takes for granted in the answers to its calls: path to a value, and its type.
-_GRANTED: dict[str, tuple[tuple[str, ...], Any]] = {
-    '/kv/range': (('header', 'revision'), (str, int)),  # 64 bit numbers are texts in JSON; Patroni takes either
+#: What Patroni expects in the answers to its calls without checking: path to a value, and its type.
+_GRANTED: dict[str, tuple[tuple[str, ...], type | tuple[type, ...]]] = {
+    '/kv/range': (('header', 'revision'), (str, int)),  # 64-bit numbers are strings in JSON; Patroni accepts both
     '/kv/put': (('header', 'revision'), (str, int)),
     '/kv/txn': (('header', 'revision'), (str, int)),
     '/kv/deleterange': (('header', 'revision'), (str, int)),
@@ -44,7 +45,7 @@ class UnreadableBody(ValueError):
 
 
 class Answer(NamedTuple):
-    """An answer of etcd's gateway as Patroni's client reads it (it takes ``status`` and ``data`` of a response)."""
+    """An answer of etcd's gateway as Patroni's client reads it: ``status`` and ``data``."""
 
     #: HTTP status
     status: int
@@ -54,7 +55,7 @@ class Answer(NamedTuple):
     code: int = OK
     #: text of the error
     error: str = ''
-    #: ID of the member that gave it, as text; ``None`` if it does not say
+    #: ID of the member that answered, as text; ``None`` if the answer has none
     member_id: str | None = None
     #: ID and ttl (seconds) of the lease that was granted or kept alive
     lease: tuple[str, float] | None = None
@@ -63,19 +64,20 @@ class Answer(NamedTuple):
 
     @property
     def cut_off(self) -> bool:
-        """The gateway has lost the member that it is a part of, as on its way down; not a verdict on the request.
+        """Whether the gateway has lost its own member, as when it shuts down; this says nothing about the request.
 
-        Nobody else cancels. What is unavailable for other reasons (no leader, request timed out) etcd signs.
+        Only the gateway cancels. If a request fails for another reason (no leader, timeout), the error comes from etcd
+        itself.
         """
         signed = self.error.startswith('etcdserver: ') or self.error in _PASSING
         return self.code == CANCELED or self.code == UNAVAILABLE and bool(self.error) and not signed
 
 
 def prefix_not_served(status: int, body: bytes) -> bool:
-    """Tell the 404 that means "this prefix is not served here" from those that are answers.
+    """Return whether a 404 means "this prefix is not served here", unlike those that are answers.
 
-    Go's HTTP server itself sends it, so nothing of the request was executed. "Not Found" (unknown method) and a JSON
-    body (lease not found, code 5) come from etcd.
+    Go's HTTP server itself sends that 404, so nothing was executed. "Not Found" (unknown method) and a JSON body (lease
+    not found, code 5) come from etcd.
 
     :param status: HTTP status.
     :param body: the whole body.
@@ -86,7 +88,7 @@ def prefix_not_served(status: int, body: bytes) -> bool:
 
 
 def read_answer(rpc: str, status: int, body: bytes) -> Answer:
-    """Bring the answer to a single (not streamed) request to one shape.
+    """Parse the answer to a single (not streamed) request into one shape.
 
     :param rpc: path of the call below the prefix.
     :param status: HTTP status.
@@ -95,25 +97,49 @@ def read_answer(rpc: str, status: int, body: bytes) -> Answer:
     :returns: the answer; successes unchanged.
 
     :raises:
-        :exc:`UnreadableBody`: if it cannot be from etcd's gateway: no JSON object, cut off, a page of a proxy, or
-            without what Patroni takes for granted in it.
+        :exc:`UnreadableBody`: if it cannot be from etcd's gateway: no JSON object, truncated, a proxy's page, or
+            without what Patroni expects in it.
     """
     if 300 <= status < 400:
         raise UnreadableBody('a redirect, which etcd never sends')
     document = first_document(status, body)
     error = document.get('error') or document.get('Error')
     if status < 400 and not isinstance(error, dict):
-        _check_shape(rpc, document)
-        return Answer(status, body, member_id=_member_id(document), lease=_lease(rpc, document))
+        return granted(rpc, status, document, body)
 
-    if isinstance(error, dict):  # an error of a streaming call, may come with status 200
+    if isinstance(error, dict):  # the error of a streaming call may come with status 200
         said = _int(error.get('http_code')) or 0
         status = said if 400 <= said < 600 else max(status, 500)
         code, text = error.get('grpc_code') or error.get('code'), error.get('message')
     else:
         code, text = document.get('code') or document.get('Code'), error or document.get('message')
 
-    text, code = str(text or document).strip(), _int(code) or UNKNOWN
+    return refused(status, _int(code) or UNKNOWN, str(text or document))
+
+
+def granted(rpc: str, status: int, document: dict[str, object], body: bytes) -> Answer:
+    """Return the answer to a request that succeeded.
+
+    :param rpc: path of the call below the prefix.
+    :param status: HTTP status.
+    :param document: the JSON object in the body.
+    :param body: the whole body.
+
+    :raises:
+        :exc:`UnreadableBody`: if what Patroni expects is missing.
+    """
+    _check_shape(rpc, document)
+    return Answer(status, body, member_id=_member_id(document), lease=_lease(rpc, document))
+
+
+def refused(status: int, code: int, text: str) -> Answer:
+    """Return the answer to a request that failed.
+
+    :param status: HTTP status.
+    :param code: gRPC code.
+    :param text: text of the error.
+    """
+    text = text.strip()
     if text in _PASSING:
         code = UNAVAILABLE
     return Answer(status, json.dumps({'error': text, 'message': text, 'code': code}).encode(), code, text)
@@ -134,7 +160,7 @@ def _lease(rpc: str, document: dict[str, object]) -> tuple[str, float] | None:
 
 
 def plain_text(status: int, body: bytes) -> str | None:
-    """Return the text with which a member refuses a request, ``None`` if the body is not for people.
+    """Return the text with which a member refuses a request, ``None`` if the body is not human-readable.
 
     :param status: HTTP status.
     :param body: the whole body.
@@ -147,17 +173,17 @@ def plain_text(status: int, body: bytes) -> str | None:
 
 
 def is_nested(rpc: str, body: str | bytes | None) -> bool:
-    """Tell whether the body of a call has a transaction inside a transaction.
+    """Return whether the body of a call contains a transaction inside a transaction.
 
     :param rpc: path of the call below the prefix.
-    :param body: text or bytes, JSON. What stands in keys and values (base64) does not matter.
+    :param body: JSON as text or bytes. The content of keys and values (base64) does not matter.
     """
     if not body or not rpc.endswith('/txn'):
         return False
     try:
         return _has_txn(json.loads(body))
     except (ValueError, RecursionError):
-        return True  # cannot be looked into, and etcd would refuse it
+        return True  # cannot be parsed; etcd would refuse it, too
 
 
 def _has_txn(part: object) -> bool:
@@ -167,7 +193,7 @@ def _has_txn(part: object) -> bool:
 
 
 def first_document(status: int, body: bytes) -> dict[str, Any]:
-    """Read the JSON object at the start of a body; a stream may put more than one there.
+    """Parse the JSON object at the start of a body; a stream may send more than one.
 
     :param status: HTTP status.
     :param body: the whole body.
@@ -188,7 +214,7 @@ def first_document(status: int, body: bytes) -> dict[str, Any]:
 
 
 def _check_shape(rpc: str, document: dict[str, object]) -> None:
-    if not document and rpc in ('/kv/put', '/kv/deleterange'):  # Patroni looks before it takes anything from these
+    if not document and rpc in ('/kv/put', '/kv/deleterange'):  # Patroni checks these before it uses them
         return
     path, kind = _GRANTED.get(rpc, ((), dict))
     value: object = document
@@ -207,14 +233,15 @@ def _check_shape(rpc: str, document: dict[str, object]) -> None:
 
 
 def check_stream(chunks: Iterable[bytes], end_if_canceled: bool) -> Iterator[bytes]:
-    """Hand on the answer to a watch while each of its messages is one that Patroni can read.
+    """Yield the pieces of the answer to a watch as long as Patroni can read each message.
 
-    :param chunks: what comes in, cut anywhere.
-    :param end_if_canceled: raise the error for a message that says that etcd ended the watch: no further one comes.
+    :param chunks: pieces of the answer, split anywhere.
+    :param end_if_canceled: also raise the error when a message says that etcd ended the watch, after which none
+                            follows.
 
     :raises:
-        :exc:`UnreadableBody`: at the first message that is not from etcd. Patroni would wait for the rest of it for
-            ever, with a view of the cluster that grows old.
+        :exc:`UnreadableBody`: at the first message that is not from etcd. Patroni would wait for its rest forever, with
+            an outdated view of the cluster.
     """
     rest = ''
     for chunk in chunks:
@@ -222,19 +249,27 @@ def check_stream(chunks: Iterable[bytes], end_if_canceled: bool) -> Iterator[byt
             rest = (rest + chunk.decode('utf-8')).lstrip()
             while rest.startswith('{'):
                 message, end = _DECODER.raw_decode(rest)
-                _check_message(message, end_if_canceled)
+                check_message(message, end_if_canceled)
                 rest = rest[end:].lstrip()
         except (UnicodeError, RecursionError) as e:
             raise UnreadableBody(str(e)) from None
         except json.JSONDecodeError as e:
-            if '\n' in rest:  # the messages are lines, so this one should be complete
+            if '\n' in rest:  # each message is one line, so this one should be complete
                 raise UnreadableBody(str(e)) from None
         if rest and not rest.startswith('{'):
             raise UnreadableBody('not a JSON object')
         yield chunk
 
 
-def _check_message(message: dict[str, object], end_if_canceled: bool) -> None:
+def check_message(message: dict[str, object], end_if_canceled: bool) -> None:
+    """Raise an error if Patroni cannot read a message of a watch.
+
+    :param message: the JSON object.
+    :param end_if_canceled: see :func:`check_stream`.
+
+    :raises:
+        :exc:`UnreadableBody`
+    """
     result = message.get('result', {})
     error = message.get('error', {})
     if (
@@ -255,7 +290,7 @@ def _check_message(message: dict[str, object], end_if_canceled: bool) -> None:
 
 
 def _int(value: object) -> int | None:
-    """Read a number that may come as text."""
+    """Return a number that may come as text."""
     try:
         return int(value) if isinstance(value, (str, int, float)) else None
     except (TypeError, ValueError, OverflowError):
@@ -263,13 +298,12 @@ def _int(value: object) -> int | None:
 
 
 def read_version(status: int, body: bytes) -> tuple[str | None, str | None]:
-    """Read the answer to ``GET /version``.
+    """Parse the answer to ``GET /version``.
 
     :param status: HTTP status.
     :param body: the whole body.
 
-    :returns: version of the member and that of the cluster as this member sees it, as text; ``None`` for what is
-              absent.
+    :returns: the version of the member, and that of the cluster as this member sees it, as text; ``None`` if absent.
     """
     try:
         document = first_document(status, body) if status == 200 else {}

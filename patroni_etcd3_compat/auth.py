@@ -1,9 +1,9 @@
-"""Authentication where all requests pass, the same under every release of Patroni.
+"""Authentication of all requests, the same under every release of Patroni.
 
-Patroni learned bit by bit which of its calls need a token and what to do when it is refused: the lease keepalive in
-3.2, the member list in 4.1.1. etcd requires it for both since CVE-2026-33413 (3.4.42, 3.5.28, 3.6.9). Here every request
-goes out with the token that is valid now. If etcd refuses the token, which it
-does before it executes anything, a new one is requested from the same member and the request is sent once more.
+Patroni learned step by step which of its calls need a token, and how to handle a refused one: the lease keepalive in
+3.2, the member list in 4.1.1. etcd requires it for both since CVE-2026-33413 (3.4.42, 3.5.28, 3.6.9). Here every
+request carries the token that is valid now. etcd refuses a token before it executes anything. The same member is then
+asked for a new token, and the request is sent once more.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _LOGIN = '/auth/authenticate'
 
 
 class Secret(str):
-    """A text that does not show in logs; Patroni writes a refused token into its own.
+    """A text that does not appear in logs; Patroni logs a refused token.
 
-    It does not show where text is made for people: ``str``, ``repr``, ``print`` and every way of formatting. Code that
-    makes bytes or JSON of it, or joins it to another text, is about to send it and gets the text itself.
+    ``str``, ``repr``, ``print`` and every way of formatting hide it. Code that converts it to bytes or JSON, or joins
+    it to another text, is about to send it and gets the text itself.
 
-    :param value: the text; a secret stays the same secret.
+    :param value: the text, or a secret, which stays the same.
     """
 
     def __new__(cls, value: str) -> Secret:
-        # As a text a secret is "***". Patroni hands back the old token when it has got no new one.
+        # str() of a secret is "***", and Patroni passes the old token again if it got no new one.
         return value if isinstance(value, Secret) else super().__new__(cls, value)
 
     def __str__(self) -> str:
@@ -53,11 +53,11 @@ class Secret(str):
 
 
 class AuthPool:
-    """A :class:`~.senders.Sender` that sends requests on with a token, if there are credentials.
+    """A :class:`~.senders.Sender` that adds a token to each request if there are credentials.
 
-    :param sender: where they go.
+    :param sender: sends the requests.
     :param members: the members.
-    :param credentials: gives user name and password as they are configured now.
+    :param credentials: returns the user name and password that are configured now.
     """
 
     def __init__(
@@ -92,19 +92,20 @@ class AuthPool:
             return answer
 
         member = self.members.get(split_url(url)[0])
-        if not self._takes_token(member, kwargs):
-            member.cannot_take_token()
+        if not self._takes_token(member, kwargs) and not member.cannot_take_token():
             raise TakesNoToken(f'{member} requires a token, but is too old to accept one')
 
         refused = self._renew(member, token, kwargs)
         return refused or self._send(method, url, self.token, kwargs)
 
     def _takes_token(self, member: Member, kwargs: Kwargs) -> bool:
-        if not member.version_text and member.prefix == PREFIXES[-1]:  # the others came with releases that do
+        if member.over_grpc:
+            return True
+        if not member.version_text and member.prefix == PREFIXES[-1]:  # releases with other prefixes accept one
             try:
                 self.members.learn(member, kwargs.get('timeout'))
             except (HTTPError, OSError):
-                pass  # taken for a new one
+                pass  # an unknown version counts as a new one
         return member.can(TOKEN_SINCE)
 
     def _send(self, method: str, url: str, token: str | None, kwargs: Kwargs) -> Reply:
@@ -119,13 +120,13 @@ class AuthPool:
         :returns: ``None``, or the answer to the attempt if it failed.
 
         :raises:
-            :exc:`LoginPending`: if another thread is at it, and the time is over.
+            :exc:`LoginPending`: if another thread is already getting one, and the time is over.
         """
         patience = min(wire.limits(kwargs.get('timeout'))[1], deadline.current().left())
         if not self._lock.acquire(timeout=patience):
             raise LoginPending(f'{member} requires a new token, and another thread is still getting it')
         try:
-            if self.token != old:  # another thread has been here
+            if self.token != old:  # another thread has renewed it
                 return None
             return self._login(member, kwargs)
         finally:

@@ -1,7 +1,7 @@
 """The DCS classes: Patroni's own, with our client.
 
-Everything that looks into Patroni is in ``client``, in this module and in ``plugin``. Where its releases differ, the
-comment names them.
+Everything that looks into Patroni is in ``dispatch`` and ``client``, in this module, in ``hooks`` and ``plugin``. Where
+its releases differ, the comment names them.
 """
 
 from __future__ import annotations
@@ -18,21 +18,26 @@ from patroni.utils import Retry
 from . import __version__
 from .client import CompatClient
 from .leadership import Leadership
+from .mark import FIELD, mark
 from .options import OPTIONS, parse_member_slots
 from .slots import MemberSlots
 
 logger = logging.getLogger(__name__)
 
 
-#: Seconds: a second that Patroni wants to be left before the second step of an update of the leader key, and the first.
+#: What the member key says about what serves the member; constant.
+_MARK = mark(__name__)
+
+#: Seconds: Patroni updates the leader key in two steps and starts the second only if one second is left. The rest is
+#: for the first step.
 _PATRONIS_LEAST = 1.25
 
 
 class LeaderRetry(Retry):  # type: ignore[misc]
-    """Patroni's retry, which on a leader ends before the leader key can expire.
+    """Patroni's retry. On a leader it ends before the leader key can expire.
 
     :param stock: the retry of Patroni's class.
-    :param patience: gives the seconds that a call may wait.
+    :param patience: returns the seconds that a call may wait.
     """
 
     def __init__(self, stock: Retry, patience: Callable[[], float]) -> None:
@@ -40,17 +45,17 @@ class LeaderRetry(Retry):  # type: ignore[misc]
         self._patience = patience
 
     def copy(self) -> Retry:
-        """Return what a call retries with."""
+        """Return the retry for one call."""
         ret = super().copy()
         if ret.deadline is not None:
-            # Patroni does not go on with less than a second, however fast etcd answers. It is not for waiting: each
-            # request has what the leader can wait, and no more.
+            # Patroni does not continue with less than a second, however fast etcd answers. That second is not for
+            # waiting: each request still waits no longer than the leader can.
             ret.deadline = min(ret.deadline, max(self._patience(), _PATRONIS_LEAST))
         return ret
 
 
 class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
-    """The DCS behind section ``etcd3``. The name matters: Patroni looks for the section named after the class."""
+    """The DCS of section ``etcd3``. The name matters: Patroni looks for the section named after the class."""
 
     def __init__(self, config: dict[str, Any], *args: object) -> None:
         section = type(self).__name__.lower()
@@ -61,7 +66,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         except ValueError as e:
             text = f'Invalid configuration in section {section}: {e}'
             if config.get('patronictl'):
-                raise PatroniFatalException(text)
+                raise PatroniFatalException(text) from e
             logger.fatal(text)
             sys.exit(1)
         logger.info('patroni-etcd3-compat %s serves section %s', __version__, section)
@@ -91,7 +96,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
                 logger.error('Invalid configuration, keeping the previous member_slots: %s', e)
 
     def get_cluster(self, *args: object, **kwargs: object) -> object:
-        """Read the state of the cluster, with what ``slots`` adds to it.
+        """Return the state of the cluster, with what ``slots`` adds to it.
 
         :param args: ``force`` before Patroni 3.2.
 
@@ -100,7 +105,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         try:
             cluster = super().get_cluster(*args, **kwargs)
         except Exception:
-            self._leadership.lost()  # a leader demotes, or goes on in pause or failsafe_mode: as Patroni decides
+            self._leadership.lost()  # a leader demotes, or continues in pause or failsafe_mode, as Patroni decides
             raise
         if not cluster.leader or cluster.leader.name != self._name:
             self._leadership.lost()
@@ -108,7 +113,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
 
     @property
     def _retry(self) -> Retry:
-        """What each call retries with a copy of; Patroni sets it."""
+        """The retry that each call makes a copy of; Patroni sets it."""
         return self._leader_retry
 
     @_retry.setter
@@ -119,10 +124,10 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
     def _leadership(self) -> Leadership:
         return self._client.leadership  # type: ignore[no-any-return]
 
-    def _asked(self, question: Callable[..., Any], *args: object) -> object:
+    def _asked(self, question: Callable[..., object], *args: object) -> object:
         """Return and note whether this node holds the leader key.
 
-        :param question: finds out.
+        :param question: the method that finds out.
         :param args: its arguments.
         """
         try:
@@ -144,6 +149,19 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         """See Patroni's own method."""
         return self._asked(super().take_leader)
 
+    def touch_member(self, data: Mapping[str, object], *args: object, **kwargs: object) -> object:
+        """Write the member key if it has changed, with a field that says what serves this member.
+
+        The field never changes while Patroni runs, so what Patroni compares stays equal, and it causes no writes.
+
+        :param data: what Patroni writes; it stays as it is.
+        :param args: further ones of Patroni's own method.
+        :param kwargs: the same.
+
+        :returns: what that returns.
+        """
+        return super().touch_member({**data, FIELD: _MARK}, *args, **kwargs)
+
     def _delete_leader(self, *args: object) -> object:
         self._leadership.lost()
         return super()._delete_leader(*args)
@@ -152,8 +170,8 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         return self._asked(super()._update_leader if args else self._update_leader_compared, *args)
 
     def _update_leader_compared(self) -> bool:
-        # Before 3.0.4 Patroni simply writes the key with its new lease, over that of a competitor, too, and does not
-        # look whether it could. From then on it compares first, which is what the client does while `holding`.
+        # Before 3.0.4, Patroni writes the key with its new lease without checking, even over that of a competitor. From
+        # then on it compares first, which is what the client does while `holding`.
         self._client.holding, self._client.held = self.leader_path, None
         try:
             return bool(super()._update_leader()) and self._client.held is not False
@@ -161,9 +179,9 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
             self._client.holding = None
 
     def set_socket_options(self, sock: socket.socket, socket_options: Collection[tuple[int, int, int]] | None) -> None:
-        """Set the options of urllib3, TCP_NODELAY among them, beside Patroni's keepalive ones.
+        """Set urllib3's socket options, including TCP_NODELAY, in addition to Patroni's keepalive options.
 
-        The stock method leaves them out, and each POST then waits for a delayed ACK (44 ms instead of 1 ms).
+        The stock method omits them, and each POST then waits for a delayed ACK (44 ms instead of 1 ms).
 
         :param sock: socket about to be connected.
         :param socket_options: options that urllib3 asks for.
@@ -174,4 +192,4 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
 
 
 class Etcd3_Compat(Etcd3):
-    """The DCS behind section ``etcd3_compat``."""
+    """The DCS of section ``etcd3_compat``."""

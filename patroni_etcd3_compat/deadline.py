@@ -1,7 +1,7 @@
-"""The deadline of a call: nothing that is done for the call waits past it.
+"""The deadline of a call: nothing done for the call waits past it.
 
-It is made where a call enters (``client``) and read by whatever waits below: the request, the login, the lookup of a
-host name. Patroni's own code stands in between and cannot pass it on, so it is a context variable; threads do not share
+It is set where a call enters (``dispatch``) and read by whatever waits below: the request, the login, the lookup of a
+host name. Patroni's own code is in between and cannot pass it on, so it is a context variable. Threads do not share
 it. Times are seconds of the monotonic clock.
 """
 
@@ -33,24 +33,24 @@ class Deadline:
         return max(0.0, self._moment - time.monotonic())
 
     def shorten(self, seconds: float) -> None:
-        """Bring the end forward; a later one changes nothing.
+        """Move the end forward; a later end changes nothing.
 
         :param seconds: from now on.
         """
         self._moment = min(self._moment, time.monotonic() + seconds)
 
 
-#: ``None`` outside of :class:`within`; never a shared object, which one thread could shorten for all the others.
+#: ``None`` outside :class:`within`; never a shared object, which one thread could shorten for all others.
 _current: ContextVar[Deadline | None] = ContextVar('deadline', default=None)
 
 
 def current() -> Deadline:
-    """Return the deadline of the call that this thread is making; without one, a new one that never comes."""
+    """Return the deadline of the call that this thread is making, or one that never comes if it has none."""
     return _current.get() or Deadline()
 
 
 class within:
-    """Give what is done inside of the ``with`` a deadline, which is never later than the one around it.
+    """Set a deadline for the body of the ``with``, never later than the surrounding one.
 
     :param seconds: from now on.
     """
@@ -69,11 +69,11 @@ class within:
 
 
 class TookTooLong(Exception):
-    """Something that cannot be interrupted was not finished in time; it goes on in the background."""
+    """Something that cannot be interrupted was not finished in time; it continues in the background."""
 
 
 class Errand(Generic[T]):
-    """Something that knows no time limit of its own, done by a thread so that the caller can leave.
+    """Something without a time limit, run in a thread so that the caller can stop waiting.
 
     :param function: what to do.
     :param args: its arguments.
@@ -83,7 +83,7 @@ class Errand(Generic[T]):
         self._outcome: list[T] = []
         self._error: list[BaseException] = []
         self._thread = Thread(target=self._run, args=(function, args), daemon=True)
-        #: ``False``: there are no more threads to be had, it is not going to be done
+        #: ``False``: no thread could be started, so it will not be done
         self.started = True
         try:
             self._thread.start()
@@ -98,14 +98,14 @@ class Errand(Generic[T]):
             self._error.append(e)
 
     def is_over(self) -> bool:
-        """Whether it is finished, well or not."""
+        """Return whether it has finished, successfully or not."""
         return not self._thread.is_alive()
 
     def result(self) -> T:
         """Wait for the result until the deadline of this call.
 
         :raises:
-            :exc:`TookTooLong`: if it is not there by then.
+            :exc:`TookTooLong`: if there is none by then.
             :exc:`Exception`: what *function* raised.
         """
         left = current().left()

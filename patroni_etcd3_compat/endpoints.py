@@ -1,7 +1,7 @@
-"""Which URLs lead to etcd, and which to try first: those that its members advertise, and those that are configured.
+"""The URLs of etcd, advertised by its members or configured, and which of them to try first.
 
-An advertised URL that nobody has configured may lead nowhere, or to somebody else. It is looked at in the background,
-and until it is of use a configured host stands in for it.
+An advertised URL that nobody has configured may lead nowhere, or to another machine. It is checked in the background,
+and a configured host is used until the check succeeds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .deadline import Errand
 from .members import Members
 from .urls import is_loopback, is_unspecified
 
-#: Seconds between two looks at an advertised URL that is of no use, at first and at last.
+#: Seconds between two checks of an advertised URL that does not work: the first interval and the longest.
 _LOOK_AGAIN, _LOOK_AGAIN_MAX = 2.0, 60.0
 
 
@@ -21,23 +21,23 @@ class Endpoints:
     """The URLs of one etcd cluster.
 
     :param members: what is known about each of them.
-    :param timeout: gives the time-out for a look at one of so many URLs, for urllib3.
+    :param timeout: returns urllib3's time-out for checking one URL, given the number of URLs.
     """
 
     def __init__(self, members: Members, timeout: Callable[[int], object]) -> None:
         self._members = members
         self._timeout = timeout
-        #: the configured ones
+        #: the configured URLs
         self.configured: list[str] = []
-        #: those that etcd advertised last
+        #: the URLs that etcd advertised last
         self.listed: list[str] = []
-        #: who did so
+        #: the URL of the member that advertised them
         self.listed_by: str | None = None
         self._looks: dict[str, Errand[None]] = {}
         self._looked, self._pause = 0.0, _LOOK_AGAIN
 
     def to_ask(self, urls: Sequence[str]) -> list[str]:
-        """Return the URLs to ask for the member list; one that just failed may hang, so it comes late."""
+        """Return the URLs to ask for the member list; one that has just failed may hang, so it comes late."""
         member = self._members.get
         return sorted(
             (url for url in urls if not member(url).never),
@@ -45,7 +45,7 @@ class Endpoints:
         )
 
     def advertised(self, urls: Sequence[str], wait: bool) -> list[str]:
-        """Note what etcd advertises now, and return the URLs to try.
+        """Note the URLs that etcd advertises now, and return those to try.
 
         :param urls: the new list.
         :param wait: see :meth:`judge`.
@@ -57,7 +57,7 @@ class Endpoints:
         return sorted(self.usable(urls), key=lambda url: not self.is_good(url))
 
     def in_order(self, urls: Sequence[str]) -> Sequence[str]:
-        """Return the URLs to try, *urls* itself while all is well, which is quickly told."""
+        """Return the URLs to try; *urls* itself, without further work, while all is well."""
         known = [self._members.get(url) for url in urls]
         if (
             set(urls) == set(self.listed)
@@ -68,10 +68,10 @@ class Endpoints:
         return self.usable(urls)
 
     def judge(self, urls: Sequence[str], wait: bool) -> None:
-        """Look at advertised URLs that nobody has configured and that never answered.
+        """Check advertised URLs that nobody has configured and that have never answered.
 
-        :param wait: until one of the URLs is known to be good, or nothing is left to wait for; not to be done in the
-                     HA loop, where what comes of it takes effect later.
+        :param wait: wait until one of the URLs is known to work, or all checks are over. Not for the HA loop, where the
+                     result takes effect later.
         """
         local = is_loopback(self.listed_by or '')
         timeout = self._timeout(len(urls))
@@ -91,7 +91,7 @@ class Endpoints:
             time.sleep(0.01)
 
     def look_again(self) -> None:
-        """Look at advertised URLs that are of no use so far, in the background and less and less often."""
+        """Check advertised URLs that do not work so far, in the background and less and less often."""
         if time.monotonic() - self._looked > self._pause:
             self._looked, self._pause = time.monotonic(), min(2 * self._pause, _LOOK_AGAIN_MAX)
             self.judge([url for url in self.listed if not self._members.get(url).never], wait=False)
@@ -102,9 +102,9 @@ class Endpoints:
         return member.answered and not member.failed and not member.refused
 
     def usable(self, urls: Sequence[str]) -> list[str]:
-        """Return the URLs to try, of a list that etcd gave, with configured hosts standing in for those of no use.
+        """Return the URLs to try of a list from etcd, with configured hosts instead of those that do not work.
 
-        A URL that is refused is tried when all else has failed.
+        A refused URL is tried when all others have failed.
         """
         member = self._members.get
         listed = list(dict.fromkeys([*(url for url in urls if url not in self.configured), *self.listed])) or urls
@@ -113,7 +113,7 @@ class Endpoints:
         first = []
         if len(fit) < len(listed):
             fit += spare
-        elif self.listed and not any(map(self.is_good, fit)):  # perhaps none of them leads anywhere
+        elif self.listed and not any(map(self.is_good, fit)):  # possibly none of them works
             first = [url for url in (self.listed_by, *spare) if url and url not in fit and self.is_good(url)][:1]
         if all(member(url).failed for url in first + fit):
             fit += [url for url in listed if member(url).refused and not member(url).never]

@@ -1,14 +1,14 @@
-"""Errors of one etcd member, and of a request."""
+"""Errors of an etcd member, and of a request."""
 
 from __future__ import annotations
 
-from http.client import HTTPException
+from http.client import BadStatusLine, HTTPException
 
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError
 
 
 class MemberError(HTTPError):
-    """This member cannot serve the request. Another one may: Patroni's client tries the next after an HTTPError."""
+    """This member cannot serve the request. Another may: Patroni's client tries the next one after an HTTPError."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -29,11 +29,19 @@ class MemberTooOld(MemberError):
 
 
 class MemberStopping(MemberError):
-    """The member gave the request up because it is shutting down."""
+    """The member cancelled the request because it is shutting down."""
+
+
+class NoGrpc(MemberError):
+    """The server does not speak gRPC."""
+
+
+class NoGateway(MemberError):
+    """The server speaks HTTP/2 alone, so the request cannot have been read."""
 
 
 class UnexpectedAnswer(MemberError):
-    """The answer is not from etcd's gateway."""
+    """The answer does not come from etcd's gateway."""
 
 
 class TakesNoToken(MemberError):
@@ -49,14 +57,14 @@ class LoginPending(MemberError):
 
 
 class Refusal(MemberError):
-    """The member refuses requests like this one, with a text for people."""
+    """The member refuses requests like this one, with a human-readable text."""
 
-    #: what is to be done about it
+    #: the remedy
     remedy: str | None = None
 
 
 class CommonNameRefused(Refusal):
-    """etcd's gateway takes no client certificate with a CommonName when authentication is on (Patroni #3071)."""
+    """etcd's gateway accepts no client certificate with a CommonName when authentication is on (Patroni #3071)."""
 
     remedy = (
         "etcd's gateway refuses client certificates that have a CommonName while authentication is on. Use a "
@@ -74,7 +82,7 @@ class HostRefused(Refusal):
     )
 
 
-#: What begins or stands in such a text, and the error that it is.
+#: The beginning or a part of such a text, and the error that it stands for.
 _REFUSALS: tuple[tuple[str, type[Refusal]], ...] = (
     ('CommonName of client', CommonNameRefused),
     ('Host header was unrecognized', HostRefused),
@@ -96,12 +104,18 @@ class NestedTransaction(Exception):
     """A transaction inside a transaction was about to be sent, see :meth:`Router.urlopen`."""
 
 
+def _cause(error: BaseException) -> BaseException:
+    """Return the error that urllib3 reports as an aborted connection, the error itself if it is another."""
+    cause: BaseException = error.args[1] if isinstance(error, ProtocolError) and len(error.args) > 1 else error
+    return cause
+
+
 def no_http(error: BaseException, url: str) -> str | None:
-    """Tell a URL behind which nobody speaks HTTP, or not with this scheme, from a member that is not there.
+    """Tell a URL that does not speak HTTP, or not with this scheme, from an unreachable member.
 
     A port for gRPC alone (etcd's ``listen-client-http-urls`` splits it off) sends HTTP/2 frames or hangs up.
 
-    :param error: what came out of a request.
+    :param error: the error of a request.
     :param url: where it went.
 
     :returns: what is wrong with the URL, or ``None`` if that is unknown.
@@ -111,19 +125,38 @@ def no_http(error: BaseException, url: str) -> str | None:
         return f'no TLS there: {error}'
     if isinstance(error, UnexpectedAnswer):
         return str(error)
-    cause = error.args[1] if isinstance(error, ProtocolError) and len(error.args) > 1 else error
+    cause = _cause(error)
     if isinstance(cause, (HTTPException, ConnectionResetError)):
         guess = 'a port without TLS' if url.startswith('https:') else 'a port for gRPC alone'
         return f'no HTTP/1.1 there ({guess}?): {cause!r}'
     return None
 
 
-def unexecuted(error: BaseException) -> bool:
-    """Tell whether a request that failed with this error cannot have been executed by any member.
+def speaks_http2(error: BaseException) -> bool:
+    """Return whether a request over HTTP/1.1 was answered with HTTP/2, as on a port for gRPC alone.
 
-    :param error: what came out of it.
+    :param error: the error of the request.
+    """
+    cause = _cause(error)
+    # the beginning of a frame with settings: three bytes for its length, and its type
+    return isinstance(cause, BadStatusLine) and str(cause).startswith('\0\0') and str(cause)[3:4] == '\4'
+
+
+def hung_up(error: BaseException) -> bool:
+    """Return whether the other side closed the connection before it had answered.
+
+    :param error: the error of the request.
+    """
+    cause = _cause(error)
+    return isinstance(cause, ConnectionError)
+
+
+def unexecuted(error: BaseException) -> bool:
+    """Return whether a request that failed with this error cannot have been executed by any member.
+
+    :param error: the error.
     """
     error = getattr(error, 'reason', None) or error  # of a MaxRetryError
     return isinstance(
-        error, (NewConnectionError, GatewayOff, MemberTooOld, TakesNoToken, LoginPending, OutOfTime, Refusal)
+        error, (NewConnectionError, GatewayOff, NoGateway, MemberTooOld, TakesNoToken, LoginPending, OutOfTime, Refusal)
     )

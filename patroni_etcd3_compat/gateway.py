@@ -1,7 +1,7 @@
-"""A transport: calls over etcd's JSON gateway, under the prefix that the member serves. Nothing of Patroni here.
+"""A transport: calls over etcd's JSON gateway, under the prefix that the member serves. Independent of Patroni.
 
-A request goes out under the prefix that worked last, a first one under the newest. Only an answer, a 404 that says
-"prefix not served", leads to another request of the same call.
+A request goes out under the prefix that worked last, the first one under the newest. A call sends another request only
+after a 404 that says "prefix not served".
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import random
 import time
+from functools import partial
 from threading import Lock
-from typing import Any, Iterator
+from typing import Iterator
 
 import urllib3
-from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ClosedPoolError, ProtocolError
 
 from . import deadline, wire
 from .answers import Answer, UnreadableBody, check_stream, plain_text, prefix_not_served, read_answer
-from .errors import GatewayOff, MemberStopping, UnexpectedAnswer, refusal
+from .errors import CommonNameRefused, GatewayOff, MemberStopping, NoGateway, UnexpectedAnswer, refusal, speaks_http2
 from .member import Member
 from .members import Members
 from .senders import Call, Reply
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 _WATCH = '/watch'
 
 #: How often all prefixes are tried, in random order, before a gateway counts as off, since the members behind a load
-#: balancer take turns; and how often where several members are known to answer.
+#: balancer take turns. The second number applies where several members are known to answer.
 _ROUNDS, _ROUNDS_SEVERAL = 4, 10
 
 
@@ -37,7 +38,7 @@ class Gateway:
 
     :param pool: the pool manager whose connections are used.
     :param members: the members.
-    :param ends_canceled_watches: end a watch when etcd says that it canceled it, for releases of Patroni that do not.
+    :param ends_canceled_watches: end a watch when etcd says that it cancelled it, for releases of Patroni that do not.
     """
 
     def __init__(self, pool: urllib3.PoolManager, members: Members, ends_canceled_watches: bool = False) -> None:
@@ -49,17 +50,26 @@ class Gateway:
         self._lock = Lock()
 
     def serves(self, member: Member) -> bool:
-        """Return whether this is the transport of a member: of all, since all releases have it."""
+        """Return whether this transport serves a member: always true, since all releases have the gateway."""
         return True
 
     def send(self, member: Member, call: Call) -> Reply:
         """Send a call under the prefix of its member, see :class:`~.senders.Transport`.
 
-        A request that finds its prefix unserved goes to the same member again under another one; nothing else is ever
+        If the prefix is not served, the request goes to the same member again under another one. Nothing else is
         repeated here.
         """
         for prefix in self._prefixes(member, call):
-            answer, fresh = self._send(member, prefix, call)
+            try:
+                answer, fresh = self._send(member, prefix, call)
+            except CommonNameRefused:
+                member.leaves_gateway("its gateway refuses the certificate's CommonName")
+                raise
+            except ProtocolError as e:
+                if not speaks_http2(e):
+                    raise
+                member.leaves_gateway('it speaks gRPC alone', lasting=True)
+                raise NoGateway(f'{member} speaks gRPC alone') from e
             if answer is None:
                 continue
             if not isinstance(answer, Answer):  # a stream, see `_checked`
@@ -72,10 +82,11 @@ class Gateway:
         if not member.version_text:
             self._members.try_to_learn(member, call.timeout)  # for the text of the error
         member.is_off()
+        member.leaves_gateway('its gateway is off')
         raise GatewayOff(str(member))
 
     def _prefixes(self, member: Member, call: Call) -> Iterator[str]:
-        """Yield the prefixes to try, what worked or is likely first."""
+        """Yield the prefixes to try; first the one that worked or is likely to."""
         first = member.prefix
         if first:
             yield first
@@ -92,7 +103,7 @@ class Gateway:
     def _send(self, member: Member, prefix: str, call: Call) -> tuple[Reply | None, bool]:
         """Send the request under *prefix*.
 
-        :returns: the answer, ``None`` if the prefix is not served, and whether the connection is a new one.
+        :returns: the answer, or ``None`` if the prefix is not served; and whether the connection is a new one.
         """
         without_token = 'authorization' in call.headers and not member.can(TOKEN_SINCE)
         if without_token:
@@ -105,39 +116,28 @@ class Gateway:
                 return self._checked(member, prefix, response), fresh
             status, body = response.status, response.data
         else:
-            status, body, sent, fresh = self._wire(member, call, prefix + call.rpc)
+            send = partial(self._wire, member, call, prefix + call.rpc)
+            status, body, sent, fresh = wire.persistently(call.kwargs.get('retries'), send)
         if prefix_not_served(status, body):
             return None, fresh
         try:
             answer = read_answer(call.rpc, status, body)._replace(sent=sent)
         except UnreadableBody as e:
-            secret = call.rpc.startswith('/auth/')  # there may be a token in it
+            secret = call.rpc.startswith('/auth/')  # it may contain a token
             where = f'{member} answered {prefix + call.rpc} with status {status}'
             shown = '' if secret else repr(body[:80])
             raise refusal(where, plain_text(status, body), secret) or UnexpectedAnswer(
                 f'{where} and a body that is not from etcd ({e}): {shown}'
             ) from None
         if answer.cut_off:
-            # Patroni would take that for a verdict on the request, and a leader for the loss of its lock, or (before
-            # 4.1.1) try the same member again until its time is over.
+            # Patroni would take that for an answer to the request, and a leader would take it for the loss of its lock.
+            # Before 4.1.1, Patroni may also retry on the same member until its time is over.
             raise MemberStopping(f'{member} gave up {prefix + call.rpc}: {answer.error}')
         if without_token and answer.status in (400, 401, 403):
-            self._members.find_out(member, call.timeout, True)  # perhaps it is newer by now and does take one
+            self._members.find_out(member, call.timeout, True)  # it may have been upgraded and accept one now
         return answer, fresh
 
     def _wire(self, member: Member, call: Call, path: str) -> wire.Response:
-        """Send the request; where no connection can be made it is tried as often as the call has it."""
-        retries = call.kwargs.get('retries')
-        left = retries if isinstance(retries, int) else 0
-        while True:
-            try:
-                return self._wire_once(member, call, path)
-            except (NewConnectionError, ConnectTimeoutError):
-                left -= 1
-                if left < 0 or not deadline.current().left():
-                    raise
-
-    def _wire_once(self, member: Member, call: Call, path: str) -> wire.Response:
         body, headers, started = call.kwargs.get('body'), call.headers, time.monotonic()
         try:
             response = wire.request(self._pool_of(member.url), call.method, path, body, headers, call.timeout, False)
@@ -157,7 +157,7 @@ class Gateway:
                 answer
                 if isinstance(answer, wire.Response)
                 else wire.Response(answer.status, answer.data, started, True)
-            )  # somebody has replaced PoolManager.urlopen
+            )  # other code has replaced PoolManager.urlopen
         return response
 
     def _pool_of(self, url: str) -> urllib3.HTTPConnectionPool:
@@ -168,14 +168,14 @@ class Gateway:
         return pool
 
     def clear(self) -> None:
-        """Let go of the connections, which are the pool manager's."""
+        """Close all idle connections, which belong to the pool manager."""
         with self._lock:
             self._pools.clear()
 
     def _open_stream(self, member: Member, prefix: str, call: Call) -> urllib3.BaseHTTPResponse:
-        """Start a watch; its headers have to come in the time that a connection may take, what follows may take any."""
+        """Start a watch; its headers have to arrive within the connect time-out, the rest has no limit."""
         connect, _ = wire.limits(call.timeout)
-        with deadline.within(connect):  # for the lookup of the name
+        with deadline.within(connect):  # for the lookup of the host name
             response = self._pool.urlopen(
                 call.method,
                 member.url + prefix + call.rpc,
@@ -186,24 +186,23 @@ class Gateway:
             sock.settimeout(getattr(call.timeout, 'read_timeout', None))
         return response
 
-    def _checked(self, member: Member, prefix: str, response: Any) -> Reply:
-        """Have the stream end where it stops being one that Patroni can read.
+    def _checked(self, member: Member, prefix: str, response: urllib3.BaseHTTPResponse) -> Reply:
+        """End the stream where Patroni can no longer read it.
 
-        It has to stay the response that it is: Patroni goes through it to the socket.
+        It has to be the same response object: Patroni reaches through it to the socket.
         """
         read_chunked = response.read_chunked
 
-        def checked(*args: object, **kwargs: object) -> Iterator[bytes]:
+        def checked(amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
             heard = False
             try:
-                for chunk in check_stream(read_chunked(*args, **kwargs), self._ends_canceled_watches):
-                    if not heard:  # not before: a status alone is no sign of etcd
+                for chunk in check_stream(read_chunked(amt, decode_content), self._ends_canceled_watches):
+                    if not heard:  # not earlier: a status alone does not prove that this is etcd
                         heard = True
                         member.answers(None, prefix)
                     yield chunk
             except UnreadableBody as e:
                 raise UnexpectedAnswer(f'{member} sent something other than a watch: {e}') from None
 
-        response.read_chunked = checked
-        ret: Reply = response
-        return ret
+        response.read_chunked = checked  # type: ignore[method-assign]
+        return response

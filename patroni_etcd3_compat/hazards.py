@@ -1,27 +1,22 @@
 """What is known about Patroni releases running side by side, as data: each hazard a row of :data:`HAZARDS`.
 
-No I/O here. The DCS class warns of what it finds in the table (``warning``), the command ``check``
-makes findings of it. Sources are Patroni's issues and release notes, and measurements of real releases side by side.
+No I/O here; ``hits`` finds the rows that apply to a cluster. Sources are Patroni's issues and release notes, and
+measurements of real releases side by side.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Mapping, NamedTuple
+from typing import Callable, NamedTuple
 
-from patroni.dcs import slot_name_from_member_name
-from patroni.utils import parse_bool, parse_int
-
-from .versions import Version, dotted, parse_version
-
-#: The dynamic configuration, as Patroni keeps it in the DCS.
-Config = Mapping[str, object]
+from .dynamic import Config, always, failsafe, foreign_slots, member_slots, quorum, several, small_times
+from .versions import Version
 
 _RELEASES = 'https://github.com/patroni/patroni/blob/master/docs/releases.rst#version-'
 _ISSUE = 'https://github.com/patroni/patroni/issues/'
 
 
 class Releases(NamedTuple):
-    """A range of Patroni releases; ``None`` leaves a side open."""
+    """A range of releases; ``None`` leaves a side open."""
 
     #: the first one
     since: Version | None = None
@@ -60,51 +55,10 @@ class Hazard(NamedTuple):
     remedy: str
     #: where it comes from
     source: str
-
-
-class Hit(NamedTuple):
-    """A hazard that applies to a cluster."""
-
-    hazard: Hazard
-    #: names and versions of the members in range :attr:`Hazard.one`
-    one: dict[str, str]
-    #: names and versions of those in range :attr:`Hazard.other`
-    other: dict[str, str]
-
-
-def _always(config: Config, names: list[str]) -> bool:
-    return True
-
-
-def _quorum(config: Config, names: list[str]) -> bool:
-    return str(config.get('synchronous_mode')).lower() == 'quorum'
-
-
-def _failsafe(config: Config, names: list[str]) -> bool:
-    return bool(parse_bool(config.get('failsafe_mode')))
-
-
-def _member_slots(config: Config, names: list[str]) -> bool:
-    postgresql = config.get('postgresql')
-    use_slots = parse_bool(postgresql.get('use_slots', True)) if isinstance(postgresql, dict) else True
-    return bool(use_slots) and _seconds(config, 'member_slots_ttl', 1800) > 0
-
-
-def _small_times(config: Config, names: list[str]) -> bool:
-    ttl, loop_wait, retry_timeout = (
-        _seconds(config, name, default) for name, default in (('ttl', 30), ('loop_wait', 10), ('retry_timeout', 10))
-    )
-    return ttl < 20 or loop_wait < 1 or retry_timeout < 3 or loop_wait + 2 * retry_timeout > ttl
-
-
-def _seconds(config: Config, name: str, default: int) -> int:
-    value = parse_int(config.get(name), 's')
-    return default if value is None else int(value)
-
-
-def _foreign_slots(config: Config, names: list[str]) -> bool:
-    own = {slot_name_from_member_name(name) for name in names}
-    return any(physical and name not in own for name, physical in permanent_slots(config).items())
+    #: tag that the member which it comes from has to have; ``None``: none
+    tag: str | None = None
+    #: this package ends it for the members that it serves
+    cured: bool = False
 
 
 #: What this package itself cures, see ``slots``.
@@ -115,12 +69,13 @@ MEMBER_SLOTS = Hazard(
     Releases(before=(4, 0, 0)),
     Releases((4, 0, 0), (4, 0, 3)),
     True,
-    _member_slots,
+    member_slots,
     'the slots that these replicas keep for the other members do not move, because a leader before 4.0.0 does not '
     'publish their positions; pg_wal on the replicas grows until the disk is full',
     'upgrade these replicas to 4.0.3 or later, or the leader to 4.0.0 or later (in "patronictl pause"); until then '
     'run them with this package or set member_slots_ttl: 0',
     _ISSUE + '3171',
+    cured=True,
 )
 
 HAZARDS: tuple[Hazard, ...] = (
@@ -132,7 +87,7 @@ HAZARDS: tuple[Hazard, ...] = (
         Releases(before=(3, 2, 0)),
         Releases((3, 2, 0)),
         True,
-        _foreign_slots,
+        foreign_slots,
         'a leader before 3.2.0 does not publish the position of permanent physical slots; those whose name is no '
         "member's stay where they are on these replicas, and pg_wal there grows until the disk is full",
         'upgrade the leader to 3.2.0 or later (in "patronictl pause"), or take those slots out of the configuration '
@@ -146,7 +101,7 @@ HAZARDS: tuple[Hazard, ...] = (
         Releases(before=(4, 0, 0)),
         None,
         True,
-        _quorum,
+        quorum,
         'a leader before 4.0.0 does not know synchronous_mode: quorum and leaves synchronous_standby_names empty: '
         'replication is asynchronous, and a failover can lose commits',
         'set synchronous_mode: on until every member runs 4.0.0 or later',
@@ -159,7 +114,7 @@ HAZARDS: tuple[Hazard, ...] = (
         Releases(before=(4, 0, 0)),
         Releases((4, 0, 0)),
         False,
-        _quorum,
+        quorum,
         'a member before 4.0.0 does not know synchronous_mode: quorum; in a failover it competes as if replication '
         'were asynchronous, and can be promoted without the last commits',
         'set synchronous_mode: on, or tag these members nofailover: true, until every member runs 4.0.0 or later',
@@ -172,7 +127,7 @@ HAZARDS: tuple[Hazard, ...] = (
         Releases(before=(3, 1, 0)),
         Releases((4, 0, 0)),
         False,
-        _always,
+        always,
         'an upgrade from before 3.1.0 to 4.x is not reliable if the primary fails while both run',
         'upgrade the older ones to 3.1.0 or later first (the last 3.x), all members, and then to 4.x',
         _RELEASES + '400',
@@ -184,7 +139,7 @@ HAZARDS: tuple[Hazard, ...] = (
         Releases(before=(3, 3, 3)),
         Releases((3, 3, 3)),
         False,
-        _failsafe,
+        failsafe,
         'failsafe_mode wants all members at one version: before 3.3.3 the positions of cascading replicas do not reach '
         'the primary while it is active, and restapi.allowlist can refuse its requests',
         'finish the upgrade soon and do not restart etcd meanwhile',
@@ -197,7 +152,7 @@ HAZARDS: tuple[Hazard, ...] = (
         Releases(before=(3, 2, 0)),
         Releases((3, 2, 0)),
         False,
-        _small_times,
+        small_times,
         'from 3.2.0 on Patroni enforces ttl >= 20, loop_wait >= 1, retry_timeout >= 3 and loop_wait + 2 * '
         'retry_timeout <= ttl, which the configuration does not keep, so the members work with different values',
         'set ttl, loop_wait and retry_timeout so that they do before the upgrade goes on',
@@ -210,37 +165,103 @@ HAZARDS: tuple[Hazard, ...] = (
         Releases((4, 0, 0), (4, 0, 6)),
         None,
         False,
-        _quorum,
+        quorum,
         'synchronous_mode: quorum has bugs in these releases: a former leader that waits for a replica that is not '
         'in sync (before 4.0.5), a switchover to a named candidate refused (before 4.0.6)',
         'upgrade these members to 4.0.6 or later',
         _RELEASES + '406',
     ),
     Hazard(
-        'patroni-slots-hold-xmin',
-        'Patroni that keeps slots with xmin on a former primary',
-        'info',
-        Releases((3, 2, 0), (3, 3, 3)),
+        'patroni-leader-race',
+        'Patroni 3.0.3 and 3.0.4 take a running primary for a replica',
+        'warning',
+        Releases((3, 0, 3), (3, 1, 0)),
         None,
         False,
-        _always,
-        'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and the '
-        'new primary cannot clean up dead rows',
-        'upgrade these members to 3.3.3 or later',
-        _RELEASES + '333',
+        several,
+        'in the leader race these members take a primary that still runs for a replica, so nothing but the leader key '
+        'keeps one of them from being promoted beside it',
+        'upgrade these members to 3.1.0 or later, before an upgrade of etcd',
+        _RELEASES + '310',
+    ),
+    *(
+        Hazard(
+            'patroni-failsafe-bugs',
+            'failsafe_mode with Patroni before 3.3.8, or 4.0.0 - 4.0.6',
+            'warning',
+            releases,
+            None,
+            False,
+            failsafe,
+            'some errors of etcd do not lead to failsafe_mode in these releases, and stock Patroni demotes its primary '
+            'in an outage of etcd',
+            'upgrade these members to 3.3.8, 4.0.7 or later',
+            _RELEASES + '407',
+        )
+        for releases in (Releases(before=(3, 3, 8)), Releases((4, 0, 0), (4, 0, 7)))
     ),
     Hazard(
-        'patroni-slots-hold-xmin',
-        'Patroni that keeps slots with xmin on a former primary',
-        'info',
-        Releases((4, 0, 0), (4, 0, 2)),
+        'patroni-failover-priority',
+        'Patroni before 3.2.0 ignores the tag failover_priority',
+        'warning',
+        Releases(before=(3, 2, 0)),
         None,
         False,
-        _always,
-        'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and the '
-        'new primary cannot clean up dead rows',
-        'upgrade these members to 4.0.2 or later',
-        _RELEASES + '402',
+        always,
+        'these members ignore their tag failover_priority: one with 0 can be promoted all the same, and the order of '
+        'the others does not count',
+        'tag a member that must not be promoted nofailover: true, or upgrade these members to 3.2.0 or later',
+        _RELEASES + '320',
+        tag='failover_priority',
+    ),
+    *(
+        Hazard(
+            'patroni-stale-etcd',
+            'Patroni before 3.3.7, or 4.0.0 - 4.0.5, believes a member of etcd that was cut off',
+            'info',
+            releases,
+            None,
+            False,
+            always,
+            'these members do not compare the raft term of answers. After a network split they may read an old state '
+            'from a member of etcd that has not caught up yet, and a primary that sees another leader there demotes',
+            'upgrade these members to 3.3.7, 4.0.6 or later',
+            'https://github.com/patroni/patroni/pull/3318',
+        )
+        for releases in (Releases(before=(3, 3, 7)), Releases((4, 0, 0), (4, 0, 6)))
+    ),
+    *(
+        Hazard(
+            'patroni-canceled-watch',
+            'Patroni before 3.3.8, or 4.0.0 - 4.0.6, does not notice that etcd cancelled its watch',
+            'info',
+            releases,
+            None,
+            False,
+            always,
+            'etcd leaves the connection open when it cancels a watch; these members wait on it and work with old data',
+            'upgrade these members to 3.3.8, 4.0.7 or later, or install patroni-etcd3-compat there, which ends such a '
+            'watch',
+            _RELEASES + '407',
+            cured=True,
+        )
+        for releases in (Releases(before=(3, 3, 8)), Releases((4, 0, 0), (4, 0, 7)))
+    ),
+    *(
+        Hazard(
+            'patroni-slots-hold-xmin',
+            'Patroni that keeps slots with xmin on a former primary',
+            'info',
+            releases,
+            None,
+            False,
+            always,
+            'with hot_standby_feedback on, the slots of a former primary that is a replica now keep their xmin, and '
+            'the new primary cannot clean up dead rows',
+            'upgrade these members to 3.3.3, 4.0.2 or later',
+            _RELEASES + '402',
+        )
+        for releases in (Releases((3, 2, 0), (3, 3, 3)), Releases((4, 0, 0), (4, 0, 2)))
     ),
     Hazard(
         'patroni-role-primary',
@@ -249,77 +270,10 @@ HAZARDS: tuple[Hazard, ...] = (
         Releases(before=(4, 0, 0)),
         Releases((4, 0, 0)),
         False,
-        _always,
+        always,
         'a leader before 4.0.0 calls its role "master" in the DCS, the REST API and for callbacks, from 4.0.0 on '
         '"primary"; requests with role=master and patronictl --master are refused by the newer ones',
         'let callbacks, monitoring and scripts take both until every member runs 4.0.0 or later',
         _RELEASES + '400',
     ),
 )
-
-
-def hazards(leader: str | None, versions: Mapping[str, str | None], config: Config) -> list[Hit]:
-    """Find the hazards in a cluster. Members whose version is unknown play no part.
-
-    :param leader: name of the leader, ``None`` if there is none.
-    :param versions: version of Patroni by name of the member, as the members report it.
-    :param config: the dynamic configuration.
-
-    :returns: what applies, in the order of the table.
-    """
-    read = {name: parse_version(text) for name, text in versions.items()}
-    known = {name: version for name, version in read.items() if version}
-
-    def texts(names: list[str]) -> dict[str, str]:
-        return {name: dotted(known[name]) for name in sorted(names)}
-
-    hits = []
-    for hazard in HAZARDS:
-        one = [name for name in known if known[name] in hazard.one and (name == leader or not hazard.leads)]
-        other = [name for name in known if hazard.other and known[name] in hazard.other and name not in one]
-        if one and (other or hazard.other is None) and hazard.when(config, list(versions)):
-            hits.append(Hit(hazard, texts(one), texts(other)))
-    return hits
-
-
-def permanent_slots(config: Config) -> dict[str, bool]:
-    """Return the permanent slots: by name whether they are physical ones.
-
-    :param config: the dynamic configuration.
-    """
-    slots = next(
-        (config[key] for key in ('permanent_replication_slots', 'permanent_slots', 'slots') if config.get(key)), None
-    )
-    return (
-        {
-            name: not isinstance(value, dict)
-            or value.get('type', 'logical') != 'logical'
-            or not (value.get('database') and value.get('plugin'))
-            for name, value in slots.items()
-        }
-        if isinstance(slots, dict)
-        else {}
-    )
-
-
-def warning(hits: list[Hit]) -> str:
-    """Return the text of one warning about the hazards of members that differ.
-
-    :param hits: as :func:`hazards` gives them.
-
-    :returns: the text; empty if none is critical, or comes from members that differ and is more than an information.
-    """
-
-    def members(versions: Mapping[str, str]) -> str:
-        return ', '.join(f'{name} ({version})' for name, version in versions.items())
-
-    parts = []
-    for hit in hits:
-        if hit.hazard.severity == 'critical' or hit.other and hit.hazard.severity != 'info':
-            hazard = hit.hazard
-            leader, beside = 'leader ' if hazard.leads else '', ' beside ' if hit.other else ''
-            parts.append(
-                f'{leader}{members(hit.one)}{beside}{members(hit.other)}: {hazard.consequence}. '
-                f'What to do: {hazard.remedy} ({hazard.source})'
-            )
-    return '; '.join(parts)

@@ -1,7 +1,7 @@
-"""Host names, looked up without waiting longer than the call has.
+"""Lookups of host names that wait no longer than the call may.
 
-Patroni keeps what it looked up for ten minutes, but ``getaddrinfo`` knows no time limit: with a silent DNS server each
-new connection hangs for as long as the resolver of the system tries.
+Patroni caches lookups for ten minutes, but ``getaddrinfo`` has no time limit. With a silent DNS server, each new
+connection hangs for as long as the system's resolver tries.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 import socket
 from ipaddress import ip_address
-from typing import Any, Iterator
+from typing import Iterable, Iterator, Protocol, Sequence
 
 from .deadline import Errand, TookTooLong, current
 
 logger = logging.getLogger(__name__)
 
+#: What :func:`socket.getaddrinfo` returns; what an address is made of does not matter here.
+Addresses = Sequence[object]
+
 
 def is_address(host: str) -> bool:
-    """Tell an IP address from a name.
+    """Return whether a host is an IP address, not a name.
 
     :param host: either.
     """
@@ -28,28 +31,37 @@ def is_address(host: str) -> bool:
         return False
 
 
-class Names:
-    """Stands in front of Patroni's ``DnsCachingResolver``, whose ``resolve`` is asked for each new connection.
+class Resolver(Protocol):
+    """What is needed of Patroni's ``DnsCachingResolver``."""
 
-    :param resolver: the resolver.
+    def resolve(self, host: str, port: int) -> Addresses:
+        """Return the addresses of a host, an empty list if it has none."""
+
+
+class Names:
+    """A wrapper of Patroni's ``DnsCachingResolver``, whose ``resolve`` is called for each new connection.
+
+    :param resolver: Patroni's resolver.
     """
 
-    def __init__(self, resolver: Any) -> None:
+    def __init__(self, resolver: Resolver) -> None:
         self._stock = resolver.resolve
-        self._known: dict[tuple[str, int], Any] = {}
-        self._asked: dict[tuple[str, int], Errand[Any]] = {}
-        #: which of the addresses comes first
+        self._known: dict[tuple[str, int], Addresses] = {}
+        self._asked: dict[tuple[str, int], Errand[Addresses]] = {}
+        #: index of the address to try first
         self._start: dict[tuple[str, int], int] = {}
-        resolver.resolve = self.resolve
+        resolver.resolve = self.resolve  # type: ignore[assignment, method-assign]
 
-    def resolve(self, host: str, port: int) -> object:
-        """Return the addresses of a host while there is time to try them; its previous ones if the lookup takes too long.
+    def resolve(self, host: str, port: int) -> Iterable[object]:
+        """Return the addresses of a host while there is time to try them.
+
+        A lookup that takes too long gives the previous ones.
 
         :param host: its name.
         :param port: the port to connect to.
 
         :raises:
-            :exc:`socket.timeout`: if it never had any.
+            :exc:`socket.timeout`: if there are no previous ones.
         """
         if is_address(host):
             return self._stock(host, port)
@@ -64,7 +76,7 @@ class Names:
             self._known[key] = found
         return self._in_turn(key, found)
 
-    def _in_time(self, key: tuple[str, int]) -> object:
+    def _in_time(self, key: tuple[str, int]) -> Addresses | None:
         """Return what Patroni's resolver finds, ``None`` if that takes too long."""
         if current().left() == float('inf'):
             return self._stock(*key)
@@ -76,12 +88,12 @@ class Names:
         except TookTooLong:
             return None if errand.started or key in self._known else self._stock(*key)
 
-    def _in_turn(self, key: tuple[str, int], found: Any) -> Iterator[Any]:
-        """Yield addresses until the time is over. Patroni gives each all the time of the connection."""
+    def _in_turn(self, key: tuple[str, int], found: Addresses) -> Iterator[object]:
+        """Yield addresses until the time is over. Patroni gives each of them the whole connect time-out."""
         start = self._start.get(key, 0)
         for number in range(len(found)):
             if number:
-                self._start[key] = (start + number) % len(found)  # the one before was of no use: the next time as well
+                self._start[key] = (start + number) % len(found)  # the one before failed: start here next time
                 if not current().left():
                     return
             yield found[(start + number) % len(found)]

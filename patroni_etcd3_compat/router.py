@@ -1,8 +1,8 @@
 """The seam to Patroni's client: each request goes to its member, over the transport of that member.
 
-Patroni's client keeps one urllib3 pool manager as ``self.http``, and all of its requests pass there: member list,
-authentication, key-value, lease and watch, after the member was picked. :class:`Router` stands in its place, with
-authentication in front. Here is what holds whatever the transport.
+Patroni's client keeps one urllib3 pool manager as ``self.http``. After it has picked the member, all of its requests go
+through there: member list, authentication, key-value, lease and watch. :class:`Router` replaces it, with authentication
+in front. This module does what does not depend on the transport.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from urllib3.exceptions import HTTPError
 
 from . import deadline
 from .answers import is_nested
-from .errors import NestedTransaction, OutOfTime
+from .errors import NestedTransaction, NoGrpc, OutOfTime, hung_up, unexecuted
 from .member import Member
 from .members import Members
 from .senders import Call, Kwargs, Reply, Transport
 from .urls import split_url
 from .versions import PREFIXES
 
-#: The prefix to make requests to :class:`Router` with, whatever the member serves. The others do as well.
+#: The prefix for requests to :class:`Router`, whatever the member serves. The other prefixes work as well.
 CANONICAL = PREFIXES[0]
+
+#: Calls that change nothing.
+_READS = ('/kv/range', '/cluster/member/list', '/auth/authenticate')
 
 
 class Router:
@@ -30,7 +33,7 @@ class Router:
 
     :param pool: the pool manager, for what is not a call of etcd's API.
     :param members: the members.
-    :param transports: the first that serves a member carries the calls to it; the last is for all others.
+    :param transports: the first that serves a member carries its calls; the last serves all others.
     """
 
     def __init__(self, pool: urllib3.PoolManager, members: Members, transports: Sequence[Transport]) -> None:
@@ -52,11 +55,43 @@ class Router:
     def _transport(self, member: Member) -> Transport:
         return next((it for it in self._transports if it.serves(member)), self._transports[-1])
 
+    def _send(self, member: Member, call: Call) -> Reply:
+        transport = self._transport(member)
+        try:
+            return transport.send(member, call)
+        except NoGrpc:
+            member.has_no_grpc()
+            raise
+        except (HTTPError, OSError) as e:
+            if not (unexecuted(e) or self._may_repeat(member, call, e)):
+                raise
+            other = self._transport(member)
+            if other is transport or not deadline.current().left():
+                raise
+            try:
+                return other.send(member, call)
+            except NoGrpc:
+                member.has_no_grpc()
+                raise e from None
+
+    def _may_repeat(self, member: Member, call: Call, error: BaseException) -> bool:
+        """Return whether a call may go out again after a new member has hung up, since it turns out to speak gRPC.
+
+        A port for gRPC alone hangs up on HTTP/1.1; so does a member that crashes, which may have executed the call.
+        """
+        return (
+            not member.answered
+            and hung_up(error)
+            and self.members.speaks_grpc(member, call.timeout)
+            and call.rpc in _READS
+        )
+
     def urlopen(self, method: str, url: str, **kwargs: Any) -> Reply:
-        """Send a request over the transport of the member that it goes to; nothing is repeated here.
+        """Send a request over the transport of its member; nothing is repeated here.
 
         :param method: HTTP method.
-        :param url: URL of the request; a path below one of the prefixes is a gateway call, all else passed through.
+        :param url: URL of the request; a path below one of the prefixes is a gateway call, everything else is passed
+                    through.
         :param kwargs: further arguments of :meth:`urllib3.PoolManager.urlopen`.
 
         :returns: the answer, its errors in one shape (see :mod:`.answers`); the unread response if it is a stream or
@@ -64,9 +99,9 @@ class Router:
 
         :raises:
             :exc:`MemberError`: if this member cannot serve the request.
-            :exc:`NestedTransaction`: for a transaction inside a transaction. A new member of an etcd cluster puts it
-                into the log, and members before 3.3 die of it, each time they start: the cluster is lost. Members
-                change while a request is under way, so none is sent to any, whatever its version.
+            :exc:`NestedTransaction`: for a transaction inside a transaction. A newer member puts it into the log of the
+                cluster, and members before 3.3 crash on it at every start: the cluster is lost. Members may change
+                while a request is under way, so it is never sent, whatever the member's version.
             :exc:`urllib3.exceptions.HTTPError`, :exc:`OSError`: as the pool manager.
         """
         base, path = split_url(url)
@@ -83,8 +118,8 @@ class Router:
             if not deadline.current().left():
                 raise OutOfTime(f'No time left for {call.rpc} at {member}')
             member.check_age()
-            return self._transport(member).send(member, call)
-        except OutOfTime:  # tells nothing about the member
+            return self._send(member, call)
+        except OutOfTime:  # says nothing about the member
             raise
         except (HTTPError, OSError) as e:
             member.fails(e)

@@ -1,7 +1,7 @@
-"""What the layers that a request passes ask of each other: authentication -> router -> transport -> wire. Types only.
+"""The interfaces between the layers of a request: authentication -> router -> transport -> wire. Types only.
 
-A transport carries a call to a member. The gateway is one; another is chosen per member where the router is made, and
-nothing else has to know of it.
+A transport carries a call to a member. The gateway is one. Others are added where the router is created, which chooses
+one per member; no other code depends on them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Protocol
 if TYPE_CHECKING:
     from .member import Member
 
-#: Further arguments of :meth:`urllib3.PoolManager.urlopen`, which takes any.
+#: Further arguments of :meth:`urllib3.PoolManager.urlopen`, which accepts any.
 Kwargs = Dict[str, Any]
 
 
 class Reply(Protocol):
-    """What Patroni's client takes of a response."""
+    """The part of a response that Patroni's client uses."""
 
     @property
     def status(self) -> int:
@@ -28,14 +28,14 @@ class Reply(Protocol):
 
 
 class Sender(Protocol):
-    """Takes requests as the pool manager of Patroni's client does."""
+    """Accepts requests like the pool manager of Patroni's client."""
 
     def urlopen(self, method: str, url: str, **kwargs: Any) -> Reply:
         """Send a request, see :meth:`urllib3.PoolManager.urlopen`."""
 
 
 class PoolSender(Sender, Protocol):
-    """All that Patroni and python-etcd use of the pool manager in whose place a sender stands."""
+    """All that Patroni and python-etcd use of the pool manager that a sender replaces."""
 
     @property
     def connection_pool_kw(self) -> Kwargs:
@@ -52,7 +52,7 @@ class Call(NamedTuple):
     method: str
     #: path below the prefix, for example ``/kv/put``
     rpc: str
-    #: as the request had them
+    #: further arguments of the request
     kwargs: Kwargs
 
     @property
@@ -62,11 +62,11 @@ class Call(NamedTuple):
 
     @property
     def timeout(self) -> object:
-        """The time-out of urllib3, for each request of the call."""
+        """urllib3's time-out, for each request of the call."""
         return self.kwargs.get('timeout')
 
     def but(self, **kwargs: object) -> Call:
-        """Return the same call with other arguments."""
+        """Return the same call with different arguments."""
         return self._replace(kwargs=dict(self.kwargs, **kwargs))
 
 
@@ -74,9 +74,9 @@ class Transport(Protocol):
     """Carries calls to a member."""
 
     def send(self, member: Member, call: Call) -> Reply:
-        """Send a call, and tell the member what its answer shows.
+        """Send a call, and report to the member what its answer shows.
 
-        :returns: the answer, its errors in one shape (see :mod:`.answers`); a response to be read if it is a stream.
+        :returns: the answer, its errors in one shape (see :mod:`.answers`); an unread response if it is a stream.
 
         :raises:
             :exc:`MemberError`: if this member cannot serve the request.
@@ -84,7 +84,7 @@ class Transport(Protocol):
         """
 
     def serves(self, member: Member) -> bool:
-        """Return whether calls to a member go this way."""
+        """Return whether this transport carries the calls to a member."""
 
     def clear(self) -> None:
-        """Let go of idle connections."""
+        """Close all idle connections."""

@@ -1,10 +1,10 @@
-"""Patroni members of different versions: the slot positions that an older leader does not publish, and a warning.
+"""Patroni members of different versions: slot positions that an older leader does not publish, and a warning.
 
-A replica on Patroni 4.0.0 to 4.0.2 keeps a replication slot for every other member and moves it to the position that
-it finds in the key ``/status``. A leader before 4.0.0 does not write these there, so the slots stay, and WAL piles up
-(Patroni #3171, #3184). 4.0.3 takes the position that each member reports of itself; so does :class:`MemberSlots`. What
-it adds is in the view that one call of ``get_cluster`` returns and nowhere else: Patroni's own copy of the cluster,
-from which it writes to the DCS, is the stock one.
+A replica on Patroni 4.0.0 to 4.0.2 keeps a replication slot for every other member. It advances the slot to the
+position in the key ``/status``. A leader before 4.0.0 does not write these positions, so the slots do not advance and
+WAL piles up (Patroni #3171, #3184). 4.0.3 uses the position that each member reports itself, and so does
+:class:`MemberSlots`. It adds the positions only to the view that one call of ``get_cluster`` returns. Patroni's own
+copy of the cluster, from which it writes to the DCS, is unchanged.
 """
 
 from __future__ import annotations
@@ -12,36 +12,41 @@ from __future__ import annotations
 import logging
 import time
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Callable
 
-from patroni.dcs import Cluster, slot_name_from_member_name
+from patroni.dcs import Cluster, Member, slot_name_from_member_name
 from patroni.version import __version__ as patroni_version
 
-from .hazards import MEMBER_SLOTS, hazards, permanent_slots, warning
+from .dynamic import Config, permanent_slots
+from .hazards import MEMBER_SLOTS
+from .hits import hazards, warning
 from .versions import dotted, parse_version
+
+if TYPE_CHECKING:
+    from patroni.postgresql import Postgresql
 
 logger = logging.getLogger(__name__)
 
 _DAY = 24 * 3600
-#: Seconds for which the version of a member counts that has no key.
+#: Seconds for which the last known version of a member without a key counts.
 _REMEMBERED = 600
 
 
-def _config(cluster: Cluster) -> dict[str, Any]:
+def _config(cluster: Cluster) -> Config:
     config = cluster.config.data if cluster.config else None
     return config if isinstance(config, dict) else {}
 
 
-def _lsn(member: Any) -> int | None:
+def _lsn(member: Member) -> int | None:
     """Return the position that a member reports, ``None`` if it is not a position."""
     try:
         return member.lsn if member.lsn and 0 < member.lsn < 2**63 else None
-    except (ValueError, OverflowError):  # what is no number even with a unit
+    except (ValueError, OverflowError):  # neither a number nor a number with a unit
         return None
 
 
 class MemberSlots:
-    """Looks at each view of the cluster before the HA loop gets it.
+    """Completes each view of the cluster before the HA loop gets it, and warns of incompatible versions.
 
     :param name: name of this node.
     :param enabled: value of ``member_slots``.
@@ -60,12 +65,12 @@ class MemberSlots:
         self._broken = False
 
     def view(self, cluster: Cluster) -> Cluster:
-        """Return what the HA loop is to get instead of *cluster*; in doubt *cluster* itself.
+        """Return the view for the HA loop; in case of doubt *cluster* itself.
 
         :param cluster: the stock view.
         """
         view = cluster
-        with self._lock:  # the REST API has threads of its own
+        with self._lock:  # the REST API has its own threads
             try:
                 if self._affected:
                     view = self._completed(cluster)
@@ -78,17 +83,17 @@ class MemberSlots:
         return view
 
     def _warn(self, cluster: Cluster) -> None:
-        """Warn of members with incompatible versions: when that changes, and once a day."""
+        """Warn of members with incompatible versions, on each change and once a day."""
         if cluster.is_unlocked():
-            return  # what depends on the leader is not over yet
+            return  # hazards that depend on the leader may not be over
         now = time.monotonic()
-        # A key that is not there for a moment, as when the member restarts, is no change.
+        # A key that is missing for a moment, as when the member restarts, is not a change.
         self._seen.update((member.name, (member.data.get('version'), now)) for member in cluster.members)
         self._seen = {name: seen for name, seen in self._seen.items() if now - seen[1] < _REMEMBERED}
         hits = hazards(
             cluster.leader.name, {name: version for name, (version, _) in self._seen.items()}, _config(cluster)
         )
-        if self._affected and self.enabled:  # no longer true of this node
+        if self._affected and self.enabled:  # no longer true for this node
             hits = [
                 hit._replace(other={name: hit.other[name] for name in hit.other if name != self._name})
                 if hit.hazard is MEMBER_SLOTS
@@ -147,7 +152,7 @@ class MemberSlots:
         for slot, physical in permanent_slots(_config(cluster)).items():
             if not physical:
                 reported.pop(slot, None)
-        # Several members may share a slot; it has to hold for the one that is behind, or does not tell.
+        # Several members may share a slot; it has to hold for the one that is behind or does not report.
         return {slot: min(lsn or 0 for lsn in lsns) for slot, lsns in reported.items() if all(lsns)}
 
     def _report_lost(self, lost: set[str]) -> None:
@@ -166,13 +171,13 @@ class MemberSlots:
 class _View(Cluster):  # type: ignore[misc]
     """The cluster with positions for more slots."""
 
-    report: Any
+    report: Callable[[set[str]], None]
 
-    def get_replication_slots(self, postgresql: Any, *args: object, **kwargs: object) -> object:
+    def get_replication_slots(self, postgresql: Postgresql, *args: object, **kwargs: object) -> object:
         """Return the slots that this node should have; called by Patroni's SlotsHandler.
 
-        Patroni before 4.0.7 compares the position of a slot with its ``restart_lsn``, which is ``None`` for a lost one,
-        and the TypeError keeps all others from being moved as well. Without a position it leaves the slot alone.
+        Patroni before 4.0.7 compares the position of a slot with its ``restart_lsn``, which is ``None`` for a lost one.
+        The TypeError then keeps all other slots from advancing. Without a position, Patroni does not touch the slot.
         """
         slots = super().get_replication_slots(postgresql, *args, **kwargs)
         known = postgresql.slots_handler._replication_slots

@@ -1,7 +1,7 @@
 """A transaction of Patroni as plain compare-and-swap steps. Pure.
 
-Patroni >= 3.0.4 renews the leader key after a change of its lease with a transaction in the failure branch of another
-one (``Etcd3._update_leader``). etcd members before 3.3 die of that when a newer one lets it in.
+When its lease has changed, Patroni >= 3.0.4 renews the leader key with a transaction in the failure branch of another
+one (``Etcd3._update_leader``). etcd members before 3.3 crash on that if a newer member accepts it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ Step = Tuple[Part, Part]
 
 
 def unnested(compare: Part, success: Part, failure: Part) -> tuple[Step, Step, Step]:
-    """Return the steps that do what a nested transaction would, to be run until one succeeds.
+    """Return steps with the effect of a nested transaction, to be run until one succeeds.
 
-    The first step stands once more at the end: if the answer to the second got lost, it was sent again to the next
-    member, which found that the key exists. If that key is ours the last step holds, else none does.
+    The first step is repeated at the end. If the answer to the second step got lost, it was sent again to the next
+    member, which found that the key exists. If that key is ours, the last step succeeds; otherwise none does.
 
     :param compare: condition for *success*.
     :param success: request to execute if *compare* holds.
-    :param failure: ``{'request_txn': ...}`` with one condition and one request, to run if it does not hold.
+    :param failure: ``{'request_txn': ...}`` with one condition and one request, to run if *compare* does not hold.
 
     :raises:
         :exc:`ValueError`: if *failure* is anything else.
@@ -34,7 +34,7 @@ def unnested(compare: Part, success: Part, failure: Part) -> tuple[Step, Step, S
 
 
 def held_or(compare: Part, success: Part) -> tuple[Step, Step, Step]:
-    """Return the steps that write a key whose value is the new one already, or for which *compare* holds.
+    """Return steps that write a key if it already has the new value, or if *compare* holds.
 
     :param compare: condition for *success*.
     :param success: request that writes the key of *compare*.

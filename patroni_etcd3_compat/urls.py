@@ -1,4 +1,4 @@
-"""URLs: taken apart, judged, without what must not be shown, and as keys. Pure functions."""
+"""URLs: split, classified, redacted, and normalised as keys. Pure functions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Take the URL of a request apart.
+    """Split the URL of a request.
 
     :param url: URL as Patroni's client makes it.
 
-    :returns: base URL of the member, and path with the slash that it starts with.
+    :returns: the base URL of the member, and the path with its leading slash.
     """
     scheme, _, rest = url.partition('://')
     authority, slash, path = rest.partition('/')
@@ -20,7 +20,7 @@ def split_url(url: str) -> tuple[str, str]:
 
 
 def is_unspecified(url: str) -> bool:
-    """Tell whether a URL names no machine at all (``0.0.0.0``, ``[::]``), as when etcd advertises what it listens on.
+    """Return whether a URL names no machine (``0.0.0.0``, ``[::]``), as when etcd advertises what it listens on.
 
     :param url: URL of an etcd member.
     """
@@ -31,7 +31,7 @@ def is_unspecified(url: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether a URL leads to the machine that it is used on.
+    """Return whether a URL leads to the machine that uses it.
 
     :param url: URL of an etcd member.
     """
@@ -46,12 +46,12 @@ def is_loopback(url: str) -> bool:
 
 
 def redacted(url: str) -> str:
-    """Return a URL without user name and password, also if it is malformed."""
+    """Return a URL without user name and password, even if it is malformed."""
     return re.sub('^((?:[a-z][a-z0-9+.-]*:)?//)?.*@', r'\1', url, flags=re.DOTALL | re.IGNORECASE)
 
 
 def as_key(url: str) -> str:
-    """Return a text that is the same for all spellings of a URL: without path and user name, the host in lower case."""
+    """Return a text that is equal for all spellings of a URL: without path and user name, the host in lower case."""
     try:
         parts = urlsplit(url)
         return f'{parts.scheme}://{parts.hostname}:{parts.port}'

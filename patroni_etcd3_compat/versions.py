@@ -1,7 +1,7 @@
-"""What is known about etcd releases, as data: the gateway prefixes they serve and what their gateway can do.
+"""What is known about etcd releases, as data: the gateway prefixes they serve and what their gateway supports.
 
-No I/O and nothing of Patroni here. Everything that depends on the version of an etcd member is looked up in this
-module; the figures were measured on real servers (3.2.26, 3.3.25, 3.4.23, 3.5.16, 3.5.30) or read in etcd's
+No I/O, and independent of Patroni. Everything that depends on the version of an etcd member is looked up in this
+module. The data was measured on real servers (3.2.26, 3.3.25, 3.4.23, 3.5.16, 3.5.30) or read in etcd's
 ``server/embed/serve.go`` (3.6, 3.7).
 """
 
@@ -19,13 +19,13 @@ PREFIXES: tuple[str, ...] = ('/v3', '/v3beta', '/v3alpha')
 #: Value of ``version_prefix`` that leaves the choice to the version of each member.
 AUTO = 'auto'
 
-#: The oldest member that Patroni can use (same limit as in Patroni's ``Etcd3Client._ensure_version_prefix``).
+#: The oldest member that Patroni can use (the same limit as in Patroni's ``Etcd3Client._ensure_version_prefix``).
 OLDEST: Version = (3, 0, 4)
 
-#: The JSON gateway passes an authorization header on from this release.
+#: The first release whose JSON gateway forwards an authorization header.
 TOKEN_SINCE: Version = (3, 3, 0)
 
-#: The JSON gateway streams watches from this release.
+#: The first release whose JSON gateway streams watches.
 WATCH_SINCE: Version = (3, 1, 0)
 
 
@@ -36,16 +36,16 @@ class Gateway(NamedTuple):
     since: Version
     #: the prefix to use
     prefix: str
-    #: other prefixes that are served as well: a way out, never the choice
+    #: other prefixes that it also serves: a fallback, never the first choice
     also: tuple[str, ...]
 
     @property
     def served(self) -> tuple[str, ...]:
-        """All prefixes, the one to use first."""
+        """All prefixes, beginning with the one to use."""
         return (self.prefix,) + self.also
 
 
-#: Newest first. /v3beta is neither documented nor tested by etcd after 3.4, hence never the choice there.
+#: Newest first. After 3.4, etcd neither documents nor tests /v3beta, so it is never the first choice there.
 GATEWAYS: tuple[Gateway, ...] = (
     Gateway((3, 4, 0), '/v3', ('/v3beta',)),
     Gateway((3, 3, 0), '/v3beta', ('/v3alpha',)),
@@ -54,16 +54,16 @@ GATEWAYS: tuple[Gateway, ...] = (
 
 
 class Line(NamedTuple):
-    """A release line of etcd: what a rolling upgrade to it asks for, and how long it is supported."""
+    """A release line of etcd: what a rolling upgrade to it requires, and how long it is supported."""
 
     minor: Minor
-    #: the oldest release that a rolling upgrade to this line may start from; always of the line before
+    #: the oldest release that a rolling upgrade to this line may start from; always of the previous line
     upgrade_from: Version
-    #: such an upgrade is allowed with authentication on
+    #: whether such an upgrade is allowed with authentication on
     upgrade_with_auth: bool
     #: etcd's page about it
     guide: str
-    #: ISO date of the end of support; ``None``: there was none yet
+    #: ISO date of the end of support; ``None`` if there was none yet
     end_of_life: str | None
     #: where that date comes from
     end_source: str
@@ -76,8 +76,8 @@ def _guide(docs: int, minor: int) -> str:
 _ENDS = 'https://github.com/endoflife-date/endoflife.date/blob/master/products/etcd.md'
 _POLICY = 'https://etcd.io/docs/v3.6/op-guide/versioning/'
 
-#: Oldest first. Upgrades from a release before ``upgrade_from`` fail or leave wrong members behind (3.5 -> 3.6: members
-#: that were removed come back). 3.5 is supported for a year from 3.7.0 (2026-07-08) on.
+#: Oldest first. Upgrades from a release before ``upgrade_from`` fail or leave wrong members behind (3.5 -> 3.6: removed
+#: members come back). 3.5 is supported for a year from 3.7.0 (2026-07-08) on.
 LINES: tuple[Line, ...] = (
     Line((3, 1), (3, 0, 0), True, _guide(6, 1), '2018-10-10', _ENDS),
     Line((3, 2), (3, 1, 0), True, _guide(6, 2), '2021-03-28', _ENDS),
@@ -88,42 +88,42 @@ LINES: tuple[Line, ...] = (
     Line((3, 7), (3, 6, 11), True, _guide(7, 7), None, _POLICY),
 )
 
-#: First releases of a line that want a token for the member list and the keepalive of a lease when authentication is on
-#: (CVE-2026-33413, etcd's advisory GHSA-q8m4-xhhv-38mg), and the first that let others than admins have the list again
-#: (etcd-io/etcd#21549 to #21551). Lines after these do both from the start.
+#: With authentication on: the first releases of a line that require a token for the member list and the keepalive of a
+#: lease (CVE-2026-33413, etcd's advisory GHSA-q8m4-xhhv-38mg). Then the first that give the list to users other than
+#: admins again (etcd-io/etcd#21549 to #21551). Lines after these do both from the start.
 GUARD_SINCE: Mapping[Minor, tuple[Version, Version]] = {
     (3, 4): ((3, 4, 42), (3, 4, 43)),
     (3, 5): ((3, 5, 28), (3, 5, 29)),
     (3, 6): ((3, 6, 9), (3, 6, 10)),
 }
 
-#: etcd knows transactions inside of transactions from this release on (etcd-io/etcd#7857).
+#: The first release of etcd that supports transactions inside transactions (etcd-io/etcd#7857).
 NESTED_SINCE: Version = (3, 3, 0)
 
-#: Errors have no key ``error`` from this release on; builds of distributions may be without it in 3.5 already.
+#: The first release whose errors have no key ``error``; builds of distributions may lack it in 3.5 already.
 NO_ERROR_KEY_SINCE: Version = (3, 6, 0)
 NO_ERROR_KEY_MAYBE_SINCE: Version = (3, 5, 0)
 
 
 def parse_version(text: object) -> Version | None:
-    """Read a version as etcd reports it.
+    """Parse a version as etcd reports it.
 
     :param text: value of ``etcdserver`` or ``etcdcluster`` in the answer to ``GET /version``, for example ``3.4.23``,
                  ``3.6.0-rc.1``, ``3.5.30+git`` or ``not_decided``.
 
-    :returns: major, minor and patch level, suffixes left out, or ``None`` if *text* is no version.
+    :returns: major, minor and patch level without suffixes, or ``None`` if *text* is not a version.
     """
     match = re.match(r'v?(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?![\d.])', text) if isinstance(text, str) else None
     return (int(match.group(1)), int(match.group(2)), int(match.group(3) or 0)) if match else None
 
 
 def dotted(version: tuple[int, ...]) -> str:
-    """Write a version or a release line: ``(3, 4)`` -> ``'3.4'``."""
+    """Return a version or a release line as text: ``(3, 4)`` -> ``'3.4'``."""
     return '.'.join(map(str, version))
 
 
 def gateway_of(version: Version) -> Gateway | None:
-    """Look up the gateway of an etcd release.
+    """Return the gateway of an etcd release.
 
     :param version: version of the member itself (``etcdserver``), not that of the cluster.
 
@@ -133,17 +133,17 @@ def gateway_of(version: Version) -> Gateway | None:
 
 
 def line_of(version: Version) -> Line | None:
-    """Look up the release line of an etcd release.
+    """Return the release line of an etcd release.
 
     :param version: version of a member or of the cluster.
 
-    :returns: its row of :data:`LINES` or ``None`` if there is none, as for 3.0 and for lines to come.
+    :returns: its row of :data:`LINES` or ``None`` if there is none, as for 3.0 and for future lines.
     """
     return next((line for line in LINES if line.minor == version[:2]), None)
 
 
 def wants_token_for_list(version: Version) -> bool:
-    """Tell whether a member wants a token for the member list when authentication is on.
+    """Return whether a member requires a token for the member list when authentication is on.
 
     :param version: version of the member itself.
     """
@@ -152,7 +152,7 @@ def wants_token_for_list(version: Version) -> bool:
 
 
 def lists_for_admins_only(version: Version) -> bool:
-    """Tell whether a member gives the member list to admins only when authentication is on.
+    """Return whether a member gives the member list only to admins when authentication is on.
 
     :param version: version of the member itself.
     """

@@ -1,4 +1,4 @@
-"""How fast watches follow each other."""
+"""The pace at which watches follow each other."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 
 
 class Pace:
-    """Keeps watches that end at once, as behind some load balancers, from being started in a tight loop."""
+    """Keeps watches that end at once, as behind some load balancers, from being restarted in a tight loop."""
 
-    #: seconds: a watch that lived longer ended for a reason of its own, and the longest pause
+    #: seconds: a watch that lived longer needs no pause; the longest pause
     _LONG, _PAUSE = 10.0, 1.0
 
     def __init__(self) -> None:
@@ -21,6 +21,6 @@ class Pace:
         self._began = time.monotonic()
 
     def pause(self) -> None:
-        """Wait before the next one, if the last ones did not live long; the HA loop waits for that at most as long."""
+        """Wait before the next watch if the last ones did not live long; the HA loop waits no longer than that."""
         if self._short > 1:
             time.sleep(min(0.1 * 2**self._short, self._PAUSE))
