@@ -9,31 +9,65 @@ help:  ## list the targets
 demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, stock Patroni failing, ours running
 	$(BIN)/python -m examples.demo
 
-test: lint test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream test-upstream-patches test-patched  ## what must pass (about 20 minutes)
+# Tests mostly wait, so LANES targets run side by side, each with WORKERS processes. The output of a target is printed in one
+# piece. Coverage is that of all targets together, including the interpreters that they start.
+LANES ?= 3
+WORKERS ?= 2
+SIDE_BY_SIDE = $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+export COVERAGE_FILE = $(CURDIR)/.cache/coverage/data
+ifdef COVERAGE
+export COVERAGE_PROCESS_START = $(CURDIR)/setup.cfg
+endif
+
+test: $(VENV)/installed  ## everything that must pass, and its coverage (about 10 minutes on two cores)
+	rm -rf .cache/coverage
+	mkdir -p .cache/coverage
+	$(MAKE) COVERAGE=yes --jobs $(LANES) --output-sync=target test-all
+	$(MAKE) coverage
+
+# The longest targets start early.
+test-all: lint binaries test-unit test-docs test-oldest test-etcd test-check test-patched test-patroni test-mixed test-upstream \
+	test-upstream-patches
+
+# Go takes minutes to build the newest etcd: beside the tests that do not need it, and at a lower priority.
+binaries: $(VENV)/installed
+	nice $(BIN)/python -c 'from lab import packages; print(*map(packages.etcd_version, packages.etcd_versions()))'
+
+coverage: $(VENV)/installed  ## coverage of the package in the last `make test`; fails below the floor in setup.cfg
+	if ls .cache/coverage/data.* >/dev/null 2>&1; then $(BIN)/coverage combine --quiet; fi
+	$(BIN)/coverage report
 
 lint: $(VENV)/installed  ## ruff, codespell, and mypy in strict mode
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
-	$(BIN)/codespell -q 3 $$(git ls-files ':!:*.json' ':!:patches/*.patch')
-	$(BIN)/mypy patroni_etcd3_compat lab tools examples bench tests
+	$(BIN)/codespell -q 3 $$(git ls-files)
+	$(BIN)/mypy
 
-docs: $(VENV)/installed  ## write what is generated in docs/: the JSON schemas and the manuals
+test-docs: $(VENV)/installed  ## the generated parts of docs/ are up to date
+	$(BIN)/python -m tools.docs --check
+
+docs: $(VENV)/installed  ## write the generated parts of docs/: the JSON schemas and the manuals
 	$(BIN)/python -m tools.docs
 
-test-unit: $(VENV)/installed  ## no servers (half a minute)
-	$(BIN)/pytest -q -n 2 tests/unit
+test-unit: $(VENV)/installed  ## no servers (25 seconds)
+	$(BIN)/pytest -q -n $(WORKERS) tests/unit
 
 test-etcd: $(VENV)/installed  ## real etcd
-	$(BIN)/pytest -q -n 2 --dist loadfile tests/etcd
+	$(SIDE_BY_SIDE) tests/etcd
 
 test-patroni: $(VENV)/installed  ## the newest Patroni with PostgreSQL, and how it finds the class
-	$(BIN)/pytest -q -n 2 --dist loadfile tests/patroni
+	$(SIDE_BY_SIDE) tests/patroni
 
 test-mixed: $(VENV)/installed  ## releases of Patroni side by side: pg_wal of a replica on 4.0.2 under a leader on 3.2.1 (a minute)
 	$(BIN)/pytest -q tests/mixed/test_replica_wal.py
 
+# What takes longest of the proofs is left to `make proofs` and `make soak`.
 test-check: $(VENV)/installed  ## the command patroni-etcd3-compat on real clusters
-	$(BIN)/pytest -q -n 2 --dist loadfile tests/check --ignore tests/check/test_plan_other_ways.py
+	$(SIDE_BY_SIDE) tests/check --ignore tests/check/test_plan_other_ways.py --ignore tests/check/test_outages_patroni.py \
+		--ignore tests/check/test_consequences.py --ignore tests/check/test_consequences_patroni.py
+
+proofs: $(VENV)/installed  ## the tests on real servers that docs/findings.md names as the proof of a finding (about 12 minutes)
+	$(SIDE_BY_SIDE) $$($(BIN)/python -m tools.proofs)
 
 test-oldest: $(VENV)/installed  ## unit and etcd tests, and Patroni's own, under Debian 12's Patroni and urllib3 1.26
 	$(BIN)/python -m tools.matrix 3.0.2+1.26
@@ -42,19 +76,20 @@ test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, 
 	$(BIN)/python -m tools.upstream
 
 test-upstream-patches: $(VENV)/installed  ## the patches for Patroni itself, on its own tests (20 seconds)
-	$(BIN)/pytest -q -n 2 tests/upstream_patches
+	$(BIN)/pytest -q -n $(WORKERS) tests/upstream_patches
 
-test-patched: $(VENV)/installed  ## patches/ is up to date and applies; the oldest of the patched Patronis at work
-	$(BIN)/pytest -q -n 2 --dist loadfile tests/patches
+test-patched: $(VENV)/installed  ## patches/ is up to date and applies; the oldest patched Patroni works
+	$(SIDE_BY_SIDE) tests/patches
 
-test-patches: $(VENV)/installed  ## all about each patched Patroni, Debian's packages too (about 40 minutes)
+test-patches: $(VENV)/installed  ## all tests of each patched Patroni, including Debian's packages (about 40 minutes)
 	$(BIN)/pytest -q tests/patches --all-releases
 	$(BIN)/python -m tools.matrix --patched
 
-patches: $(VENV)/installed  ## make patches/ anew from the package's modules
+patches: $(VENV)/installed  ## regenerate patches/ from the package's modules
 	$(BIN)/python -m tools.patching
 
-matrix: $(VENV)/installed  ## the same as test-oldest for every release line of Patroni, and test-patches (about 80 minutes)
+matrix: $(VENV)/installed  ## every available Python, every release line of Patroni, and test-patches (about 90 minutes)
+	$(BIN)/python -m tools.pythons
 	$(BIN)/python -m tools.matrix
 	$(MAKE) test-patches
 
@@ -65,7 +100,7 @@ soak: $(VENV)/installed  ## every order of upgrade, rollback and loss of etcd me
 soak-mixed: $(VENV)/installed  ## test-mixed through switchovers, upgrades, outages and odd members (about 20 minutes)
 	$(BIN)/pytest -q tests/mixed
 
-bench: $(VENV)/installed  ## what a call costs: stock, this package and bare HTTP clients (about 5 minutes)
+bench: $(VENV)/installed  ## the cost of a call: stock, this package and bare HTTP clients (about 5 minutes)
 	$(BIN)/python -m bench
 
 bench-scale: $(VENV)/installed  ## 500 clients on one mixed cluster, then an upgrade under them (about 5 minutes)
@@ -77,8 +112,8 @@ bench-silence: $(VENV)/installed  ## how long a leader is blocked when etcd fall
 $(VENV)/bin/python:
 	PYTHON='$(PYTHON)' sh lab/bootstrap.sh $(VENV)
 
-# Editable: an edit of the package shows in the next run. The wheel itself is tested by tests/patroni/test_install.py and
-# in the environments of other releases.
+# Editable, so an edit of the package shows in the next run. The wheel itself is tested by tests/patroni/test_install.py and in
+# the environments of other releases.
 $(VENV)/installed: setup.cfg setup.py pyproject.toml patroni_etcd3_compat.pth patroni_etcd3_compat.start | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]' 'psycopg2-binary'
 	rm -rf build
@@ -87,5 +122,5 @@ $(VENV)/installed: setup.cfg setup.py pyproject.toml patroni_etcd3_compat.pth pa
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test lint docs test-unit test-etcd test-patroni test-mixed test-check test-oldest test-upstream \
+.PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-patroni test-mixed test-check proofs test-oldest test-upstream \
 	test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale bench-silence clean

@@ -1,6 +1,6 @@
-"""What the DCS calls cost, stock Patroni beside this package, on real servers. Asserts nothing and is not installed.
+"""What DCS calls cost with stock Patroni and with this package, on real servers. Asserts nothing and is not installed.
 
-``python -m bench`` compares single calls, starts and failovers; ``python -m bench.scale`` runs hundreds of clients;
+``python -m bench`` compares single calls, starts and failovers. ``python -m bench.scale`` runs hundreds of clients.
 ``python -m bench.silence`` times the HA loop of a leader whose etcd falls silent.
 """
 
@@ -24,7 +24,7 @@ PATRONI = NEWEST
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Give the value that the given share of `values` does not exceed.
+    """Return the value that the given share of `values` does not exceed.
 
     :param share: between 0 and 1; 0.5 for the median.
     :raises ValueError: when there are no values.
@@ -35,14 +35,14 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def median(values: Sequence[float]) -> float:
-    """Give the middle of `values`, see `quantile`."""
+    """Return the median of `values`, see `quantile`."""
     return quantile(values, 0.5)
 
 
 def at_once(jobs: Mapping[str, Callable[[], T]], limit: int | None = None) -> dict[str, T]:
-    """Run some functions at the same time and give their results.
+    """Run functions at the same time and return their results.
 
-    In threads that nobody waits for when this one is interrupted: the servers they use end with Python.
+    They run in threads that are not waited for when this one is interrupted: the servers they use end with Python.
 
     :param limit: how many may run at a time, None for all.
     :raises Exception: that of the first job in the mapping that failed.

@@ -1,7 +1,7 @@
-"""``python -m bench``: what DCS calls, starts and failovers take, stock Patroni beside this package.
+"""Measure DCS calls, starts and failovers with stock Patroni and with this package: ``python -m bench``.
 
-Real servers on loopback, about five minutes. Prints tables, writes ``results.json`` and ``results.svg`` beside this
-file. Asserts nothing.
+It uses real servers on loopback and takes about five minutes. Prints tables, writes ``results.json`` and
+``results.svg`` beside this file. Asserts nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lab.processes import LabError, remove_folder, scratch_folder
 
 from . import FOLDER, PATRONI, calls, chart, failover, median
 
-#: The bare call of the same kind that a call is compared with.
+#: The bare call that each call is compared with.
 FLOOR = 'http.client'
 
 
@@ -46,7 +46,7 @@ def _table(columns: list[str], rows: list[list[Any]]) -> None:
 
 
 def ratios(measured: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Compare the sides: by call ``this/floor`` and ``stock/this`` at p50, and ``cpu this/stock``."""
+    """Return the ratios for each call: ``this/floor`` and ``stock/this`` at p50, and ``cpu this/stock``."""
     found: dict[str, dict[str, float]] = {}
     for call, sides in measured.items():
         found[call] = {
@@ -59,9 +59,9 @@ def ratios(measured: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[s
 
 
 def show(results: dict[str, Any]) -> None:
-    """Print everything as tables."""
+    """Print all results as tables."""
     measured, compared = results['calls'], results['ratios']
-    print('\nOne call, milliseconds; Patroni {0}, etcd 3 x {1}'.format(results['patroni'], results['etcd']))
+    print(f'\nOne call, milliseconds; Patroni {results["patroni"]}, etcd 3 x {results["etcd"]}')
     _table(
         ['call']
         + [f'{name} {kind}' for name in ('stock', 'this', FLOOR) for kind in ('p50', 'p99')]
@@ -100,7 +100,7 @@ def show(results: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Read the arguments, measure, show and write."""
+    """Read the arguments, measure, print and write the results."""
     parser = argparse.ArgumentParser(prog='python -m bench', description=__doc__)
     parser.add_argument('--samples', type=int, default=400, help='calls of each kind and side (%(default)s)')
     parser.add_argument('--runs', type=int, default=5, help='lost etcd members; twice as many starts (%(default)s)')
@@ -133,7 +133,7 @@ def main() -> None:
     }
     (FOLDER / 'results.svg').write_text(
         chart.draw(
-            'One DCS call, milliseconds at p50 (Patroni {0}, etcd {1})'.format(results['patroni'], results['etcd']),
+            f'One DCS call, milliseconds at p50 (Patroni {results["patroni"]}, etcd {results["etcd"]})',
             groups,
             ('stock', 'this', FLOOR),
         )

@@ -1,4 +1,4 @@
-"""Single calls, starts and the loss of an etcd member: stock and this package in turn, on the same etcd cluster."""
+"""Single calls, starts and the loss of an etcd member: stock and this package take turns on the same etcd cluster."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _LEAD_IN = 5
 
 
 def raft_leader(etcd: EtcdCluster) -> int:
-    """Give the index of the member that leads.
+    """Return the index of the member that is the raft leader.
 
-    :raises LabError: when none does.
+    :raises LabError: when there is none.
     """
     for i in range(len(etcd.members)):
         status, answer = etcd.call(i, 'maintenance/status', {})
@@ -65,17 +65,17 @@ def measure_calls(sides: dict[str, Side], samples: int) -> dict[str, dict[str, d
     :param samples: how many of each, after a warm-up.
     :returns: by call and side ``p50``, ``p99`` and ``cpu`` (mean), milliseconds, and ``samples``.
     """
-    # Every call in every round: so nobody's lease runs out, and what else goes on in the machine hits all alike.
+    # Every call in every round, so that no lease expires, and other load on the machine affects all sides equally.
     raw: dict[str, dict[str, dict[str, list[float]]]] = {
         call: {name: {'wall': [], 'cpu': []} for name in sides if call != 'get_cluster' or name in ('stock', 'this')}
         for call in CALLS
     }
     rounds = -(-samples // _ROUND)
     for number in range(-1, rounds):  # the first one warms up
-        say('calls: {0}'.format(f'round {number + 1} of {rounds}' if number >= 0 else 'warm-up'))
+        say(f'calls: round {number + 1} of {rounds}' if number >= 0 else 'calls: warm-up')
         for call, chosen in raw.items():
             names = list(chosen)
-            start = number % len(names)  # take turns in being next to the slow one, which leaves caches cold
+            start = number % len(names)  # take turns in running after the slow one, which leaves caches cold
             for name in names[start:] + names[:start]:
                 sides[name].do('measure', call=call, times=_LEAD_IN)
                 answer = sides[name].do('measure', call=call, times=_ROUND)
@@ -99,7 +99,7 @@ def measure_calls(sides: dict[str, Side], samples: int) -> dict[str, dict[str, d
 def measure_starts(
     environments: dict[str, Environment], etcd: EtcdCluster, member: int, folder: Path, runs: int
 ) -> dict[str, list[float]]:
-    """Measure the time from making the DCS object to the first key written, in a new process each time; seconds."""
+    """Measure the seconds from creating the DCS object to the first key written, in a new process each time."""
     say(f'start to first write: {runs} runs a side')
     times: dict[str, list[float]] = {name: [] for name in environments}
     for number in range(runs):
@@ -112,7 +112,7 @@ def measure_starts(
 def measure_patronictl(
     environments: dict[str, Environment], etcd: EtcdCluster, scope: str, folder: Path, runs: int
 ) -> dict[str, list[float]]:
-    """Measure ``patronictl list`` as a whole process; seconds.
+    """Measure the seconds that the whole process ``patronictl list`` takes.
 
     :raises LabError: when it fails.
     """
@@ -135,11 +135,11 @@ def measure_patronictl(
 
 
 def measure_member_loss(sides: dict[str, Side], etcd: EtcdCluster, runs: int) -> dict[str, dict[str, list[float]]]:
-    """Measure the time from the loss of the member in use to the leader key held through another one; seconds.
+    """Measure the seconds from the loss of the member in use until the leader key is held through another one.
 
-    Both sides use the same member, which does not lead, so that no election of etcd is in the figures.
+    Both sides use the same member, which is not the raft leader, so that the figures include no election.
 
-    :returns: by what happened to the member (``killed``, ``frozen``) and side.
+    :returns: by what happened to the member (``killed``, ``frozen``), and by side.
     """
     results: dict[str, dict[str, list[float]]] = {}
     for what, times in (('killed', runs), ('frozen', max(runs // 2, 1))):
@@ -164,7 +164,7 @@ def measure_member_loss(sides: dict[str, Side], etcd: EtcdCluster, runs: int) ->
 
 
 def run(environments: dict[str, Environment], folder: Path, samples: int, runs: int) -> dict[str, Any]:
-    """Run everything of this module on a new etcd cluster of three 3.5.
+    """Run all measurements of this module on a new etcd cluster of three members on 3.5.
 
     :param environments: of ``stock`` and ``this``.
     :param folder: for logs.

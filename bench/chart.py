@@ -1,4 +1,4 @@
-"""The figures of the calls as an SVG, written by hand: horizontal bars on a logarithmic scale."""
+"""The figures of the calls as an SVG: horizontal bars on a logarithmic scale."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NAMES = {'stock': 'stock Patroni', 'this': 'with this package', 'http.client': 
 def draw(title: str, groups: dict[str, dict[str, float]], series: Sequence[str]) -> str:
     """Draw a chart.
 
-    :param title: what stands above.
+    :param title: title of the chart.
     :param groups: milliseconds by label of the group and series; series that a group lacks are left out.
-    :param series: which series, in their order.
+    :param series: the series in their order.
     :returns: the text of an SVG file.
     """
     values = [value for group in groups.values() for name, value in group.items() if name in series]
@@ -34,26 +34,26 @@ def draw(title: str, groups: dict[str, dict[str, float]], series: Sequence[str])
         )
         for name, value in bars:
             body.append(
-                f'<rect x="{_LEFT}" y="{y}" width="{x(value) - _LEFT:.1f}" height="{_BAR - 2}" fill="{_COLOURS[name]}"/>'
+                f'<rect x="{_LEFT}" y="{y}" width="{x(value) - _LEFT:.1f}" height="{_BAR - 2}" '
+                f'fill="{_COLOURS[name]}"/>'
             )
             body.append(f'<text x="{x(value) + 4:.1f}" y="{y + _BAR - 3}" class="value">{value:.3g}</text>')
             y += _BAR
         y += _GAP
     lines = [
-        '<line x1="{0:.1f}" x2="{0:.1f}" y1="58" y2="{1}" stroke="#ddd"/>'
-        '<text x="{0:.1f}" y="{2}" text-anchor="middle" class="value">{3:g} ms</text>'.format(
-            x(10.0**power), y, y + 14, 10.0**power
-        )
-        for power in range(low, high + 1)
+        f'<line x1="{x(value):.1f}" x2="{x(value):.1f}" y1="58" y2="{y}" stroke="#ddd"/>'
+        f'<text x="{x(value):.1f}" y="{y + 14}" text-anchor="middle" class="value">{value:g} ms</text>'
+        for value in (10.0**power for power in range(low, high + 1))
     ]
     legend = [
-        f'<rect x="{_LEFT + 160 * i}" y="36" width="11" height="11" fill="{_COLOURS[name]}"/><text x="{_LEFT + 160 * i + 16}" y="46">{_NAMES.get(name, name)}</text>'
+        f'<rect x="{_LEFT + 160 * i}" y="36" width="11" height="11" fill="{_COLOURS[name]}"/>'
+        f'<text x="{_LEFT + 160 * i + 16}" y="46">{_NAMES.get(name, name)}</text>'
         for i, name in enumerate(series)
     ]
     return '\n'.join(
         [
-            '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}" '
-            'font-family="sans-serif" font-size="12">'.format(_WIDTH, y + 24),
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{y + 24}" '
+            f'viewBox="0 0 {_WIDTH} {y + 24}" font-family="sans-serif" font-size="12">',
             '<style>.value {font-size: 10px; fill: #555}</style>',
             '<rect width="100%" height="100%" fill="#fff"/>',
             f'<text x="{_LEFT}" y="20" font-size="14" font-weight="bold">{escape(title)}</text>',

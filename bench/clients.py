@@ -1,6 +1,6 @@
-"""The program that keeps many DCS clients going, each the leader of a Patroni cluster of its own.
+"""The program that runs many DCS clients, each the leader of its own Patroni cluster.
 
-Run as a script by ``bench.side``, in an environment that knows nothing of this project but perhaps the wheel.
+Run as a script by ``bench.side``, in an environment that has nothing of this project except possibly the wheel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SLOTS = {f'node{i}': 50331648 for i in range(3)}
 
 
 class Notes:
-    """What all clients of this process have seen since it was asked for last."""
+    """The observations of all clients of this process since they were last fetched."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,17 +31,17 @@ class Notes:
         self._failures: dict[str, int] = collections.Counter()
 
     def time(self, call: str, seconds: float) -> None:
-        """Note how long a call took, good or not."""
+        """Note how long a call took, whether or not it succeeded."""
         with self._lock:
             self._times[call].append(seconds)
 
     def failure(self, what: str) -> None:
-        """Count something that went wrong."""
+        """Count a failure."""
         with self._lock:
             self._failures[what] += 1
 
     def take(self) -> dict[str, Any]:
-        """Give all notes and start anew."""
+        """Return all notes and start again."""
         with self._lock:
             taken = {'times': dict(self._times), 'failures': dict(self._failures)}
             self._clear()
@@ -49,7 +49,7 @@ class Notes:
 
 
 class Counter(logging.Handler):
-    """Counts what Patroni logs as a failed request, which it may have repeated with success on another member."""
+    """Counts the failed requests in Patroni's log, which may have succeeded on another member afterwards."""
 
     def __init__(self, notes: Notes) -> None:
         super().__init__(logging.ERROR)
@@ -91,7 +91,7 @@ class Client:
 
         time.sleep(self._delay)
         self._dcs: Any = self._call('start', get_dcs, self._config)
-        # Patroni does not look at the result of this one.
+        # Patroni ignores the result of this call.
         self._dcs._write_status = functools.partial(self._call, 'write status', self._dcs._write_status)
         self._call('acquire', self._dcs.attempt_to_acquire_leader)
         self.started = True
@@ -119,7 +119,7 @@ class Client:
 
 
 def usage() -> dict[str, float]:
-    """Give memory (kB), threads, open files and CPU (seconds) of this process."""
+    """Return memory (kB), threads, open files and CPU (seconds) of this process."""
     import os
 
     with open('/proc/self/status') as status:
@@ -133,12 +133,12 @@ def usage() -> dict[str, float]:
 
 
 def main() -> None:
-    """Read the configuration and then command after command from stdin, answer on stdout."""
+    """Read the configuration and then commands from stdin, and answer on stdout."""
     ctypes.CDLL(None).prctl(1, _SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: do not outlive the parent
     config = json.loads(sys.stdin.readline())
     notes = Notes()
     logging.getLogger().addHandler(Counter(notes))
-    import patroni.dcs.etcd3  # noqa: F401  so that the imports are not taken for the clients' memory
+    import patroni.dcs.etcd3  # noqa: F401 so that the imports do not count as the clients' memory
 
     clients: list[Client] = []
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""The time from the loss of a primary to a new one, real Patroni and PostgreSQL; both variants at the same time."""
+"""The time from the loss of a primary to a new one, on real Patroni and PostgreSQL, both variants at once."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def _leader(etcd: EtcdCluster, scope: str) -> str | None:
 
 
 def lose_primary(cluster: PatroniCluster) -> tuple[float, float]:
-    """Kill the primary, Patroni with its PostgreSQL, and wait for another one; then bring it back as a replica.
+    """Kill the primary, Patroni and its PostgreSQL, and wait for another one; then restart it as a replica.
 
-    :returns: seconds from the kill to the new primary, and from the end of the old leader key to it.
+    :returns: the seconds from the kill to the new primary, and from the end of the old leader key to it.
     :raises LabError: when none comes up within a minute.
     """
     old = cluster.wait_primary()
@@ -54,16 +54,16 @@ def _run_one(name: str, environment: Environment, runs: int) -> list[tuple[float
     with EtcdCluster(['3.5', '3.5', '3.5']) as etcd, PatroniCluster(environment, etcd) as cluster:
         for number in range(runs):
             times.append(lose_primary(cluster))
+            whole, after = times[-1]
             say(
-                '{0}: loss of the primary {1} of {2}: {3:.1f} s, {4:.2f} s of it after the leader key'.format(
-                    name, number + 1, runs, *times[-1]
-                )
+                f'{name}: loss of the primary {number + 1} of {runs}: {whole:.1f} s, {after:.2f} s of it after the '
+                'leader key'
             )
     return times
 
 
 def run(environments: dict[str, Environment], runs: int) -> dict[str, Any]:
-    """Lose the primary some times, each variant on servers of its own.
+    """Lose the primary several times, each variant on its own servers.
 
     :returns: by variant ``kill_to_primary`` and ``key_gone_to_primary``, lists of seconds; ttl is 20, loop_wait 2.
     """

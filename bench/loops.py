@@ -1,7 +1,7 @@
-"""How many requests one HA loop sends to etcd: real Patroni and PostgreSQL, counted by the lab's facades.
+"""The number of requests per HA loop to etcd, with real Patroni and PostgreSQL, counted by the lab's facades.
 
-Each node has a member of etcd to itself (``use_proxies``, so that it stays there), and with it a facade that counts.
-The watch is left out: it is one request for many loops.
+Each node uses its own etcd member (``use_proxies``, so that it stays there), whose facade counts. The watch is left
+out: it is one request for many loops.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOOP = re.compile(r' INFO: no action\. I am ', re.M)
 
 
 def _count(cluster: PatroniCluster) -> list[float]:
-    """Give the requests per loop of each node, over the same time."""
+    """Return the requests per loop of each node, over the same time."""
 
     def loops(node: PatroniNode) -> int:
         return len(_LOOP.findall(node.log_text()))
@@ -66,5 +66,5 @@ def _run_one(name: str, environment: Environment) -> dict[str, float]:
 
 
 def run(environments: dict[str, Environment]) -> dict[str, dict[str, float]]:
-    """Count for each variant, all at the same time on servers of their own."""
+    """Count for all variants at the same time, each on its own servers."""
     return at_once({name: functools.partial(_run_one, name, it) for name, it in environments.items()})

@@ -1,7 +1,7 @@
 """TCP relays on loopback, in front of etcd members, that fall silent as networks and servers do.
 
-The member itself stays well: only who comes through the relay hears from it no longer. All relays of this process run
-in one thread.
+The member itself stays healthy; only clients behind the relay no longer hear from it. All relays of this process run in
+one thread.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, Coroutine, Tuple, TypeVar
 T = TypeVar('T')
 Address = Tuple[str, int]
 
-# What a client gets to read in the way `HALF`, and nothing after it. The member does not see the request: its lease is
-# not renewed, as that of a request which was carried out before the silence would be.
+# All that a client gets to read in the way `HALF`. The member does not see the request. If it did, it would renew the
+# lease before the silence.
 _HALF = (
     b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 192\r\n\r\n'
     b'{"header":{"cluster_id":"14841639068965178418","member_id":"10276657743932975437"'
@@ -36,7 +36,7 @@ DROPPED = 'dropped'
 
 
 class _Loop:
-    """The event loop of all relays, in a thread of its own."""
+    """The event loop of all relays, in a separate thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,7 +56,7 @@ _loop = _Loop()
 class Relay:
     """One relay, open until `close`.
 
-    :param address: where it listens: an address of 127.0.0.0/8 and a port, 0 for any.
+    :param address: where it listens: an address in 127.0.0.0/8 and a port, 0 for any.
     :param target: what it relays to.
     :param tls: speak TLS with the clients (but not with the target).
     :raises OSError: when the address is taken.
@@ -82,7 +82,7 @@ class Relay:
         self._server: asyncio.AbstractServer = _loop.run(self._serve())
 
     async def _serve(self) -> asyncio.AbstractServer:
-        # The server gets a copy of the socket: when it is closed, the kernel goes on to accept for the one kept here.
+        # The server gets a copy of the socket: when that is closed, the kernel still accepts connections for this one.
         return await asyncio.start_server(self._connection, sock=self._listener.dup(), ssl=self._tls)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -112,9 +112,9 @@ class Relay:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: asyncio.StreamWriter | None
     ) -> None:
-        """Pass on what comes in until the relay is silent.
+        """Forward data until the relay is silent.
 
-        :param answers: where the client reads, if it is the client who sends here.
+        :param answers: the stream to the client, if the client sends here.
         """
         try:
             while True:
@@ -133,7 +133,7 @@ class Relay:
             pass
 
     def fall_silent(self, way: str) -> None:
-        """Serve no longer, from now on.
+        """Stop forwarding from now on.
 
         :param way: one of the constants of this module.
         """
@@ -163,7 +163,7 @@ class Relay:
                 return
 
     def close(self) -> None:
-        """Listen no longer and end all connections."""
+        """Stop listening and end all connections."""
         _loop.run(self._close())
 
     async def _close(self) -> None:

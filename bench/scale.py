@@ -1,8 +1,8 @@
-"""``python -m bench.scale``: hundreds of Patronis on one mixed etcd cluster, and a rolling upgrade of it under them.
+"""Run hundreds of Patronis on one mixed etcd cluster, and upgrade it under them: ``python -m bench.scale``.
 
-Every client is the leader of a Patroni cluster of its own, with its watch and its HA loops (loop_wait 10, ttl 30).
-Stock Patroni first, then this package, each on a new cluster of 3.3, 3.4 and 3.5; then the requests of an HA loop,
-counted with real Patroni and PostgreSQL. About six minutes. Prints tables and writes ``scale.json``; asserts nothing.
+Every client is the leader of its own Patroni cluster, with a watch and HA loops (loop_wait 10, ttl 30). Stock Patroni
+is first, then this package, each on a new cluster of 3.3, 3.4 and 3.5. Then the requests of an HA loop are counted with
+real Patroni and PostgreSQL. It takes about six minutes, prints tables, writes ``scale.json`` and asserts nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CALLS = ('get_cluster', 'update_leader', 'write status', 'touch_member')
 
 
 def _cpu(etcd: EtcdCluster) -> float:
-    """Give the CPU that the members have used, in seconds."""
+    """Return the CPU that the members have used, in seconds."""
     ticks = 0
     for member in etcd.members:
         if member.process is not None:
@@ -47,7 +47,7 @@ def _cpu(etcd: EtcdCluster) -> float:
 
 
 def _metric(etcd: EtcdCluster, name: str) -> float:
-    """Sum a metric over its labels and all members."""
+    """Return the sum of a metric over its labels and all members."""
     total = 0.0
     for member in etcd.members:
         text = str(request(member.real_url, 'GET', '/metrics')[1])
@@ -58,7 +58,7 @@ def _metric(etcd: EtcdCluster, name: str) -> float:
 
 
 def _leader_keys(etcd: EtcdCluster) -> dict[str, str]:
-    """Give the revision at which each leader key was created."""
+    """Return the revision at which each leader key was created."""
     status, answer = etcd.call(0, 'kv/range', {'key': b64('/service/'), 'range_end': b64('/service0')})
     if status != 200:
         raise LabError(f'etcd answered {status} {answer}')
@@ -67,7 +67,7 @@ def _leader_keys(etcd: EtcdCluster) -> dict[str, str]:
 
 
 def _take(sides: list[Side]) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """Collect the notes of all processes: seconds by call, and what failed."""
+    """Return the notes of all processes: seconds by call, and failures."""
     times: dict[str, list[float]] = collections.defaultdict(list)
     failures: dict[str, int] = collections.Counter()
     for it in sides:
@@ -97,7 +97,7 @@ def _figures(sides: list[Side], seconds: float) -> dict[str, Any]:
 
 
 def _steady(sides: list[Side], etcd: EtcdCluster, seconds: float) -> dict[str, Any]:
-    """Let the clients run undisturbed; give the figures of the calls and what it costs."""
+    """Let the clients run undisturbed; return the figures of the calls and the resources used."""
     _take(sides)
     requests, cpu, began = _metric(etcd, 'grpc_server_started_total'), _cpu(etcd), time.monotonic()
     before = [it.do('usage')['cpu'] for it in sides]
@@ -114,7 +114,7 @@ def _steady(sides: list[Side], etcd: EtcdCluster, seconds: float) -> dict[str, A
 
 
 def _upgrade(sides: list[Side], etcd: EtcdCluster, pause: float) -> dict[str, Any]:
-    """Upgrade all members under the clients; give the figures of the calls and the lost leader keys."""
+    """Upgrade all members under the clients; return the figures of the calls and the lost leader keys."""
     before, began = _leader_keys(etcd), time.monotonic()
     for i, version in UPGRADES:
         say(f'  {etcd.members[i].name}: {etcd.members[i].version} -> {version}')
@@ -128,7 +128,7 @@ def _upgrade(sides: list[Side], etcd: EtcdCluster, pause: float) -> dict[str, An
 
 
 def run(name: str, itself: Environment, clients: int, seconds: float, pause: float, folder: Path) -> dict[str, Any]:
-    """Run one variant on an etcd cluster of its own.
+    """Run one variant on its own etcd cluster.
 
     :param name: what to call it.
     :param clients: how many.
@@ -167,9 +167,9 @@ def run(name: str, itself: Environment, clients: int, seconds: float, pause: flo
 
 
 def show(results: dict[str, Any]) -> None:
-    """Print everything as a table."""
+    """Print all results as a table."""
     variants = [name for name in ('stock', 'this') if name in results]
-    table = PrettyTable(['{0} clients'.format(results['clients']), *variants])
+    table = PrettyTable([f'{results["clients"]} clients', *variants])
     table.align = 'r'
     table.align[table.field_names[0]] = 'l'
 
@@ -196,14 +196,12 @@ def show(results: dict[str, Any]) -> None:
     row('leader keys', 'upgrade', 'leader keys')
     row('leader keys lost in the upgrade', 'upgrade', 'leader keys lost')
     for what in next(iter(results['loops'].values()), {}):
-        table.add_row(
-            ['requests per HA loop: ' + what, *['{0:.2f}'.format(results['loops'][name][what]) for name in variants]]
-        )
+        table.add_row(['requests per HA loop: ' + what, *[f'{results["loops"][name][what]:.2f}' for name in variants]])
     print(table)
 
 
 def main() -> None:
-    """Read the arguments, measure, show and write."""
+    """Read the arguments, measure, print and write the results."""
     parser = argparse.ArgumentParser(prog='python -m bench.scale', description=__doc__)
     parser.add_argument('--clients', type=int, default=500, help='how many (%(default)s)')
     parser.add_argument('--seconds', type=float, default=40, help='undisturbed time (%(default)s)')

@@ -1,7 +1,7 @@
-"""A process that measures on behalf of this one: asked and answering in lines of JSON over pipes.
+"""A process that measures on behalf of this one; they exchange lines of JSON over pipes.
 
-The two variants can't share a process, as the package changes what Patroni imports and Patroni replaces functions of
-urllib3. So each runs in a Python of its own, and is told when it is its turn.
+The two variants cannot share a process, since the package changes what Patroni imports and Patroni replaces functions
+of urllib3. So each runs in its own Python and is told when it is its turn.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from . import FOLDER
 class Side:
     """One measuring process, for the time of a ``with``.
 
-    :param environment: whose Python runs it.
-    :param script: which program of this folder.
-    :param log: file for its stderr, Patroni's log among it.
-    :param config: what the program is told first.
+    :param environment: the environment whose Python runs it.
+    :param script: the program in this folder.
+    :param log: file for its stderr, which includes Patroni's log.
+    :param config: the first message to the program.
     """
 
     def __init__(self, environment: Environment, script: str, log: Path, **config: Any) -> None:
@@ -62,11 +62,11 @@ class Side:
         return LabError('a measuring process has ended:\n' + '\n'.join(lines[-15:]))
 
     def ask(self, command: str, **arguments: Any) -> None:
-        """Send a command; `answer` waits for what comes back."""
+        """Send a command; `answer` waits for its answer."""
         self._write(dict(arguments, command=command))
 
     def answer(self) -> Any:
-        """Wait for the answer to the oldest command that was not answered yet.
+        """Wait for the answer to the oldest unanswered command and return it.
 
         :raises LabError: when the process has ended, with the end of its log.
         """
@@ -76,6 +76,6 @@ class Side:
         return json.loads(line)
 
     def do(self, command: str, **arguments: Any) -> Any:
-        """Send a command and wait for its answer."""
+        """Send a command, wait for its answer and return it."""
         self.ask(command, **arguments)
         return self.answer()

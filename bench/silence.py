@@ -1,10 +1,10 @@
-"""``python -m bench.silence``: how long the HA loop of a leader is blocked when its etcd falls silent.
+"""Measure how long the HA loop of a leader is blocked when its etcd falls silent: ``python -m bench.silence``.
 
-Stock Patroni beside this package in the same run, on real etcd members behind relays, with Patroni's defaults. Each
-leader runs a good loop, then its etcd falls silent, and ``loop_wait`` later its next loop begins: get_cluster,
-touch_member, update_leader, until one of them tells it to demote. That has to be before its key can expire: ttl seconds
-after the last keepalive was sent. Prints tables, writes ``silence.json`` beside this file and the tables into
-docs/silence.md; asserts nothing. Takes 4 minutes for each release of Patroni.
+Stock Patroni and this package are measured in the same run, on real etcd members behind relays, with Patroni's
+defaults. Each leader runs a good loop, then its etcd falls silent, and ``loop_wait`` later its next loop begins. This
+calls get_cluster, touch_member and update_leader, until one of them tells it to demote. That has to happen before its
+key can expire: ttl seconds after the last keepalive was sent. The program prints tables, writes ``silence.json`` beside
+this file and the tables into docs/silence.md, and asserts nothing. It takes 4 minutes for each release of Patroni.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _HEAD = ['etcd falls silent', 'members', 'blocked: stock', 'this', 'this / stock
 def measure(
     environments: dict[str, Environment], cluster: NamedCluster, way: str, title: str, folder: Path
 ) -> dict[str, Any]:
-    """Have a leader of each side lose the same etcd cluster, at the same time.
+    """Let a leader of each side lose the same etcd cluster at the same time.
 
     :param environments: by side.
-    :param title: what tells this measurement from others, for the log files.
-    :returns: by side what `SilentLeader.outcome` says.
+    :param title: what distinguishes this measurement from others, for the log files.
+    :returns: the result of `SilentLeader.outcome` for each side.
     """
     with ExitStack() as ends:
         leaders: dict[str, SilentLeader] = {}
@@ -67,15 +67,8 @@ def measure(
         outcomes = {side: leader.outcome() for side, leader in leaders.items()}
     for outcome in outcomes.values():
         del outcome['time']
-    say(
-        '{0}: {1}'.format(
-            title,
-            ', '.join(
-                '{0} {1:.1f} s ({2})'.format(side, it['blocked'], it['why'] or 'still leads')
-                for side, it in outcomes.items()
-            ),
-        )
-    )
+    texts = (f'{side} {it["blocked"]:.1f} s ({it["why"] or "still leads"})' for side, it in outcomes.items())
+    say(f'{title}: {", ".join(texts)}')
     return outcomes
 
 
@@ -96,7 +89,7 @@ def run(
         with NamedCluster(count) as plain, NamedCluster(count, certificates=certificates) as secure:
             jobs, keys = {}, {}
             for release in releases:
-                for way in sorted(ways, key=lambda way: not WAYS[way].names):  # what takes longest comes first
+                for way in sorted(ways, key=lambda way: not WAYS[way].names):  # the longest first
                     for number in range(runs):
                         title = f'{release}-{way}-{count}-{number + 1}'
                         jobs[title] = functools.partial(
@@ -119,7 +112,7 @@ def run(
 
 
 def _shown(outcomes: Sequence[dict[str, Any]], key: str) -> str:
-    """Give the median, and the longest when there is more than one."""
+    """Return the median, and the longest if there is more than one."""
     more = '> ' if any(it['why'].startswith('still') for it in outcomes) else ''
     values = [it[key] for it in outcomes]
     text = f'{more}{median(values):.1f}'
@@ -134,7 +127,7 @@ def _lets_go(outcomes: Sequence[dict[str, Any]], ttl: float) -> str:
 
 
 def rows(cells: Sequence[dict[str, Any]], release: str) -> list[list[str]]:
-    """Give the lines of the table of one release."""
+    """Return the lines of the table of one release."""
     found = []
     for cell in sorted(
         (cell for cell in cells if cell['patroni'] == release),
@@ -146,7 +139,7 @@ def rows(cells: Sequence[dict[str, Any]], release: str) -> list[list[str]]:
                 WAYS[cell['way']].text,
                 str(cell['members']),
                 *(_shown(cell[side], 'blocked') for side in _SIDES),
-                '{0:.2f}'.format(median(blocked['this']) / median(blocked['stock'])),
+                f'{median(blocked["this"]) / median(blocked["stock"]):.2f}',
                 *(_lets_go(cell[side], DEFAULTS['ttl']) for side in _SIDES),
             ]
         )
@@ -154,64 +147,52 @@ def rows(cells: Sequence[dict[str, Any]], release: str) -> list[list[str]]:
 
 
 def summary(cells: Sequence[dict[str, Any]]) -> list[str]:
-    """Say in a few lines what matters of all of it."""
+    """Return the main results in a few lines."""
     found = []
     for side in _SIDES:
         late = [cell for cell in cells if max(it['unrenewed'] for it in cell[side]) > DEFAULTS['ttl']]
         worst = max(max(it['unrenewed'] for it in cell[side]) for cell in cells)
         found.append(
-            '{0}: in {1} of {2} cells later than the ttl of {3} s, at worst at {4:.1f} s'.format(
-                side, len(late), len(cells), DEFAULTS['ttl'], worst
-            )
+            f'{side}: in {len(late)} of {len(cells)} cells later than the ttl of {DEFAULTS["ttl"]} s, at worst at '
+            f'{worst:.1f} s'
         )
     longer: list[tuple[float, dict[str, Any]]] = [
         (median([it['blocked'] for it in cell['this']]) - median([it['blocked'] for it in cell['stock']]), cell)
         for cell in cells
     ]
     worse = [difference for difference, _ in longer if difference > 1]
-    found.append(
-        'this blocked for more than 1 s longer than stock in {0} of {1} cells{2}'.format(
-            len(worse), len(cells), f', at worst for {max(worse):.1f} s' if worse else ''
-        )
-    )
+    at_worst = f', at worst for {max(worse):.1f} s' if worse else ''
+    found.append(f'this blocked for more than 1 s longer than stock in {len(worse)} of {len(cells)} cells{at_worst}')
     return found
 
 
 def show(results: dict[str, Any]) -> None:
     """Print everything as tables."""
     for release in results['patroni']:
-        # The header names two columns alike, which PrettyTable does not take.
+        # Two columns have the same name, which PrettyTable does not accept.
         table = PrettyTable([*_HEAD[:3], 'blocked: this', _HEAD[4], _HEAD[5], 'lets go at: this'])
         table.align = 'r'
         table.align[_HEAD[0]] = 'l'
         table.add_rows(rows(results['cells'], release))
-        print('\nPatroni {0}, etcd {1}, seconds'.format(release, results['etcd']))
+        print(f'\nPatroni {release}, etcd {results["etcd"]}, seconds')
         print(table)
     print('\n'.join(summary(results['cells'])))
 
 
 def markdown(results: dict[str, Any]) -> str:
     """Write everything as Markdown."""
-    lines = [
-        'etcd {0}, ttl {1[ttl]}, loop_wait {1[loop_wait]}, retry_timeout {1[retry_timeout]}; {2} run{3} of each; '
-        '{4}.'.format(results['etcd'], DEFAULTS, results['runs'], '' if results['runs'] == 1 else 's', results['time']),
-        '',
-    ]
+    times = ', '.join(f'{name} {DEFAULTS[name]}' for name in ('ttl', 'loop_wait', 'retry_timeout'))
+    runs = f'{results["runs"]} run{"" if results["runs"] == 1 else "s"}'
+    lines = [f'etcd {results["etcd"]}, {times}; {runs} of each; {results["time"]}.', '']
     lines += [f'- {line}' for line in summary(results['cells'])]
     for release in results['patroni']:
-        lines += [
-            '',
-            f'### Patroni {release}',
-            '',
-            '| {0} |'.format(' | '.join(_HEAD)),
-            '|---|{0}'.format('---:|' * (len(_HEAD) - 1)),
-        ]
-        lines += ['| {0} |'.format(' | '.join(row)) for row in rows(results['cells'], release)]
+        lines += ['', f'### Patroni {release}', '', f'| {" | ".join(_HEAD)} |', '|---|' + '---:|' * (len(_HEAD) - 1)]
+        lines += [f'| {" | ".join(row)} |' for row in rows(results['cells'], release)]
     return '\n'.join(lines)
 
 
 def write(results: dict[str, Any]) -> None:
-    """Write the file with all figures, and the tables into the page."""
+    """Write all figures into the file, and the tables into the page."""
     text = json.dumps({key: value for key, value in results.items() if key != 'cells'}, indent=1, sort_keys=True)
     lines = ',\n  '.join(json.dumps(cell, sort_keys=True) for cell in results['cells'])
     (FOLDER / 'silence.json').write_text(f'{text[:-2]},\n "cells": [\n  {lines}\n ]\n}}\n')
@@ -221,7 +202,7 @@ def write(results: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Read the arguments, measure, show and write."""
+    """Read the arguments, measure, print and write the results."""
     parser = argparse.ArgumentParser(
         prog='python -m bench.silence', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

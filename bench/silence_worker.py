@@ -1,6 +1,6 @@
-"""The program that is a leader when etcd falls silent: its HA loop is timed, from the last good one on.
+"""The program of a leader whose etcd falls silent: its HA loop is timed from the last good one on.
 
-Run as a script by ``bench.side``, in an environment that knows nothing of this project but perhaps the wheel.
+Run as a script by ``bench.side``, in an environment that has nothing of this project except possibly the wheel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SIGKILL = 9
 
 
 class Names:
-    """Host names of etcd members, which no other resolver knows, in the place of `socket.getaddrinfo`.
+    """A replacement of `socket.getaddrinfo` with host names of etcd members, which no other resolver knows.
 
     :param addresses: the IP address of each name.
     """
@@ -27,7 +27,7 @@ class Names:
     def __init__(self, addresses: dict[str, str]) -> None:
         self._addresses = addresses
         self._resolve: Callable[..., Any] = socket.getaddrinfo
-        #: seconds after which a name is not resolved, None while it is, at once
+        #: seconds after which resolving a name fails, None as long as it succeeds at once
         self.silent_for: float | None = None
         socket.getaddrinfo = self.resolve
 
@@ -39,9 +39,9 @@ class Names:
         return self._resolve(self._addresses.get(host, host), *args, **kwargs)
 
     def fall_silent(self, seconds: float) -> None:
-        """Have the name servers answer no longer, and what Patroni knows from before be older than it may be.
+        """Make the name servers silent, and Patroni's cached addresses too old to be used.
 
-        :param seconds: what the resolver of the system waits for an answer, over all its attempts.
+        :param seconds: how long the system's resolver waits for an answer, over all its attempts.
         """
         import gc
 
@@ -53,9 +53,9 @@ class Names:
 
 
 class Leader:
-    """The leader of a Patroni cluster, without Patroni and PostgreSQL around its use of etcd.
+    """The leader of a Patroni cluster, reduced to its use of etcd.
 
-    :param config: as ``get_dcs`` takes it.
+    :param config: the argument of ``get_dcs``.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -66,8 +66,8 @@ class Leader:
         self._name, self._loop_wait = config['name'], config['loop_wait']
         self._count = 0
         self._cluster: Any = None
-        self._renewed = time.monotonic()  # when the last keepalive that was confirmed was sent
-        self._unrenewed = 0.0  # the longest time from there to the next one's confirmation
+        self._renewed = time.monotonic()  # when the last confirmed keepalive was sent
+        self._unrenewed = 0.0  # the longest time from then to the confirmation of the next one
         self._calls: list[tuple[str, float]] = []
         self._now = ''
         self._keepalive: Callable[..., Any] = self._dcs._client.lease_keepalive
@@ -91,7 +91,7 @@ class Leader:
     def _touch_member(self) -> bool:
         self._count += 1
         self._dcs.touch_member({'state': 'running', 'count': self._count})
-        return True  # Patroni goes on in any case
+        return True  # Patroni continues in any case
 
     def _update_leader(self) -> bool:
         first = next(iter(inspect.signature(self._dcs.update_leader).parameters))
@@ -99,9 +99,9 @@ class Leader:
         return bool(self._dcs.update_leader(*arguments.get(first, (None,))))
 
     def _loop(self) -> str:
-        """Run one HA loop of a leader, as far as it concerns etcd.
+        """Run the part of a leader's HA loop that uses etcd.
 
-        :returns: why it lets go, empty if it still leads.
+        :returns: why it lets go; empty if it still leads.
         """
         self._calls = []
         for call in (self._get_cluster, self._touch_member, self._update_leader):
@@ -118,7 +118,7 @@ class Leader:
         return ''
 
     def good(self, timeout: float = 20) -> None:
-        """Run loops until one is good and the watch has brought what it wrote.
+        """Run loops until one is good and the watch has delivered what it wrote.
 
         :raises RuntimeError: when none is.
         """
@@ -145,10 +145,10 @@ class Leader:
     def silent(self, limit: float) -> dict[str, Any]:
         """Wait for the time of the next loop, as Patroni does, and run it.
 
-        :param limit: seconds after which it is no longer waited for.
-        :returns: ``blocked``, seconds that the loop took; ``unrenewed``, seconds for which it led on the strength of
-            one keepalive, from its being sent on; ``why`` it let go, empty if it still leads; ``calls`` with their
-            times; ``time``, its end by the monotonic clock.
+        :param limit: seconds to wait for it.
+        :returns: ``blocked``: seconds that the loop took. ``unrenewed``: seconds for which it led without a new
+            keepalive, counted from when the last one was sent. ``why`` it let go, empty if it still leads. ``calls``
+            with their times. ``time``: its end by the monotonic clock.
         """
         due = self._renewed + self._loop_wait
         self._dcs.watch(None, due - time.monotonic())
@@ -171,7 +171,7 @@ class Leader:
 
 
 def main() -> None:
-    """Read the configuration and then command after command from stdin, answer on stdout."""
+    """Read the configuration and then commands from stdin, and answer on stdout."""
     ctypes.CDLL(None).prctl(1, _SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: do not outlive the parent
     config = json.loads(sys.stdin.readline())
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(threadName)s %(levelname)s: %(message)s')

@@ -1,7 +1,7 @@
-"""A leader whose etcd falls silent while everybody else's goes on: a process of its own behind relays of its own.
+"""A leader whose etcd falls silent while that of all others works: a separate process behind its own relays.
 
-Many such leaders share one etcd cluster. Its members advertise host names, and each leader's process resolves these
-to the addresses of its own relays.
+Many such leaders share one etcd cluster. Its members advertise host names, which each leader's process resolves to the
+addresses of its own relays.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _name(i: int) -> str:
 class Certificates:
     """Certificates for the names of all members.
 
-    :param folder: where the authority's one goes.
+    :param folder: where the authority's certificate is written.
     :param members: how many names.
     """
 
@@ -75,11 +75,11 @@ class Certificates:
 
 
 class NamedCluster(EtcdCluster):
-    """An etcd cluster whose members advertise host names that nobody knows but who was told.
+    """An etcd cluster whose members advertise host names that only informed clients can resolve.
 
     :param members: how many.
     :param version: line or version of all of them.
-    :param certificates: when the names are to be used with TLS; the members themselves speak plain HTTP.
+    :param certificates: if the names are to be used with TLS; the members themselves speak plain HTTP.
     """
 
     def __init__(self, members: int, version: str = '3.5', certificates: Certificates | None = None) -> None:
@@ -92,10 +92,10 @@ class NamedCluster(EtcdCluster):
         return self
 
     def _bootstrap(self, releases: Sequence[Release]) -> None:
-        for i, member in enumerate(self.members):  # the last one of two flags counts
+        for i, member in enumerate(self.members):  # the last of two flags counts
             member.flags += [
                 '--advertise-client-urls',
-                '{0}://{1}:{2}'.format('https' if self.certificates else 'http', _name(i), member.port),
+                f'{"https" if self.certificates else "http"}://{_name(i)}:{member.port}',
             ]
         super()._bootstrap(releases)
 
@@ -109,11 +109,11 @@ class NamedCluster(EtcdCluster):
 
 
 class SilentLeader:
-    """A leader behind relays, for the time of a ``with``.
+    """A leader behind relays, inside a ``with``.
 
-    :param environment: whose Python and Patroni it is.
+    :param environment: the environment of its Python and Patroni.
     :param cluster: its etcd.
-    :param way: how that will fall silent.
+    :param way: how the etcd will fall silent.
     :param log: file for Patroni's log.
     :param config: of Patroni: ``scope``, ``ttl``, ``loop_wait``, ``retry_timeout``.
     """
@@ -162,14 +162,14 @@ class SilentLeader:
         return self._side
 
     def good(self) -> None:
-        """Wait until it leads and all is well.
+        """Wait until it leads and everything works.
 
-        :raises LabError: when that does not come about.
+        :raises LabError: when that does not happen.
         """
         self.side.do('good')
 
     def lose_etcd(self, limit: float) -> None:
-        """Have it run one more good loop, silence its etcd and start its next loop at the time for it.
+        """Let it run one more good loop, silence its etcd, and start its next loop when it is due.
 
         :param limit: seconds that the loop may take; `outcome` waits for its end.
         :raises LabError: when the loop before was not good.

@@ -1,6 +1,6 @@
-"""The program that makes single DCS calls and measures them: through Patroni, or bare as the floor for that.
+"""The program that makes single DCS calls and measures them: through Patroni, or bare as the lower bound.
 
-Run as a script by ``bench.side``, in an environment that knows nothing of this project but perhaps the wheel.
+Run as a script by ``bench.side``, in an environment that has nothing of this project except possibly the wheel.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _status(count: int) -> dict[str, Any]:
 
 
 class Bare:
-    """The requests that Patroni makes for each call, with nothing around them.
+    """The bare requests that Patroni makes for each call.
 
     :param url: the etcd member, 3.4 or later.
     :param scope: name of a Patroni cluster.
@@ -87,7 +87,7 @@ class Bare:
 
 
 class Patroni:
-    """The same calls through Patroni's DCS; whose class that is depends on the environment.
+    """The same calls through Patroni's DCS; the environment determines its class.
 
     :param url: the etcd member to use.
     :param scope: name of a Patroni cluster.
@@ -137,17 +137,17 @@ class Patroni:
         return 50331648 + self._count
 
     def touch(self) -> bool:
-        """Write the member key, with something new in it."""
+        """Write the member key with new content."""
         return bool(self.dcs.touch_member({'state': 'running', 'count': self._next()}))
 
     def use(self, url: str) -> None:
-        """Make a member the one that is asked first."""
+        """Make a member the first one to be asked."""
         self.dcs._client.set_base_uri(url)
         time.sleep(0.5)  # the watch moves there, too
         self._cluster = self.dcs.get_cluster()
 
     def until_good(self) -> float:
-        """Hold the leader key as the HA loop does, until that works; give the seconds it took."""
+        """Hold the leader key as the HA loop does, until it succeeds; return the seconds it took."""
         started = time.perf_counter()
         while True:
             try:
@@ -159,9 +159,9 @@ class Patroni:
 
 
 def measure(call: Callable[[], Any], times: int) -> dict[str, Any]:
-    """Make a call some times; give wall clock and CPU of this thread, in seconds each.
+    """Make a call several times; return wall clock and CPU of this thread for each, in seconds.
 
-    :raises RuntimeError: when the call says that it failed.
+    :raises RuntimeError: when the call reports a failure.
     """
     wall, cpu = [], []
     for _ in range(times):
@@ -176,7 +176,7 @@ def measure(call: Callable[[], Any], times: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the configuration and then command after command from stdin, answer on stdout."""
+    """Read the configuration and then commands from stdin, and answer on stdout."""
     ctypes.CDLL(None).prctl(1, _SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: do not outlive the parent
     config = json.loads(sys.stdin.readline())
     subject: Any

@@ -1,3 +1,3 @@
-"""What this project does, shown on real servers."""
+"""A demonstration of this project on real servers."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What this project is for, shown on real servers in about two minutes: ``python -m examples.demo``.
+"""Show on real servers, in about two minutes, what this project is for: ``python -m examples.demo``.
 
-PATRONI_VERSION chooses the Patroni release, the newest by default. The exit code is 0 if each step showed what it says,
-1 with the reason if not, 130 when interrupted. Nothing is left behind in any case.
+PATRONI_VERSION chooses the Patroni release, the newest by default. The exit code is 0 if each step showed what it
+should, 1 with the reason if not, 130 if interrupted. Nothing is left behind in any case.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def show(text: str) -> None:
 
 
 def show_members(etcd: EtcdCluster) -> None:
-    """Print what the etcd members are, and openly what they only look like."""
+    """Print the releases of the etcd members, and which of them are only imitated."""
     for member in etcd.members:
         real = (
             ''
@@ -83,14 +83,14 @@ def show_stock(stock: Environment, etcd: EtcdCluster) -> None:
 
 
 def own_lines(node: PatroniNode) -> list[str]:
-    """Return what the package wrote into Patroni's log."""
+    """Return the package's lines in Patroni's log."""
     return [line for line in node.log_text().splitlines() if any(own in line for own in _OWN_LINES)]
 
 
 def rolling_upgrade(cluster: PatroniCluster, etcd: EtcdCluster) -> None:
-    """Upgrade etcd under load, show what Patroni and its clients noticed.
+    """Upgrade etcd under load, and show what Patroni and its clients noticed.
 
-    :raises LabError: when that is more than it should be.
+    :raises LabError: when they noticed more than they should.
     """
     with Monitor(cluster) as monitor, WriteLoad(cluster) as load:
         for i, member in enumerate(etcd.members):
@@ -121,7 +121,7 @@ def rolling_upgrade(cluster: PatroniCluster, etcd: EtcdCluster) -> None:
 def run() -> None:
     """Run all steps.
 
-    :raises LabError: when one does not show what it says.
+    :raises LabError: when one does not show what it should.
     """
     release = os.environ.get('PATRONI_VERSION') or NEWEST
 

@@ -17,7 +17,7 @@ CACHE = Path(os.environ.get('LAB_CACHE') or ROOT / '.cache').absolute()
 
 
 def say(text: str) -> None:
-    """Show one line of progress on stderr.
+    """Print one line of progress to stderr.
 
     :param text: what is going on, without a line end.
     """

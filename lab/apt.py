@@ -42,11 +42,11 @@ Acquire::IndexTargets::deb::CNF::DefaultEnabled "false";
 
 
 class Apt:
-    """apt-get with lists and a cache of its own; the machine's own are not touched.
+    """An apt-get with its own lists and cache; those of the machine are not touched.
 
     :param folder: where lists, cache and downloads go.
     :param sources: the only line of its sources.list, None for the machine's own sources.
-    :param installed: whether what dpkg has installed here counts as installed.
+    :param installed: whether packages that dpkg has installed here count as installed.
     """
 
     def __init__(self, folder: Path, sources: str | None, installed: bool) -> None:
@@ -115,9 +115,9 @@ def os_release() -> dict[str, str]:
 
 
 def mirror(folder: Path) -> str:
-    """Make a sources.list line, with ``{suite}`` in it, for the mirror that this machine uses for its own release.
+    """Return a sources.list line, with ``{suite}`` in it, for the mirror that this machine uses for its own release.
 
-    :param folder: where this machine's package lists go when it has none itself, as in a fresh container.
+    :param folder: where to put this machine's package lists if it has none itself, as in a fresh container.
     :raises LabError: when the apt sources do not name the machine's own release.
     """
     release = os_release()
@@ -130,13 +130,13 @@ def mirror(folder: Path) -> str:
     answer = run(['apt-get', *question], Path('/'))
     if not answer:
         apt = Apt(folder, None, installed=False)
-        with contextlib.suppress(LabError):  # of some other source
+        with contextlib.suppress(LabError):  # from another source
             apt('apt-get', 'update')
         answer = apt('apt-get', *question)
     for line in answer.splitlines():
         _, component, uri, codename, suite, signed_by = line.split(None, 5)
         if component == 'main' and release.get('VERSION_CODENAME') in (codename, suite):
-            if not os.path.isfile(signed_by):  # older apt does not know the field, newer ones may give key material
+            if not os.path.isfile(signed_by):  # older apt does not know the field; newer ones may return key material
                 signed_by = f'/usr/share/keyrings/{release["ID"]}-archive-keyring.gpg'
             options = f'[signed-by={signed_by}] ' if os.path.isfile(signed_by) else ''
             return f'deb {options}{uri} {{suite}} {_COMPONENTS[release["ID"]]}'

@@ -1,4 +1,4 @@
-"""An HTTP load balancer in front of several members, as nginx or HAProxy: one URL, with a changing member behind it."""
+"""An HTTP load balancer in front of several members, like nginx or HAProxy: one URL with changing members behind it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Choice(enum.Enum):
 
 
 class Balancer(HttpFront, Service):
-    """A balancer, open inside a ``with``. It has no health checks; a member that refuses connections is skipped.
+    """A balancer, open inside a ``with``. It has no health checks; it skips a member that refuses connections.
 
     :param urls: URLs of the members.
     :param choice: how the member is chosen.
     """
 
-    _keeps_connections = False  # one that a member has closed meanwhile would fail a request for no fault of either
+    _keeps_connections = False  # a connection that a member has closed meanwhile would fail
 
     def __init__(self, urls: Sequence[str], choice: Choice = Choice.ROUND_ROBIN) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Balancer(HttpFront, Service):
         """Yield the members in the order in which they are tried for a request."""
         client = request.transport.get_extra_info('peername') if request.transport is not None else None
         if self.choice is Choice.RANDOM:
-            first = random.SystemRandom().randrange(len(self._urls))  # not random's own generator: tests seed that one
+            first = random.SystemRandom().randrange(len(self._urls))  # not random's own generator, which tests seed
         elif self.choice is Choice.CONNECTION and client in self._of_client:
             first = self._of_client[client]
         else:
@@ -66,7 +66,7 @@ class Balancer(HttpFront, Service):
                 upstream = await self._forward(request, self._urls[number] + request.path_qs, body)
             except ClientConnectorError:
                 continue
-            except GONE:  # it may have been carried out: only the client may send it again
+            except GONE:  # it may have been executed: only the client may send it again
                 break
             self.answered.append(self._urls[number])
             return await self._answer(request, upstream)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Make a virtual environment in the folder $1, whatever the machine's Python comes with.
+# Create a virtual environment in the folder $1, even if the machine's Python lacks venv or pip.
 #
-# Debian and Ubuntu split venv and pip off into packages of their own. Where they are not installed, pip is taken from
+# Debian and Ubuntu have venv and pip in separate packages. Where these are not installed, pip is taken from
 # the distribution's package that holds its wheel: downloaded and unpacked beside the environment, no root needed.
 set -eu
 python=${PYTHON:-python3}

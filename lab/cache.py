@@ -1,4 +1,4 @@
-"""Locks on what is downloaded or built into CACHE: of two processes that want the same thing, the second waits."""
+"""Locks on what is downloaded or built into CACHE: if two processes want the same thing, the second one waits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def locked(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
-    """Make an empty folder beside `path`, whatever an interrupted run left there; remove it after the ``with``."""
+    """Create an empty folder beside `path`, whatever an interrupted run left there; remove it after the ``with``."""
     folder = path.with_name(path.name + '.part')
     shutil.rmtree(str(folder), ignore_errors=True)
     folder.mkdir(parents=True)
@@ -44,7 +44,7 @@ def unfinished(path: Path) -> Iterator[Path]:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file atomically: a reader sees the old text or the new one."""
+    """Write a file atomically: a reader sees either the old text or the new one."""
     part = path.with_name(path.name + '.part')
     part.write_text(text)
     part.rename(path)

@@ -1,6 +1,6 @@
-"""Debian's own Patroni in a folder: its packages unpacked as on a Debian machine, to be run without root.
+"""Debian's own Patroni in a folder: its packages, unpacked as on a Debian machine, run without root.
 
-The Python in there takes the folder for ``/``: packages in ``usr/lib/python3/dist-packages``, what pip installs in
+Its Python takes the folder for ``/``: packages are in ``usr/lib/python3/dist-packages``, and pip installs to
 ``usr/local/lib/python3.X/dist-packages``. It has the C library of its own release, so Debian 13's runs on Debian 12.
 """
 
@@ -55,7 +55,7 @@ class DebianPatroni:
             path for pattern in ('usr/lib/*-linux-*', 'lib/*-linux-*') for path in glob.glob(str(self.root / pattern))
         ]
         loader = next(path for folder in libraries for path in glob.glob(folder + '/ld-linux*.so.*'))
-        #: what its Python is run with
+        #: the command line of its Python
         self.command = [loader, '--library-path', ':'.join(libraries), str(self.python)]
 
     def _fetch(self, suite: str) -> None:
@@ -76,7 +76,7 @@ class DebianPatroni:
 
     @property
     def local(self) -> Path:
-        """Where pip installs to."""
+        """The folder that pip installs to."""
         return self.root / 'usr' / 'local' / 'lib' / self.python.name / 'dist-packages'
 
     def environ(self) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Virtual environments with a given Patroni release, built once and kept in CACHE.
 
-Those with ``plugin=True`` also hold this project: from a wheel, as a user would get it, never from the source tree. In
-those with ``patches`` Patroni was built with the patches instead. The others are stock. What another user has to run is
-copied when that user cannot reach it where it is.
+Those with ``plugin=True`` also have this project: from a wheel, as users get it, never from the source tree. In those
+with ``patches``, Patroni was built with the patches instead. The others are stock. If another user has to run something
+and cannot reach it, it is copied.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from .processes import LabError, remove_folder, scratch_folder
 from .releases import NEWEST
 from .sources import apply, unpack
 
-# In every environment: what builds packages that come as source (pkg_resources, which some import, is gone from later
-# setuptools), a driver that older Patroni wants to see while it is built itself, and what Patroni's own tests need.
-_BUILD_TOOLS = ('setuptools<81', 'wheel', 'psycopg2-binary', 'mock', 'pytest')
+# In every environment: what builds packages that come as source (some import pkg_resources, which later setuptools
+# lack). Then a driver that older Patroni requires while it is built, and what Patroni's own tests need.
+_BUILD_TOOLS = ('setuptools>=64,<81', 'wheel', 'psycopg2-binary', 'mock', 'pytest')
 
 _URLLIB3 = {'1.26': 'urllib3>=1.26,<2', '2': 'urllib3>=2'}
 
-# What the wheel is made of, beside the package's folder.
+# The sources of the wheel, in addition to the package's folder.
 _PACKAGE = 'patroni_etcd3_compat'
 _WHEEL_SOURCES = (
     'setup.cfg',
@@ -67,7 +67,7 @@ class Environment:
 
     @property
     def patroni(self) -> Path:
-        """The ``patroni`` program. To be run by `python`: its first line does not hold in a copy."""
+        """The ``patroni`` program. Run it by `python`: its first line is wrong in a copy."""
         return self.bin / 'patroni'
 
     @property
@@ -79,7 +79,7 @@ class Environment:
         """Run its Python, without what the caller's environment variables say about Python.
 
         :param args: arguments for Python.
-        :param kwargs: for `subprocess.run`. Without any the output is captured as text, stderr within stdout.
+        :param kwargs: for `subprocess.run`. Without any, the output is captured as text, with stderr in stdout.
         """
         options: dict[str, Any] = {
             'env': clean_environ(),
@@ -101,7 +101,7 @@ class Environment:
 
 
 def clean_environ() -> dict[str, str]:
-    """Return the environment variables of this process, without those that Python, Patroni, etcd or libpq read."""
+    """Return this process's environment variables without those that Python, Patroni, etcd or libpq read."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -116,7 +116,7 @@ def _anyone_can_enter(path: Path) -> bool:
 def _link_or_copy(source: str, target: str) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
-    except OSError:  # another file system
+    except OSError:  # on another file system
         shutil.copy2(source, target, follow_symlinks=False)
 
 
@@ -128,7 +128,7 @@ def within_reach(folder: Path, user: pwd.struct_passwd | None, stamp: str = '') 
 
     :param folder: the folder.
     :param user: passwd entry of the user, None for the current one.
-    :param stamp: a copy made with another stamp is out of date.
+    :param stamp: a copy made with a different stamp is out of date.
     :returns: the folder itself, or a copy (one for all calls, made of hard links if possible) that is removed when
         Python ends.
     """
@@ -144,7 +144,7 @@ def within_reach(folder: Path, user: pwd.struct_passwd | None, stamp: str = '') 
 
 
 def _interpreter(python: str | None) -> Path:
-    """Choose the Python that environments are made with. Root gets one that every user can execute."""
+    """Return the Python that environments are created with. For root it is one that every user can execute."""
     wish = python or os.environ.get('PATRONI_PYTHON')
     if wish:
         found = shutil.which(wish)
@@ -161,7 +161,7 @@ def _interpreter(python: str | None) -> Path:
 
 
 def _call(argv: Sequence[str], what: str) -> None:
-    """Run a build command. The files it writes are readable for everyone, whatever the umask is.
+    """Run a build command. The files it writes are readable for everyone, whatever the umask.
 
     :raises LabError: with the end of its output if it fails.
     """
@@ -180,21 +180,25 @@ def _call(argv: Sequence[str], what: str) -> None:
 
 
 def _pip(folder: Path, *args: str) -> None:
-    # -I: neither the current folder (perhaps this project's) nor PYTHONPATH takes part
+    # -I: neither the current folder (perhaps this project's) nor PYTHONPATH has an effect
     python = str(folder / 'bin' / 'python')
     _call([python, '-I', '-m', 'pip', '-q', '--disable-pip-version-check', *args], f'pip {" ".join(args)}')
 
 
 def _build(folder: Path, patroni: str, urllib3: str, interpreter: Path) -> None:
     say(f'building an environment: Patroni {patroni}, {_URLLIB3[urllib3]}, {interpreter}')
-    shutil.rmtree(str(folder), ignore_errors=True)  # what an interrupted run may have left
+    shutil.rmtree(str(folder), ignore_errors=True)  # an interrupted run may have left one
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _call([sys.executable, '-m', 'virtualenv', '-q', '-p', str(interpreter), str(folder)], 'virtualenv')
+    try:
+        _call([sys.executable, '-m', 'virtualenv', '-q', '-p', str(interpreter), str(folder)], 'virtualenv')
+    except LabError:  # today's virtualenv has no pip for 3.8, which has its own; a distribution's Python has none
+        shutil.rmtree(str(folder), ignore_errors=True)
+        _call([str(interpreter), '-m', 'venv', str(folder)], 'venv')
     _pip(folder, 'install', *_BUILD_TOOLS)
     wanted = [f'patroni[etcd3]=={patroni}', _URLLIB3[urllib3]]
     if tuple(int(number) for number in patroni.split('.')[:2]) < (3, 3):
-        wanted.append('ydiff<1.3')  # patronictl calls what later ones do not have
-    # Up to 3.1 Patroni can be built only where a PostgreSQL driver is installed: not in a build environment of pip's.
+        wanted.append('ydiff<1.3')  # patronictl calls functions that later releases lack
+    # Up to 3.1, Patroni can be built only where a PostgreSQL driver is installed, so not in pip's build environment.
     _pip(folder, 'install', '--no-build-isolation', *wanted)
 
 
@@ -204,7 +208,7 @@ def _wheel_sources() -> list[Path]:
 
 
 def _wheel(folder: Path) -> tuple[str, Path]:
-    """Return the wheel of the project as it is now, built by the Python of the environment in `folder` if need be.
+    """Return the wheel of the current project, built by the Python of the environment in `folder` if necessary.
 
     :returns: a digest of its sources and the wheel.
     """
@@ -217,13 +221,13 @@ def _wheel(folder: Path) -> tuple[str, Path]:
     if not target.exists():
         say('building the wheel of this project')
         part = CACHE / 'wheels' / 'part'
-        tree = scratch_folder('lab-wheel-')  # beside the sources an earlier build may have left what would get in
+        tree = scratch_folder('lab-wheel-')  # an earlier build may have left more files
         try:
             for path in sources:
                 copy = tree / path.relative_to(ROOT)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(str(path), str(copy))
-            shutil.rmtree(str(part.parent), ignore_errors=True)  # those of earlier sources too
+            shutil.rmtree(str(part.parent), ignore_errors=True)  # including those of earlier sources
             _pip(folder, 'wheel', '--no-deps', '--no-build-isolation', '-w', str(part), str(tree))
             part.rename(target)
         finally:
@@ -232,7 +236,7 @@ def _wheel(folder: Path) -> tuple[str, Path]:
 
 
 def _install_patched(folder: Path, patroni: str, patches: Sequence[Path]) -> None:
-    """Build Patroni anew, with patches, and install it over the stock one."""
+    """Rebuild Patroni with patches, and install it over the stock one."""
     say(f'building Patroni {patroni} with its patches')
     scratch = scratch_folder('lab-patched-')
     try:
@@ -256,16 +260,17 @@ def environment(
     :param patroni: release, such as ``'3.0.2'``.
     :param urllib3: release line, ``'2'`` or ``'1.26'``.
     :param plugin: whether this project is installed in it, as its sources are now.
-    :param python: the Python it is made with. None: that of PATRONI_PYTHON, or else this one, unless the lab runs as
-        root and other users cannot execute it.
-    :param patches: patches that Patroni is built with, in this order, as they are now; without the project then.
+    :param python: the Python it is made with. None means that of PATRONI_PYTHON or else this one, unless the lab runs
+        as root and other users cannot execute it.
+    :param patches: patches that Patroni is built with, in this order, in their current state; the project is not
+        installed then.
     :raises LabError: when it cannot be built.
     """
     interpreter = _interpreter(python)
     kind = 'patched' if patches else 'plugin' if plugin else 'stock'
     name = f'{patroni}-urllib3-{urllib3}-{kind}-{str(interpreter).strip("/").replace("/", "-")}'
     folder = CACHE / 'envs' / name
-    marker = folder / 'lab-complete'  # written last; holds what is in the environment beyond its name
+    marker = folder / 'lab-complete'  # written last; contains what is in the environment
     with locked('environments'):
         if not marker.exists():
             _build(folder, patroni, urllib3, interpreter)

@@ -27,11 +27,12 @@ __all__ = ['EtcdCluster', 'EtcdMember', 'b64', 'release', 'request']
 class EtcdCluster(EtcdCalls, Service):
     """A cluster of one member per entry of `versions`, up and healthy inside a ``with``.
 
-    :param versions: a line (``'3.4'``: the newest of it at hand) or a version (``'3.3.25'``) for each member.
+    :param versions: a line (``'3.4'``: the newest available one) or a version (``'3.3.25'``) for each member.
     :param shapes: for each member a shape to give it instead of the one that follows from its version, or None.
-    :param facade: put the members behind facades (which record, and take faults) even when no version needs it.
+    :param facade: put the members behind facades (which record requests and inject faults) even if no version needs
+        one.
     :param auth: user and password to enable authentication with.
-    :param extra_flags: more flags for every etcd; for a single one extend ``members[i].flags`` before its start.
+    :param extra_flags: more flags for every etcd; for a single member, extend ``members[i].flags`` before its start.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class EtcdCluster(EtcdCalls, Service):
         return [release(version, shape, self._versions) for version, shape in zip(self._versions, self._shapes)]
 
     def start(self) -> None:
-        """Make the members and bring them up.
+        """Create the members and start them.
 
         :raises LabError: when they do not become healthy.
         """
@@ -81,9 +82,9 @@ class EtcdCluster(EtcdCalls, Service):
             self.enable_auth(*self._wants_auth)
 
     def stop(self) -> None:
-        """End all members and remove their data."""
+        """Stop all members and remove their data."""
         for member in self.members:
-            member.kill()  # nobody reads the data again
+            member.kill()  # the data is not read again
         if self._folder is not None:
             remove_folder(self._folder)
 
@@ -123,7 +124,7 @@ class EtcdCluster(EtcdCalls, Service):
                 )
 
     def _next_release(self, version: str, shape: Shape | None) -> Release:
-        """Choose the release that a member restarts with, and wait until the cluster accepts it.
+        """Return the release that a member restarts with, once the cluster accepts it.
 
         :raises LabError: when the cluster version does not get that far within a minute.
         """
@@ -135,9 +136,16 @@ class EtcdCluster(EtcdCalls, Service):
             cluster_version = str(request(member.real_url, 'GET', '/version')[1]['etcdcluster'])
             return version_key(cluster_version) >= version_key(str(least))
 
-        if least:  # all members may have been upgraded a moment ago
+        if least:  # all members may have just been upgraded
             wait_until(decided, PATIENCE, f'the cluster version {least}')
         return new
+
+    def logs_began_anew(self) -> None:
+        """Say that no log has an entry of an earlier release any more: every member has taken a snapshot of its log.
+
+        So a newer line may run beside the present ones, see `LEAST_BESIDE`, whatever the cluster began with.
+        """
+        self._began_with = []
 
     def upgrade(self, i: int, version: str, shape: Shape | None = None) -> None:
         """Stop a member and start it with another version on the same data and ports; wait until it is healthy.
@@ -185,7 +193,7 @@ class EtcdCluster(EtcdCalls, Service):
         :raises LabError: when it does not come up.
         """
         for member in self.members:
-            member.kill()  # SIGTERM would only make the last ones look for a successor
+            member.kill()  # on SIGTERM, the last ones would only look for a successor
         for member in self.members:
             shutil.rmtree(str(member.folder / 'data'))
         self.auth, self._has_users = None, False

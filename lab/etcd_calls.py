@@ -1,4 +1,4 @@
-"""What the lab itself asks an etcd cluster, around its facades: calls, health, authentication."""
+"""The requests of the lab itself to an etcd cluster, around its facades: calls, health, authentication."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 from .facade import Recorded, real_prefix
 from .member import EtcdMember, b64, request
+from .packages import line_of
 from .processes import LabError, wait_until
 
 _PASSING = (
-    'unhealthy cluster',  # until all members have been connected for 5 s
+    'unhealthy cluster',  # as long as not all members have been connected for 5 s
     'request timed out',
     'no leader',
     'leader changed',
@@ -38,7 +39,7 @@ class EtcdCalls:
 
     @property
     def hosts(self) -> list[str]:
-        """What clients are configured with: ``['127.0.0.1:PORT', ...]``."""
+        """The configuration of clients: ``['127.0.0.1:PORT', ...]``."""
         return [url.partition('//')[2] for url in self.urls]
 
     @property
@@ -47,7 +48,7 @@ class EtcdCalls:
         return [member.url for member in self.members]
 
     def requests(self) -> list[Recorded]:
-        """All requests that came in through the facades, by time."""
+        """All requests that arrived at the facades, by time."""
         recorded = [entry for member in self.members if member.facade for entry in member.facade.requests]
         return sorted(recorded, key=lambda entry: entry.time)
 
@@ -65,16 +66,16 @@ class EtcdCalls:
         return request(member.real_url, 'POST', path, json.dumps(body).encode(), token)
 
     def leads(self, i: int) -> bool:
-        """Return whether a member is the raft leader, by its own account.
+        """Return whether a member says that it is the raft leader.
 
         :raises OSError: when it does not answer.
-        :raises KeyError: when the answer has no leader.
+        :raises KeyError: when the answer names no leader.
         """
         answer = self.call(i, 'maintenance/status', {})[1]
         return bool(answer['leader'] == answer['header']['member_id'])
 
     def token(self, i: int) -> str | None:
-        """Get a token of the cluster's user from a member, None while authentication is off or where none is read.
+        """Return a token of the cluster's user from a member, None without authentication or if it reads no token.
 
         :raises OSError: when the member does not answer, or not yet.
         :raises LabError: when it refuses.
@@ -98,9 +99,9 @@ class EtcdCalls:
         raise (ConnectionError if any(words in text for words in _PASSING) else LabError)(text)
 
     def _change(self, i: int, rpc: str, body: dict[str, Any], done: str = '') -> dict[str, Any]:
-        """Send a member a change, and repeat it until it is carried out.
+        """Send a change to a member, and repeat it until it is carried out.
 
-        :param done: error that means: an earlier attempt was carried out, its answer came too late.
+        :param done: the error which means that an earlier attempt was carried out and its answer was late.
         :returns: the answer; empty when it said *done*.
         :raises LabError: when it is refused, or not carried out within a minute.
         """
@@ -124,10 +125,12 @@ class EtcdCalls:
         try:
             self._must(i, 'kv/range', {'key': b64('health')}, self.token(i))
         except LabError as e:
-            # This comes after the linearizable part, and is all that one gets there.
+            # This error comes after the linearizable part, so it proves that part.
             if member.takes_token or 'user name is empty' not in str(e):
                 return False
-        return bool(request(member.real_url, 'GET', '/version')[1]['etcdcluster'] != 'not_decided')
+        # A new cluster may say 3.0.0 until its leader has asked all members for their versions, every 5 s.
+        version = request(member.real_url, 'GET', '/version')[1]['etcdcluster']
+        return version != 'not_decided' and (version != '3.0.0' or line_of(member.real_version) == '3.0')
 
     def wait_healthy(self, timeout: float = PATIENCE) -> None:
         """Wait until every running member answers a linearizable range and the cluster has decided on its version.
@@ -145,9 +148,9 @@ class EtcdCalls:
                     raise LabError(f'{e}; its log ends with\n{member.log_text()[-1000:]}') from e
 
     def enable_auth(self, user: str, password: str) -> None:
-        """Turn authentication on. The user gets the role root, and so does a user root, which etcd requires.
+        """Turn authentication on. The user gets the role root, and so does a user named root, which etcd requires.
 
-        Users survive `disable_auth`, so a second call makes none.
+        Users survive `disable_auth`, so a second call creates none.
 
         :raises LabError: when etcd refuses.
         """
@@ -168,7 +171,7 @@ class EtcdCalls:
         self.auth = None
 
     def _any_running(self, but: EtcdMember | None = None) -> int:
-        """Choose a running member to send calls to; while authentication is on, preferably one that reads tokens."""
+        """Return a running member to send calls to; while authentication is on, preferably one that reads tokens."""
         running = [i for i, member in enumerate(self.members) if member.running and member is not but]
         if not running:
             raise LabError('no member of the cluster is running')

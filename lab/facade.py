@@ -1,7 +1,7 @@
 """An HTTP front that makes one real etcd member look like another release, and misbehave on request.
 
-It stands in for release lines that no package provides, and records what a client sends. The data, the leases, the
-watches and the elections behind it are those of the real member.
+It replaces release lines that no package provides, and records what a client sends. The data, leases, watches and
+elections behind it are those of the real member.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Shape:
     error_style: str | None = None  # 'error-only', 'both', 'message-only'
     nested_txn: bool = True  # False: a transaction inside a transaction is refused
     gateway: bool = True  # False: as with --enable-grpc-gateway=false
-    takes_token: bool = True  # False: the authorization header goes unread
+    takes_token: bool = True  # False: the authorization header is ignored
 
 
 _OLD = Shape(prefixes=('v3alpha',), error_style='error-only', nested_txn=False, takes_token=False)
@@ -53,7 +53,7 @@ _SHAPES = {
 def shape_of(line_or_version: str) -> Shape:
     """Return the shape of a release line (``'3.2'``) or of one version of it (``'3.2.32'``).
 
-    :raises LabError: for a line that nothing is known about.
+    :raises LabError: for an unknown line.
     """
     shape = _SHAPES.get(line_of(line_or_version))
     if shape is None:
@@ -80,13 +80,13 @@ def is_nested_txn(body: bytes) -> bool:
 class Recorded:
     """One request as the client sent it, and how it was answered."""
 
-    time: float  # when it came in, seconds since the epoch
+    time: float  # when it arrived, in seconds since the epoch
     member: str
     method: str
     path: str  # with the prefix the client chose
     body: bytes
     headers: dict[str, str] = field(repr=False)  # names in lower case; the token is replaced by ***
-    status: int  # 0: the connection was cut instead of an answer
+    status: int  # 0: the connection was cut instead of answered
 
     @property
     def rpc(self) -> str:
@@ -98,22 +98,22 @@ class Recorded:
 class Fault:
     """A failure of requests whose path matches `path`, a regular expression, anywhere.
 
-    The delay comes first, then at most one of the others. The first fault in the list that matches hits a request.
-    Everything but `cut_after` and ``reset='after'`` happens before the real member sees the request.
+    The delay comes first, then at most one of the other effects. A request is hit by the first matching fault in the
+    list. All effects except `cut_after` and ``reset='after'`` occur before the real member sees the request.
     """
 
     path: str = ''
     times: int = 1  # how many requests are hit
     delay: float = 0  # seconds
     reset: str | None = None  # 'before' or 'after' the real member executed it
-    status: int | None = None  # answer this, and nothing from the real member
+    status: int | None = None  # the answer, instead of that of the real member
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b''
-    cut_after: int | None = None  # bytes of the body that get through, of an answer that promises all of them
+    cut_after: int | None = None  # bytes of the body that pass, of an answer that announces all of them
 
 
 class Facade(HttpFront):
-    """The front of one member. Stopped at first; to clients `start` and `stop` look like those of etcd.
+    """The front of one member, stopped at first. To clients, `start` and `stop` look like those of etcd.
 
     :param name: name of the member, for the records.
     """
@@ -129,7 +129,7 @@ class Facade(HttpFront):
 
     @property
     def requests(self) -> list[Recorded]:
-        """All requests so far, in the order they were answered. A stream counts when its header goes out."""
+        """All requests so far, in the order of their answers. A stream counts when its header is sent."""
         return list(self._requests)
 
     def start(self, target: str, version: str) -> None:
@@ -145,7 +145,7 @@ class Facade(HttpFront):
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         arrived = time.time()
-        body = await request.content.read()  # not request.read(), which has a limit below etcd's own
+        body = await request.content.read()  # not request.read(), whose limit is below that of etcd
         fault = next((f for f in self.faults if f.times > 0 and re.search(f.path, request.path)), Fault())
         status = 0
         upstream: ClientResponse | None = None
@@ -177,7 +177,7 @@ class Facade(HttpFront):
         return response
 
     async def _answer(self, request: web.BaseRequest, body: bytes) -> tuple[web.StreamResponse, ClientResponse | None]:
-        """Return the answer in the member's shape, with the connection to the real member when more is to come."""
+        """Return the answer in the member's shape, and the connection to the real member if more will follow."""
         shape, path = self.shape, request.path_qs
         match = re.match('/(v3(?:alpha|beta)?)(/.*)', path)
         if match:
@@ -243,7 +243,7 @@ def _reshape_error(content: bytes, style: str) -> bytes:
         answer = json.loads(content)
         message, code = answer.get('error', answer.get('message')), answer['code']
     except (ValueError, AttributeError, KeyError, TypeError):
-        return content  # the text of a 404, which is no JSON in any release
+        return content  # the text of a 404, which is not JSON in any release
     if style == 'error-only':
         return json.dumps({'error': message, 'code': code}, separators=(',', ':')).encode()
     if style == 'both':

@@ -1,4 +1,4 @@
-"""The base of all faces of servers: the event loop that they run in, and an HTTP server."""
+"""The base of all the lab's servers in front of others: the event loop that they run in, and an HTTP server."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ GONE = (ClientError, OSError, RuntimeError)
 
 
 class _Loop:
-    """The event loop of this process, in a thread of its own."""
+    """The event loop of this process, in a separate thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float = 30) -> T:
-        """Run a coroutine in it and wait for the result, from any other thread."""
+        """Run a coroutine in it, from any other thread, and wait for the result."""
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -40,7 +40,7 @@ loop = _Loop()
 
 
 class HttpFront:
-    """An HTTP server on a port of its own, the same over all starts and stops. Stopped at first."""
+    """An HTTP server on its own port, which stays the same over all starts and stops. It is stopped at first."""
 
     _keeps_connections = True
     """Whether requests to real members share connections."""
@@ -53,19 +53,19 @@ class HttpFront:
 
     @property
     def url(self) -> str:
-        """What clients connect to."""
+        """The URL for clients."""
         return f'http://127.0.0.1:{self.port}'
 
     def stop(self) -> None:
-        """Refuse new connections and cut the open ones, as if the process ended. Harmless when stopped."""
+        """Refuse new connections and cut the open ones, as if the process ended. Has no effect when stopped."""
         loop.run(self._close())
 
     def cut(self) -> None:
-        """Cut the open connections with everything that waits on them. New ones are accepted."""
+        """Cut the open connections and everything that waits on them. New ones are accepted."""
         loop.run(self._cut_all())
 
     async def _open(self) -> None:
-        await self._close()  # open still, when the real member ended by itself
+        await self._close()  # still open if the real member ended on its own
         self._session = ClientSession(
             connector=TCPConnector(limit=0, force_close=not self._keeps_connections),
             cookie_jar=DummyCookieJar(),
@@ -100,7 +100,7 @@ class HttpFront:
     async def _forward(
         self, request: web.BaseRequest, url: str, body: bytes, without: tuple[str, ...] = ()
     ) -> ClientResponse:
-        """Send a client's request on as it is.
+        """Forward a client's request unchanged.
 
         :param url: of the member, with the path.
         :param without: names of headers to leave out, in lower case.

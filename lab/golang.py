@@ -1,7 +1,6 @@
 """etcd built from its Go module, for release lines that no package of the distribution provides.
 
-``go install`` refuses the module because of its replace directives. So a module of our own with a one-line main is
-built.
+``go install`` refuses the module because of its replace directives. So a separate module with a one-line main is built.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def build_etcd(version: str, folder: Path) -> Path:
     """Build one etcd server. This needs the network, and takes one to two minutes on two cores.
 
     :param version: as the module has it, without the ``v``.
-    :param folder: an empty folder for everything that Go downloads, caches and writes; nothing goes elsewhere.
+    :param folder: an empty folder for everything that Go downloads, caches and writes.
     :returns: the binary, in that folder.
     :raises LabError: when it cannot be built; the text is the last line of Go's output.
     """
@@ -52,7 +51,7 @@ def build_etcd(version: str, folder: Path) -> Path:
     source.mkdir()
     (source / 'go.mod').write_text(_MODULE.format(version))
     (source / 'main.go').write_text(_MAIN)
-    # -modcacherw: Go makes downloaded modules read-only, and nobody could remove the folder afterwards.
+    # -modcacherw: otherwise Go makes downloaded modules read-only, and the folder cannot be removed afterwards.
     run(
         [
             'go',
@@ -75,11 +74,11 @@ def build_etcd(version: str, folder: Path) -> Path:
         CGO_ENABLED='0',
         GOENV=_user_settings(),
         XDG_CONFIG_HOME=str(folder / 'config'),
-    )  # the last: Go counts its own use there
+    )  # the last one: Go counts its own use there
     return binary
 
 
 def _user_settings() -> str:
-    """Return the file that ``go env -w`` writes to: a proxy that is set there applies here as well."""
+    """Return the file that ``go env -w`` writes to: a proxy that is set there is used here as well."""
     config = os.environ.get('XDG_CONFIG_HOME') or os.path.expanduser('~/.config')
     return os.environ.get('GOENV') or os.path.join(config, 'go', 'env')

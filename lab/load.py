@@ -1,4 +1,4 @@
-"""A steady write load on a Patroni cluster, which remembers what was acknowledged."""
+"""A steady write load on a Patroni cluster, which remembers the acknowledged writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .service import Service
 
 
 class WriteLoad(Service):
-    """Insert one row after the other into the node that takes writes, inside a ``with``.
+    """Insert one row after another into the writable node, inside a ``with``.
 
     :param cluster: the Patroni cluster.
     :param interval: seconds between two inserts.
@@ -75,7 +75,7 @@ class WriteLoad(Service):
             connection.close()
 
     def stop(self) -> None:
-        """End the load; what was measured stays. Harmless when it has ended."""
+        """End the load; the measurements stay. Has no effect when it has ended."""
         if self._ended is None:
             self._ended = time.monotonic()
             self._done.set()
@@ -83,17 +83,17 @@ class WriteLoad(Service):
 
     @property
     def acknowledged(self) -> int:
-        """How many inserts were acknowledged so far."""
+        """The number of inserts that were acknowledged so far."""
         return len(self._ids)
 
     @property
     def longest_gap(self) -> float:
-        """The longest time without an acknowledged insert, from the start up to now or the end, in seconds."""
+        """The longest time without an acknowledged insert, in seconds, from the start until now or the end."""
         times = [self._started] + self._times + [self._ended if self._ended is not None else time.monotonic()]
         return max(after - before for before, after in zip(times, times[1:]))
 
     def verify(self) -> None:
-        """Check that every row that was acknowledged is there.
+        """Check that every acknowledged row exists.
 
         :raises LabError: when rows are missing, or no node takes writes within a minute.
         """

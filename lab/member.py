@@ -1,6 +1,6 @@
 """One real etcd member on loopback: its binary, its process, and the facade in front of it.
 
-A release line without a real binary is represented by a real member of the nearest line, behind a facade.
+A release line without a real binary is represented by a real member of the nearest line behind a facade.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ log that a 3.5 member may have put there ("unmarshal should never fail"), unless
 
 
 class Release(NamedTuple):
-    """What a member runs and what it looks like."""
+    """The real release of a member, and what it looks like."""
 
-    version: str  # as clients see it
+    version: str  # the version that clients see
     real_version: str
-    shape: Shape  # all None when it looks like what it is
+    shape: Shape  # all None if it looks like what it is
 
 
 def live_together(lines_or_versions: Iterable[str]) -> bool:
@@ -44,16 +44,16 @@ def live_together(lines_or_versions: Iterable[str]) -> bool:
 
 
 def release(line_or_version: str, shape: Shape | None = None, beside: Iterable[str] = ()) -> Release:
-    """Choose the real etcd for a line or version, and the shape that makes up for the difference.
+    """Return the real etcd for a line or version, and the shape that makes up for the difference.
 
-    :param shape: a shape to give it instead of that of its version.
-    :param beside: versions that the cluster has or began with. Another line stands in for one that cannot run
-        beside them.
-    :raises LabError: when neither it nor a line that can stand in for it is available.
+    :param shape: a shape to use instead of that of its version.
+    :param beside: versions that the cluster has or began with. A line that cannot run beside them is represented by
+        another.
+    :raises LabError: when neither it nor a line that can represent it is available.
     """
     stand_in = _STANDS_IN.get(line_of(line_or_version))
     real_version, looks = '', Shape()
-    if stand_in is None or live_together([line_or_version, *beside]):  # or it is not asked for, which may build it
+    if stand_in is None or live_together([line_or_version, *beside]):  # otherwise not asked for: that may build it
         try:
             real_version = etcd_version(line_or_version)
         except LabError:
@@ -66,7 +66,7 @@ def release(line_or_version: str, shape: Shape | None = None, beside: Iterable[s
 
 
 class EtcdMember:
-    """One member. EtcdCluster makes it and starts it the first time."""
+    """One member. EtcdCluster creates it and starts it the first time."""
 
     def __init__(self, name: str, folder: Path, facade: Facade | None, flags: Sequence[str]) -> None:
         self.name = name
@@ -77,7 +77,7 @@ class EtcdMember:
         self.port = free_port()
         self.peer_port = free_port()
         self.process: Process | None = None
-        self.bootstrap: list[str] = []  # what etcd reads at the first start with an empty data directory
+        self.bootstrap: list[str] = []  # etcd reads this at its first start with an empty data directory
 
     def __repr__(self) -> str:
         return f'<EtcdMember {self.name} {self.version} {self.url}>'
@@ -94,35 +94,35 @@ class EtcdMember:
 
     @property
     def url(self) -> str:
-        """What clients use, and what the member list says."""
+        """The URL for clients, which the member list shows."""
         return self.facade.url if self.facade is not None else self.real_url
 
     @property
     def real_url(self) -> str:
-        """The member itself, without facade."""
+        """The URL of the member itself, without facade."""
         return f'http://127.0.0.1:{self.port}'
 
     @property
     def peer_url(self) -> str:
-        """What the other members use."""
+        """The URL for the other members."""
         return f'http://127.0.0.1:{self.peer_port}'
 
     @property
     def takes_token(self) -> bool:
-        """Return whether its gateway reads the authorization header. That of 3.2 does not."""
+        """Whether its gateway reads the authorization header. That of 3.2 does not."""
         return version_key(self.real_version) >= (3, 3)
 
     @property
     def running(self) -> bool:
-        """Return whether there is a process (frozen or not)."""
+        """Whether there is a process (frozen or not)."""
         return self.process is not None and self.process.alive
 
     def log_text(self) -> str:
-        """What etcd logged, over all its starts."""
+        """The log of etcd, over all its starts."""
         return self.process.log_text() if self.process is not None else ''
 
     def spawn(self) -> None:
-        """Start the process, without waiting for anything.
+        """Start the process without waiting for anything.
 
         :raises LabError: when it is running.
         """
@@ -174,7 +174,7 @@ class EtcdMember:
         self.serve()
 
     def stop(self) -> None:
-        """End it with SIGTERM. Harmless when it is not running."""
+        """End it with SIGTERM. Has no effect when it is not running."""
         if self.facade is not None:
             self.facade.stop()
         if self.process is not None:
@@ -193,7 +193,7 @@ class EtcdMember:
         self.start()
 
     def freeze(self) -> None:
-        """Leave all connections open and answer nothing, like a machine that hangs."""
+        """Keep all connections open and answer nothing, like a machine that hangs."""
         if self.process is not None:
             self.process.freeze()
 

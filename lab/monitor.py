@@ -1,4 +1,4 @@
-"""A monitor that notes what happens to a Patroni cluster: the roles of its nodes, and who holds the leader key."""
+"""A monitor that records what happens to a Patroni cluster: the roles of its nodes, and who holds the leader key."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Sample(NamedTuple):
     time: float
     #: `PatroniNode.role` by name of the node
     roles: dict[str, str | None]
-    #: who holds the leader key in etcd, '' if nobody does, None if no member tells
+    #: who holds the leader key in etcd, '' if nobody does, None if no member answers
     leader: str | None
 
 
 class Monitor:
-    """Note five times a second, inside a ``with``, the role of each node and who holds the leader key.
+    """Record five times a second, inside a ``with``, the role of each node and who holds the leader key.
 
     :param cluster: the Patroni cluster; its nodes at the start are watched.
     """
@@ -45,7 +45,7 @@ class Monitor:
     def __enter__(self) -> Monitor:
         nodes = list(self._cluster.nodes)
         self._failed_before = {node.name: node.failed_loops() for node in nodes}
-        # A thread for each, as one that hangs must not keep us from noticing what the others do meanwhile.
+        # One thread each, since a node that hangs must not hide what the others do meanwhile.
         probes: dict[str, Callable[[], str | None]] = {node.name: node.role for node in nodes}
         probes['/leader'] = self._leader
         for name, probe in probes.items():
@@ -74,7 +74,7 @@ class Monitor:
                 break
 
     def _leader(self) -> str | None:
-        """Read the leader key from the member that answered last; after a failure the next one is asked next time."""
+        """Return the leader key from the member that answered last; after a failure the next one is asked next time."""
         etcd = self._cluster.etcd
         key = f'/service/{self._cluster.scope}/leader'
         if etcd.members[self._member].running:
@@ -96,17 +96,17 @@ class Monitor:
 
     @property
     def seconds_without_primary(self) -> float:
-        """Seconds in which no node was a primary."""
+        """The seconds in which no node was a primary."""
         return self._seconds(lambda sample: 'primary' not in sample.roles.values())
 
     @property
     def seconds_without_leader_key(self) -> float:
-        """Seconds in which the leader key was not in etcd, without those in which no member answered."""
+        """The seconds in which etcd had no leader key, without those in which no member answered."""
         return self._seconds(lambda sample: sample.leader == '')
 
     @property
     def demotions(self) -> int:
-        """How often a primary was seen as something else next, or stopped."""
+        """How often a primary had another role in the next sample, or stopped."""
         return sum(
             before == 'primary' and after != 'primary'
             for before, after in self._changes(
@@ -116,7 +116,7 @@ class Monitor:
 
     @property
     def role_changes(self) -> int:
-        """How often a node was seen in another role than before."""
+        """How often a node had a role different from before."""
         return len(self._changes([[sample.roles[name] for sample in self.samples] for name in self._failed_before]))
 
     @property
@@ -126,7 +126,7 @@ class Monitor:
 
     @staticmethod
     def _changes(series: Sequence[Sequence[str | None]]) -> list[Sequence[str]]:
-        """List each change (before, after) in several series of values, None left out."""
+        """Return each change (before, after) in several series of values, without None."""
         known = [[value for value in values if value is not None] for values in series]
         return [pair for values in known for pair in zip(values, values[1:]) if pair[0] != pair[1]]
 

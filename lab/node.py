@@ -1,4 +1,4 @@
-"""One real Patroni with its own real PostgreSQL, on loopback."""
+"""One real Patroni with its real PostgreSQL, on loopback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .pids import descendants, exists, send
 from .ports import free_port
 from .processes import LabError, Process, wait_until
 
-# One line for each HA loop that went wrong because of the DCS, the same in all Patroni releases.
+# One line for each HA loop that failed because of the DCS, the same in all Patroni releases.
 _FAILED_LOOP = re.compile(
     r'ERROR: Error communicating with DCS$|ERROR: failed to update leader lock$'
     r'|INFO: (PAUSE: )?demoting self because I do not have the lock'
@@ -32,7 +32,7 @@ _FAILED_LOOP = re.compile(
 
 
 def unprivileged_user() -> pwd.struct_passwd | None:
-    """Choose the user for Patroni and PostgreSQL, which refuses to run as root. None: this one, which is not root."""
+    """Return the user for Patroni and PostgreSQL, which refuses to run as root. None means the current user."""
     if os.geteuid() != 0:
         return None
     try:
@@ -66,13 +66,13 @@ def merge(into: dict[str, Any], extra: Mapping[str, Any]) -> None:
 class PatroniNode:
     """One Patroni with its PostgreSQL.
 
-    Its configuration is the dictionary `config`; `start` and `reload` write it to the file first, so it can be changed
-    in between. So can `environment`, to start another Patroni release next time.
+    Its configuration is the dictionary `config`, which can be changed: `start` and `reload` first write it to the file.
+    Another `environment` starts another Patroni release the next time.
 
     :param name: the name of the node.
     :param environment: where Patroni is installed.
     :param hosts: ``host:port`` of the etcd members in the configuration.
-    :param base_dir: folder in which the node gets its own.
+    :param base_dir: folder for that of the node.
     :param section: configuration section of the DCS.
     :param settings: more configuration, merged in section by section.
     :param env: more environment variables.
@@ -129,7 +129,7 @@ class PatroniNode:
                 'basebackup': [{'checkpoint': 'fast'}, 'no-sync'],
                 'remove_data_directory_on_rewind_failure': True,
                 'parameters': {
-                    'unix_socket_directories': '.',  # the data directory: no limit on its path's length
+                    'unix_socket_directories': '.',  # the data directory, the path of which has no limit
                     'logging_collector': 'on',
                     'log_directory': str(self.folder),
                     'log_filename': 'postgresql.log',
@@ -150,7 +150,7 @@ class PatroniNode:
 
     @property
     def rest_url(self) -> str:
-        """Where its REST API is."""
+        """The URL of its REST API."""
         return f'http://127.0.0.1:{self.rest_port}'
 
     @property
@@ -160,12 +160,12 @@ class PatroniNode:
 
     @property
     def alive(self) -> bool:
-        """Return whether its Patroni runs."""
+        """Whether its Patroni runs."""
         return self.process is not None and self.process.alive
 
     @property
     def crashed(self) -> bool:
-        """Return whether its Patroni has ended without being asked to."""
+        """Whether its Patroni has ended without being asked to."""
         return self in _started and not self.alive
 
     def _write_config(self) -> None:
@@ -177,7 +177,7 @@ class PatroniNode:
             os.chown(str(path), self.user.pw_uid, self.user.pw_gid)
 
     def start(self) -> None:
-        """Start Patroni, without waiting for anything; harmless while it runs."""
+        """Start Patroni without waiting for anything; has no effect while it runs."""
         if self.alive:
             return
         self._write_config()
@@ -185,7 +185,7 @@ class PatroniNode:
         variables = dict(clean_environ(), HOME=str(self.folder), **self._variables)
         variables.update(self.env)
         _started.add(self)
-        # Patroni stops its PostgreSQL on SIGTERM, so that is what it gets when this Python is killed.
+        # Patroni stops its PostgreSQL on SIGTERM, so the kernel sends that when this Python is killed.
         self.process = Process(
             [environment.python, environment.patroni, self.config_file],
             self.folder / 'patroni.log',
@@ -196,7 +196,7 @@ class PatroniNode:
         )
 
     def stop(self, timeout: float = 30, postgres: bool = True) -> None:
-        """End Patroni with SIGTERM, then PostgreSQL if Patroni has left it running. Harmless when nothing runs.
+        """End Patroni with SIGTERM, then PostgreSQL if Patroni has left it running. Has no effect when nothing runs.
 
         :param timeout: seconds that Patroni has; PostgreSQL has half of that in addition.
         :param postgres: False leaves PostgreSQL to Patroni, which keeps it running in pause.
@@ -248,22 +248,22 @@ class PatroniNode:
         """Return the process id of its PostgreSQL, None when it does not run."""
         try:
             pid = int((self.data / 'postmaster.pid').read_text().split()[0])
-            ours = os.path.samefile(f'/proc/{pid}/cwd', str(self.data))  # or another process got its number
+            ours = os.path.samefile(f'/proc/{pid}/cwd', str(self.data))  # unless another process has its number now
         except (OSError, ValueError, IndexError):
             return None
         return pid if ours and exists(pid) else None
 
     def log_text(self) -> str:
-        """Everything its Patroni logged, over all its starts."""
+        """The log of its Patroni, over all its starts."""
         return self.process.log_text() if self.process is not None else ''
 
     def postgres_log_text(self) -> str:
-        """Everything its PostgreSQL logged."""
+        """The log of its PostgreSQL."""
         log = self.folder / 'postgresql.log'
         return log.read_text(encoding='utf-8', errors='replace') if log.exists() else ''
 
     def failed_loops(self) -> int:
-        """Count the HA loops that failed because of the DCS, by what Patroni logged."""
+        """Count the HA loops that failed because of the DCS, according to Patroni's log."""
         return len(_FAILED_LOOP.findall(self.log_text()))
 
     def rest(
@@ -289,7 +289,7 @@ class PatroniNode:
             return response.status, text
 
     def status(self) -> dict[str, Any] | None:
-        """Return what ``GET /patroni`` says, None when there is no answer."""
+        """Return the answer to ``GET /patroni``, None if there is none."""
         answer = self.rest('GET', '/patroni')
         return answer[1] if answer is not None and isinstance(answer[1], dict) else None
 
@@ -309,10 +309,10 @@ _started: set[PatroniNode] = set()
 
 def _stop_forgotten() -> None:
     """Stop what was forgotten, before Python ends."""
-    if os.getpid() == _owner:  # and not a forked child that leaves through sys.exit
+    if os.getpid() == _owner:  # and not a forked child that ends through sys.exit
         for node in list(_started):
             node.stop(5)
 
 
-# Runs before the one of lab.processes, which would give Patroni no time to stop PostgreSQL and remove its folder.
+# Runs before that of lab.processes, which would give Patroni no time to stop PostgreSQL, and remove its folder.
 atexit.register(_stop_forgotten)

@@ -1,9 +1,11 @@
 """Real etcd and PostgreSQL binaries: found on this machine, or fetched from the packages of its distribution.
 
-etcd comes from, in this order: the folder ETCD_BIN_DIR (files such as ``etcd-3.2.26``), the ``etcd`` on PATH, one
-package per release of the distribution, and, where Go is installed, its Go module: built when it is asked for (see
-`lab.golang`). PostgreSQL comes from PG_BIN_DIR, /usr/lib/postgresql, or its package. What was fetched or built stays in
-CACHE. ``python -m lab.packages`` lists all of it.
+etcd comes from these places, in this order: the folder ETCD_BIN_DIR (files such as ``etcd-3.2.26``), the ``etcd`` on
+PATH, and one package per release of the distribution. If Go is installed, its Go module is last: it is built when it is
+asked for (see `lab.golang`).
+
+PostgreSQL comes from PG_BIN_DIR, /usr/lib/postgresql, or its package. What was fetched or built stays in CACHE.
+``python -m lab.packages`` lists everything.
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ from .programs import fetched
 LINES = ('3.2', '3.3', '3.4', '3.5', '3.6', '3.7')
 """The etcd release lines this project is about."""
 
-# One release each of the distribution, oldest first: between them they carry the most lines. The Ubuntu column follows
-# from its package lists (focal has 3.2.26); it was never run.
+# Releases of the distribution, oldest first; together they have the most lines. The Ubuntu column follows from its
+# package lists (focal has 3.2.26); it was never run.
 SUITES = {
     'debian': ('bullseye', 'bookworm', 'trixie', 'sid'),
     'ubuntu': ('focal', 'jammy', 'noble', 'plucky', 'questing'),
 }
-_RETRY_SECONDS = 86400  # a release that could not be fetched is asked for again the next day
+_RETRY_SECONDS = 86400  # a release that could not be fetched is tried again the next day
 
 
 def _ask_version(binary: Path) -> str:
@@ -56,7 +58,7 @@ def _keep(folder: Path, binary: Path) -> str:
 
 
 def _recall(memory: Path) -> dict[str, dict[str, str]]:
-    """Return what is known of each name: the version of its binary, or a failure of the last 24 hours."""
+    """Return what is known about each name: the version of its binary, or a failure of the last 24 hours."""
     try:
         found: dict[str, dict[str, str]] = json.loads(memory.read_text())
     except FileNotFoundError:
@@ -97,7 +99,7 @@ def _kept(memory: Path, names: Sequence[str], get: Callable[[str], str], lock: s
 def _fetched_etcd() -> dict[str, Path]:
     """Return the etcd binaries from packages, one for each release of the distribution."""
     folder = CACHE / 'etcd'
-    source: list[str] = []  # asked for once, if at all
+    source: list[str] = []  # looked up at most once
 
     def get(suite: str) -> str:
         say(f'fetching etcd from {suite}')
@@ -119,14 +121,14 @@ def _built_etcd() -> dict[str, Path]:
 
 
 def _buildable(at_hand: Collection[str]) -> list[str]:
-    """Return the versions that Go can build, of lines that are not at hand, without those that failed lately."""
+    """Return the versions that Go can build, of unavailable lines, without those that failed lately."""
     lines, failed = {line_of(version) for version in at_hand}, _recall(CACHE / 'etcd' / 'built.json')
     wanted = [version for version in golang.ETCD_VERSIONS if line_of(version) not in lines and version not in failed]
     return wanted if golang.at_hand() else []
 
 
 def _build(version: str) -> Path | None:
-    """Build one etcd with Go, which takes minutes, and return it; None when it cannot be built."""
+    """Build one etcd with Go, which takes minutes, and return it; None if it cannot be built."""
     folder = CACHE / 'etcd'
 
     def get(version: str) -> str:
@@ -139,11 +141,11 @@ def _build(version: str) -> Path | None:
     return _kept(folder / 'built.json', [version], get, 'go').get(version)
 
 
-_found: dict[tuple[str, str], dict[str, Path]] = {}  # by ETCD_BIN_DIR and PATH, each binary is asked once
+_found: dict[tuple[str, str], dict[str, Path]] = {}  # by ETCD_BIN_DIR and PATH; each binary is run once
 
 
 def _found_etcd() -> dict[str, Path]:
-    """Return the etcd binaries of ETCD_BIN_DIR and PATH."""
+    """Return the etcd binaries in ETCD_BIN_DIR and on PATH."""
     folder, path = os.environ.get('ETCD_BIN_DIR', ''), os.environ.get('PATH', '')
     if (folder, path) not in _found:
         candidates = sorted(Path(folder).resolve().glob('etcd-*')) if folder else []
@@ -163,9 +165,9 @@ def _found_etcd() -> dict[str, Path]:
 
 
 def etcd_binaries() -> dict[str, Path]:
-    """Return every etcd that is at hand, by its version (``'3.4.23'``), oldest first. Nothing is built.
+    """Return every available etcd by its version (``'3.4.23'``), oldest first. Nothing is built.
 
-    The first call may download; what does not run here is left out with a line on stderr that says why.
+    The first call may download. A binary that does not run here is left out, with the reason on stderr.
     """
     found = {**_fetched_etcd(), **_found_etcd()}
     lines = {line_of(version) for version in found}
@@ -174,7 +176,7 @@ def etcd_binaries() -> dict[str, Path]:
 
 
 def etcd_versions() -> list[str]:
-    """Return the versions that a test may ask for, oldest first: those at hand, and those that Go can build."""
+    """Return the versions that a test may ask for, oldest first: the available ones, and those that Go can build."""
     at_hand = list(etcd_binaries())
     return sorted([*at_hand, *_buildable(at_hand)], key=version_key)
 
@@ -190,11 +192,11 @@ def line_of(version: str) -> str:
 
 
 def etcd_version(line: str) -> str:
-    """Choose a real etcd: a line (``'3.4'``) gives its newest version, a version gives itself.
+    """Return a real etcd: a line (``'3.4'``) gives its newest version, a version gives itself.
 
-    One that is not at hand yet is built, if Go can do it.
+    One that is not available yet is built, if Go can do it.
 
-    :raises LabError: when there is none; the text lists what is at hand.
+    :raises LabError: when there is none; the text lists what is available.
     """
     at_hand = etcd_binaries()
     for version in reversed(etcd_versions()):
@@ -204,7 +206,7 @@ def etcd_version(line: str) -> str:
 
 
 def etcdctl() -> Path:
-    """Return the ``etcdctl`` of this machine's distribution, fetched when it is not in CACHE yet.
+    """Return the ``etcdctl`` of this machine's distribution; fetch it if it is not in CACHE yet.
 
     :raises LabError: when it cannot be downloaded.
     """
@@ -212,7 +214,7 @@ def etcdctl() -> Path:
 
 
 def missing() -> list[str]:
-    """List the release lines that no real etcd is available for."""
+    """Return the release lines for which no real etcd is available."""
     lines = {line_of(version) for version in etcd_versions()}
     return [line for line in LINES if line not in lines]
 
@@ -221,8 +223,8 @@ def _fetch_postgres(target: Path) -> None:
     """Unpack PostgreSQL, with those libraries that this machine lacks, into the new folder `target`."""
     say('fetching PostgreSQL')
     with unfinished(target) as part:
-        apt = Apt(part, None, installed=True)  # the machine's own sources: they match what is installed
-        with contextlib.suppress(LabError):  # of a source that nothing is needed from
+        apt = Apt(part, None, installed=True)  # the machine's own sources, which match what is installed
+        with contextlib.suppress(LabError):  # of a source that is not needed
             apt('apt-get', 'update')
         package = 'postgresql-15'
         if not apt('apt-cache', 'search', '--names-only', f'^{package}$'):
@@ -232,7 +234,7 @@ def _fetch_postgres(target: Path) -> None:
 
 
 def _newest(folders: list[str]) -> Path | None:
-    """Choose among the bin directories of PostgreSQL: 15, which the lab was developed with, or else the newest."""
+    """Return one of the bin directories of PostgreSQL: 15, which the lab was developed with, or else the newest."""
     by_version = {
         int(Path(folder).parent.name): Path(folder)
         for folder in folders
@@ -247,7 +249,7 @@ def postgres_bin() -> Path:
 
     ``PG_BIN_DIR=download`` always chooses the last. The programs need the environment variables of `postgres_env`.
 
-    :raises LabError: when none is at hand and none can be fetched.
+    :raises LabError: when none is available and none can be fetched.
     """
     wish = os.environ.get('PG_BIN_DIR')
     if wish and wish != 'download':
@@ -266,7 +268,7 @@ def postgres_bin() -> Path:
 
 
 def postgres_env() -> dict[str, str]:
-    """Return the environment variables that the programs in `postgres_bin` need: where the downloaded libraries are."""
+    """Return the environment variables for the programs in `postgres_bin`: where the downloaded libraries are."""
     if CACHE not in postgres_bin().parents:
         return {}
     root = str(CACHE / 'postgresql')
@@ -274,7 +276,7 @@ def postgres_env() -> dict[str, str]:
 
 
 def main() -> None:
-    """Print a table of what is at hand."""
+    """Print a table of what is available."""
     for version, binary in etcd_binaries().items():
         print(f'etcd        {version:<8} {binary}')
     for version in _buildable(etcd_binaries()):

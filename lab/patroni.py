@@ -60,7 +60,7 @@ class PatroniCluster(Service):
         self._folder: Path | None = None
 
     def start(self) -> None:
-        """Make the nodes and start them, the first as the primary; wait until the others stream from it.
+        """Create the nodes and start them, the first as the primary; wait until the others stream from it.
 
         :raises LabError: when it fails.
         """
@@ -101,7 +101,7 @@ class PatroniCluster(Service):
         """End all nodes, with their PostgreSQL, and remove their data."""
         for node in self.nodes:
             if node.process is not None:
-                node.process.signal(signal.SIGTERM)  # they take their time, so they take it together
+                node.process.signal(signal.SIGTERM)  # each takes a while, so they stop in parallel
         try:
             for node in self.nodes:
                 node.stop()
@@ -116,12 +116,12 @@ class PatroniCluster(Service):
         name: str | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> PatroniNode:
-        """Make one more node. It is not started.
+        """Create one more node. It is not started.
 
         :param environment: where its Patroni is installed, None for that of the first node.
         :param hosts: ``host:port`` of etcd members, None for those of the other nodes.
         :param name: its name, None for ``node`` and a number.
-        :param settings: configuration for this node alone, on top of that for all.
+        :param settings: configuration for this node only, in addition to that for all.
         """
         if self._folder is None:
             self._folder = scratch_folder('lab-patroni-')
@@ -140,7 +140,7 @@ class PatroniCluster(Service):
         return node
 
     def primary(self) -> PatroniNode | None:
-        """Return the node that is the primary and holds the leader lock, by its own account."""
+        """Return the node that says it is the primary and holds the leader lock."""
         for node in self.nodes:
             answer = node.rest('GET', '/primary') if node.alive else None
             if answer is not None and answer[0] == 200:
@@ -152,7 +152,7 @@ class PatroniCluster(Service):
 
         :param timeout: seconds.
         :returns: the primary.
-        :raises LabError: when there is none in time, or no Patroni runs at all; the text has the end of the logs.
+        :raises LabError: when there is none in time, or no Patroni is running; the text has the end of the logs.
         """
         return self._wait(self.primary, timeout, 'a primary')
 
@@ -193,7 +193,7 @@ class PatroniCluster(Service):
             raise LabError('\n'.join([str(e)] + logs)) from None
 
     def patronictl(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run patronictl with the configuration of the first node; stderr is within stdout.
+        """Run patronictl with the configuration of the first node; stderr is in stdout.
 
         :param args: its arguments, such as ``'list'``.
         """
@@ -208,7 +208,7 @@ class PatroniCluster(Service):
     def edit_config(self, **changes: Any) -> None:
         """Change the dynamic configuration: ``edit_config(ttl=30, postgresql={'parameters': {...}})``; None removes.
 
-        :raises LabError: when there is no primary, or it refuses.
+        :raises LabError: when there is no primary, or it refuses the change.
         """
         answer = self.wait_primary(10).rest('PATCH', '/config', changes, timeout=10)
         if answer is None or answer[0] != 200:

@@ -1,4 +1,4 @@
-"""Processes that the lab did not start itself, by their ids: what Patroni and PostgreSQL start."""
+"""Processes that the lab did not start itself, by ID: those that Patroni and PostgreSQL start."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Sequence
 
 
 def descendants(pid: int) -> list[int]:
-    """List the processes that a process started, directly or through others."""
+    """Return the processes that a process started, directly or through others."""
     children: dict[int, list[int]] = {}
     for entry in Path('/proc').glob('[0-9]*'):
         try:
             parent = int((entry / 'stat').read_text().rpartition(')')[2].split()[1])
-        except OSError:  # ended meanwhile
+        except OSError:  # has ended meanwhile
             continue
         children.setdefault(parent, []).append(int(entry.name))
     found = list(children.get(pid, ()))
-    for child in found:  # which grows on the way
+    for child in found:  # which grows in this loop
         found += children.get(child, ())
     return found
 

@@ -1,4 +1,4 @@
-"""Free TCP ports on loopback. Each is given to one process only, also when several test runs pick theirs at once."""
+"""Free TCP ports on loopback. Each is given to only one process, even if several test runs pick theirs at once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from typing import BinaryIO
 
 from .processes import LabError
 
-#: Below the range that the kernel uses for outgoing connections: a server that is down for a moment finds its port free
-#: when it comes back.
+#: Below the range that the kernel uses for outgoing connections, so that the port of a restarted server is still free.
 _RANGE = (15000, 32000)
 
 
 class _Claims:
-    """The ports of this process: a lock on one byte of a file for each, which the kernel drops when the process ends.
+    """The ports of this process, each a lock on one byte of a file, which the kernel drops when the process ends.
 
-    The file is for all checkouts and test workers of one user. It is opened once and stays open: closing it anywhere in
-    the process would drop all locks.
+    The file is shared by all checkouts and test workers of one user. It is opened once and stays open: closing it
+    anywhere in the process would drop all locks.
     """
 
     def __init__(self) -> None:
@@ -31,9 +30,9 @@ class _Claims:
         self._mine: set[int] = set()
 
     def add(self, port: int) -> bool:
-        """Claim a port. Return whether nobody else has it, this process included."""
+        """Claim a port. Return whether it was unclaimed, even by this process."""
         with self._guard:
-            if port in self._mine:  # the kernel would grant it again: record locks belong to the process
+            if port in self._mine:  # the kernel would grant it again, since record locks belong to the process
                 return False
             if self._file is None:
                 self._file = open(str(Path(tempfile.gettempdir()) / f'lab-ports-{os.getuid()}'), 'ab')
@@ -49,12 +48,12 @@ _claims = _Claims()
 
 
 def free_port() -> int:
-    """Return a TCP port that is free on loopback, and that no process of the lab has been given.
+    """Return a TCP port that is free on loopback and that no process of the lab has.
 
     :raises LabError: when there is none.
     """
     for _ in range(1000):
-        port = random.SystemRandom().randint(*_RANGE)  # not random's own generator: tests seed that one
+        port = random.SystemRandom().randint(*_RANGE)  # not random's own generator, which tests seed
         with socket.socket() as sock:
             try:
                 sock.bind(('127.0.0.1', port))

@@ -1,7 +1,7 @@
-"""Processes, folders and waiting: what everything in the lab that runs a real server needs.
+"""Processes, folders and waiting, for everything in the lab that runs a real server.
 
 Whatever is started here ends with the Python process that started it. Normally ``terminate()`` or ``kill()`` ends it.
-The exit handler ends what was forgotten, and the kernel (PR_SET_PDEATHSIG) does when Python itself was killed.
+The exit handler ends what was forgotten, and the kernel does (PR_SET_PDEATHSIG) if Python itself was killed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from typing import Any, Callable, Mapping, Sequence, TypeVar
 T = TypeVar('T')
 
 _PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)  # loaded here, because nothing should be loaded between fork and exec
+_libc = ctypes.CDLL(None)  # loaded here, since nothing should be loaded between fork and exec
 
 
 class LabError(Exception):
-    """Something in the lab did not come up or is unavailable. The text says what."""
+    """Something in the lab did not start or is unavailable. The text says what."""
 
 
 class _Spawner:
-    """Start every child from one thread that lives as long as the process.
+    """Starts every child from one thread that lives as long as the process.
 
-    PR_SET_PDEATHSIG fires when the *thread* that forked ends, not the process: a server started from a test's helper
-    thread would be killed as soon as that thread is done.
+    PR_SET_PDEATHSIG fires when the *thread* that forked ends, not the process. A server started from a test's helper
+    thread would be killed as soon as that thread ends.
     """
 
     def __init__(self) -> None:
@@ -70,14 +70,14 @@ _folders: set[Path] = set()
 
 
 class Process:
-    """One server process, started right away, in a session of its own.
+    """One server process, started at once, in its own session.
 
     :param argv: program and arguments.
     :param log: file that stdout and stderr are appended to.
     :param env: the whole environment, None for this process's own.
     :param cwd: working directory.
     :param user: passwd entry of the user to run as (only root can), None to stay.
-    :param death_signal: what the kernel sends to the process when this Python process dies without a word.
+    :param death_signal: what the kernel sends to the process when this Python process is killed.
     :raises OSError: when the program cannot be executed.
     """
 
@@ -95,7 +95,7 @@ class Process:
         parent = os.getpid()
 
         def in_child() -> None:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has its background jobs ignore it
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell ignore it
             if user is not None:
                 os.initgroups(user.pw_name, user.pw_gid)
                 os.setgid(user.pw_gid)
@@ -103,7 +103,7 @@ class Process:
             # after setuid, which clears it
             _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
             if os.getppid() != parent:
-                os._exit(1)  # the parent was gone before the kernel knew of our wish
+                os._exit(1)  # the parent ended before the call above
 
         _install_net()
         with open(str(log), 'ab') as output:
@@ -129,7 +129,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Return whether the process has not ended (a frozen one is alive)."""
+        """Whether the process has not ended (a frozen one is alive)."""
         return self.exit_code is None
 
     @property
@@ -138,11 +138,11 @@ class Process:
         return self._popen.poll()
 
     def signal(self, number: int) -> None:
-        """Send a signal; nothing happens when the process has ended."""
+        """Send a signal; has no effect if the process has ended."""
         self._popen.send_signal(number)
 
     def freeze(self) -> None:
-        """Stop it in its tracks (SIGSTOP): connections stay open and nothing answers."""
+        """Freeze it (SIGSTOP): connections stay open and nothing answers."""
         self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -152,7 +152,7 @@ class Process:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended.
 
-        :param timeout: seconds, None for as long as it takes.
+        :param timeout: seconds, None for no limit.
         :returns: whether it has ended.
         """
         try:
@@ -163,7 +163,7 @@ class Process:
         return True
 
     def terminate(self, timeout: float = 10) -> None:
-        """End it with SIGTERM, and with SIGKILL when that takes longer than `timeout` seconds. A frozen one too."""
+        """End it with SIGTERM, or with SIGKILL if that takes longer than `timeout` seconds. It may be frozen."""
         self.signal(signal.SIGTERM)
         self.thaw()
         if not self.wait(timeout):
@@ -175,12 +175,12 @@ class Process:
         self.wait()
 
     def log_text(self) -> str:
-        """Everything it wrote to stdout and stderr so far."""
+        """Its output on stdout and stderr so far."""
         return self.log.read_text(encoding='utf-8', errors='replace') if self.log.exists() else ''
 
 
 def scratch_folder(prefix: str) -> Path:
-    """Make a temporary folder that `remove_folder` removes, at the latest when Python ends.
+    """Create a temporary folder that `remove_folder` removes, at the latest when Python ends.
 
     :param prefix: how its name starts.
     """
@@ -191,7 +191,7 @@ def scratch_folder(prefix: str) -> Path:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder made by `scratch_folder`, whatever is left of it."""
+    """Remove a folder created by `scratch_folder`, with its remaining content."""
     shutil.rmtree(str(path), ignore_errors=True)
     _folders.discard(path)
 
@@ -222,12 +222,12 @@ atexit.register(_clean_up)
 
 
 def wait_until(predicate: Callable[[], T], timeout_seconds: float, what: str, interval: float = 0.05) -> T:
-    """Call `predicate` until it returns something true.
+    """Call `predicate` until it returns something true, and return that.
 
-    An OSError means "not yet": a socket timeout on a slow machine, a server that does not listen yet.
+    An OSError means "not yet": a socket time-out on a slow machine, a server that does not listen yet.
 
-    :param timeout_seconds: how long to go on.
-    :param what: what is waited for, for the error.
+    :param timeout_seconds: for how long.
+    :param what: what is waited for, for the text of the error.
     :param interval: seconds between two calls.
     :returns: what the predicate returned.
     :raises LabError: when the time is over; the text has the last OSError, if there was one at the end.

@@ -11,7 +11,7 @@ from .apt import Apt
 from .cache import locked, unfinished
 from .processes import LabError
 
-# Where the program looks for the libraries that came with it. Everything is relative, as CACHE may be copied.
+# Where the program looks for its libraries. Everything is relative, since CACHE may be copied.
 _WRAPPER = """\
 #!/bin/sh
 root=$(dirname "$(readlink -f "$0")")/root
@@ -32,9 +32,9 @@ def tool(name: str) -> Path:
 
 
 def fetched(name: str, package: str = '') -> Path:
-    """Return the program that the distribution has, whether or not it is installed here; see `tool`.
+    """Return the program of the distribution, whether or not it is installed here; see `tool`.
 
-    :param package: its package, if that has another name.
+    :param package: its package, if that has a different name.
     """
     target = CACHE / 'tools' / name
     with locked('packages'):
@@ -42,7 +42,7 @@ def fetched(name: str, package: str = '') -> Path:
             say(f'fetching {name}')
             with unfinished(target) as part:
                 apt = Apt(part, None, installed=True)
-                with contextlib.suppress(LabError):  # of a source that nothing is needed from
+                with contextlib.suppress(LabError):  # of a source that is not needed
                     apt('apt-get', 'update')
                 apt.unpack_whole([package or name], part / 'bin' / 'root')
                 program = part / 'bin' / name

@@ -1,4 +1,4 @@
-"""A TCP relay in front of one server, which can stall, be slow, reset and cut: the network at its worst."""
+"""A TCP relay in front of one server, which can stall, slow down, reset and cut connections, like a bad network."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _CHUNK = 65536
 
 
 class Mode(NamedTuple):
-    """What a relay does. An answer is what comes from the server between two pieces of what the client sends."""
+    """What a relay does. An answer is what the server sends between two pieces from the client."""
 
-    #: requests are passed on; if not, nothing passes in any direction, and connections are still taken and stay open
+    #: requests are forwarded; if not, nothing passes in any direction, and connections are still accepted and stay open
     passes: bool = True
     #: how many bytes of each answer get through before silence, None for all of them
     answer: int | None = None
-    #: seconds that the beginning of each answer is late
+    #: seconds by which the start of each answer is delayed
     delay: float = 0
-    #: connections are reset, those that are there and new ones
+    #: connections are reset, existing and new ones
     resets: bool = False
 
 
@@ -49,7 +49,7 @@ class _Connection:
     def __init__(self, client: asyncio.StreamWriter) -> None:
         self.client = client
         self.server: asyncio.StreamWriter | None = None
-        self.passed = 0  # bytes of the present answer
+        self.passed = 0  # bytes of the current answer
         self.task: asyncio.Task[None] | None = None
 
     def end(self, reset: bool = False) -> None:
@@ -69,7 +69,7 @@ class _Connection:
 
 
 class Relay(Service):
-    """A relay, open inside a ``with``. What a stall holds back is delivered after it, as after a network fault.
+    """A relay, open inside a ``with``. Data held back during a stall is delivered afterwards, as after a network fault.
 
     :param target: URL or ``host:port`` of the server.
     """
@@ -85,7 +85,7 @@ class Relay(Service):
 
     @property
     def url(self) -> str:
-        """What clients connect to."""
+        """The URL for clients."""
         return f'http://127.0.0.1:{self.port}'
 
     @property
@@ -95,7 +95,7 @@ class Relay(Service):
 
     @property
     def mode(self) -> Mode:
-        """What it does; a change takes effect at once, for open connections too."""
+        """What it does; a change takes effect at once, even for open connections."""
         return self._mode
 
     @mode.setter
@@ -114,12 +114,12 @@ class Relay(Service):
         loop.run(self._cut())
 
     def stop(self) -> None:
-        """Refuse new connections and end the open ones. Harmless when stopped."""
+        """Refuse new connections and end the open ones. Has no effect when stopped."""
         loop.run(self._close())
 
     async def _open(self) -> None:
         await self._close()
-        self._changed = asyncio.Event()  # belongs to the loop it is made in, up to Python 3.9
+        self._changed = asyncio.Event()  # up to Python 3.9, it belongs to the loop in which it is created
         self._listener = await asyncio.start_server(self._take, '127.0.0.1', self.port)
 
     async def _close(self) -> None:

@@ -9,7 +9,7 @@ class PatroniRelease(NamedTuple):
     """One release of Patroni.
 
     :param number: such as ``'4.0.7'``.
-    :param urllib3: lines of urllib3 that it is tested with; with its patch it runs on the first.
+    :param urllib3: lines of urllib3 that it is tested with; the patched release runs on the first.
     :param shipped_in: the distribution that ships it.
     :param patched: whether ``patches/`` has a patch for it.
     """
@@ -20,8 +20,8 @@ class PatroniRelease(NamedTuple):
     patched: bool = True
 
 
-#: The last release of each line, those of distributions, and the last one that needs member slots (4.0.2). Both lines
-#: of urllib3 are at either end.
+#: The last release of each line, those of distributions, and the last one that needs member slots (4.0.2). The oldest
+#: and the newest are tested with both lines of urllib3.
 RELEASES = (
     PatroniRelease('3.0.2', ('1.26', '2'), 'Debian 12'),
     PatroniRelease('3.0.4'),

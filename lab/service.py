@@ -9,14 +9,14 @@ T = TypeVar('T', bound='Service')
 
 
 class Service:
-    """Something that is up inside a ``with``, and down afterwards whatever happened in it."""
+    """Something that runs inside a ``with`` and is stopped afterwards, whatever happened in it."""
 
     def start(self) -> None:
-        """Bring it up."""
+        """Start it."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Take it down. Harmless when it is down."""
+        """Stop it. Has no effect when it is stopped."""
         raise NotImplementedError
 
     def __enter__(self: T) -> T:

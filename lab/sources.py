@@ -30,7 +30,7 @@ def fetch(release: str) -> Path:
 
 def _download(release: str, target: Path) -> None:
     folder = scratch_folder('sdist-')
-    # Its setup.py looks for psycopg2, so it has to be built with what is installed here.
+    # Its setup.py looks for psycopg2, so it has to be built with the packages that are installed here.
     options = ['--quiet', '--no-deps', '--no-build-isolation', '--no-binary', 'patroni', '--dest', str(folder)]
     try:
         done = subprocess.run(
@@ -57,16 +57,16 @@ def unpack(release: str, folder: Path) -> Path:
     :returns: the tree, a folder within *folder*.
     :raises LabError: when it cannot be downloaded.
     """
-    # Not with the owners in the archive, as root would have it: git refuses to work in somebody else's folder.
+    # Without the owners in the archive, which root would restore: git refuses to work in another user's folder.
     subprocess.run(['tar', '--no-same-owner', '-xzf', str(fetch(release)), '-C', str(folder)], check=True)
     return folder / f'patroni-{release}'
 
 
 def apply(patch: Path, tree: Path, *options: str) -> None:
-    """Apply a patch with ``patch -p1``, each hunk at the very line and with its full context.
+    """Apply a patch with ``patch -p1``, each hunk at its exact line and with its full context.
 
     :param options: more options for ``patch``.
-    :raises LabError: when it applies with fuzz or an offset only, or not at all.
+    :raises LabError: when it applies only with fuzz or an offset, or not at all.
     """
     argv = [str(tool('patch')), '-p1', '--fuzz=0', '--batch', '-d', str(tree), '-i', str(patch), *options]
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -1,3 +1,3 @@
-"""What maintainers run: patches, Patroni's own tests, the matrix of releases. Not installed."""
+"""Programs for maintainers: patches, Patroni's own tests, the matrix of releases. Not installed."""
 
 from __future__ import annotations

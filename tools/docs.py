@@ -1,8 +1,8 @@
-"""Write what is generated in docs/, or compare it.
+"""Write the generated parts of docs/, or compare them.
 
-``python -m tools.docs`` writes, ``python -m tools.docs --check`` ends with status 1 and a diff if a committed file differs.
-Generated are the JSON schemas (from the dataclasses), and the manuals in docs/check.md and docs/plan.md (from the help
-texts).
+``python -m tools.docs`` writes, ``python -m tools.docs --check`` ends with status 1 and a diff if a committed file
+differs. Generated are the JSON schemas (from the dataclasses), the manuals in docs/check.md and docs/plan.md (from the
+help texts), and docs/findings.md (from the register of findings).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from click.testing import CliRunner
 
 from patroni_etcd3_compat.check.cli import cli as command
 
-from . import schemas
+from . import findings_page, schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 MANUALS = {'check': ROOT / 'docs/check.md', 'plan': ROOT / 'docs/plan.md'}
 
 
 def manual(name: str) -> str:
-    """Return the text of a page with the present help text of a subcommand in it.
+    """Return the text of a page with the current help text of a subcommand.
 
     :param name: ``check`` or ``plan``.
     """
@@ -35,11 +35,15 @@ def manual(name: str) -> str:
 
 def documents() -> dict[Path, str]:
     """Return the text that each generated file should have."""
-    return {**schemas.documents(), **{path: manual(name) for name, path in MANUALS.items()}}
+    return {
+        **schemas.documents(),
+        **{path: manual(name) for name, path in MANUALS.items()},
+        findings_page.PATH: findings_page.page(),
+    }
 
 
 def differences() -> str:
-    """Return what has to change in the committed files, as a diff; empty if they are up to date."""
+    """Return a diff of what has to change in the committed files; empty if they are up to date."""
     lines: list[str] = []
     for path, wanted in documents().items():
         name = os.path.relpath(path, ROOT)
@@ -49,7 +53,7 @@ def differences() -> str:
 
 
 def main() -> int:
-    """Write or compare the files; see the module."""
+    """Write or compare the files, see the module."""
     parser = argparse.ArgumentParser(description='Write what is generated in docs/, or compare it.')
     parser.add_argument('--check', action='store_true', help='compare only; status 1 if a file is out of date')
     if parser.parse_args().check:

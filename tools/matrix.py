@@ -1,8 +1,8 @@
 """The tests on real etcd under each release of Patroni: ``python -m tools.matrix [PATRONI[+URLLIB3] ...]``.
 
-Without arguments all releases in `lab.releases`. Each runs the unit tests, those on real etcd, and Patroni's own etcd
-and patronictl tests of that release with the classes of this project. With ``--patched`` a release with its patch from
-``patches/`` runs the same instead of the package, except for the unit tests.
+Without arguments, all releases in `lab.releases` are tested. Each runs the unit tests, those on real etcd, and
+Patroni's own etcd and patronictl tests of that release with this project's classes. With ``--patched``, a release with
+its patch from ``patches/`` runs them instead of the package, without the unit tests.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from . import patching
 #: Release and line of urllib3 of each run.
 RUNS = tuple(f'{release.number}+{line}' for release in RELEASES for line in release.urllib3)
 
-#: The same for the patched ones, with one line of urllib3 each.
+#: The same for patched releases, with one line of urllib3 each.
 PATCHED_RUNS = tuple(f'{release.number}+{release.urllib3[0]}' for release in RELEASES if release.patched)
 
 
 class Outcome(NamedTuple):
-    """What came out of the runs under one release."""
+    """The results of the runs under one release."""
 
     release: str
     urllib3: str
@@ -57,7 +57,7 @@ def install_test_tools(env: Environment) -> None:
 def run(release: str, patched: bool = False) -> Outcome:
     """Run everything under one release.
 
-    :param release: release of Patroni and line of urllib3, ``'4.0.7+2'``; without the latter 2.
+    :param release: release of Patroni and line of urllib3, ``'4.0.7+2'``; the line is 2 if left out.
     :param patched: with the patch instead of the package, see ``tests/patches/alias``.
     :raises LabError: when the environment cannot be built.
     """
@@ -94,7 +94,7 @@ def run(release: str, patched: bool = False) -> Outcome:
 
 
 def main() -> None:
-    """Run the releases that were asked for, print the table, and exit with 1 if any failed."""
+    """Run the requested releases, print the table, and exit with 1 if any failed."""
     parser = argparse.ArgumentParser(prog='python -m tools.matrix', description=__doc__)
     parser.add_argument('release', nargs='*', help='such as 3.0.2+1.26')
     parser.add_argument('--patched', action='store_true', help='with the patch instead of the package')

@@ -1,4 +1,4 @@
-"""The patches for packagers: ``python -m tools.patching`` writes them, with ``--check`` it only compares.
+"""Write the patches for packagers: ``python -m tools.patching``; with ``--check``, only compare them.
 
 One patch, the same for all releases of Patroni, adds our modules as the sub-package ``patroni/etcd3_compat``. A small
 one for each release plugs it in. They are made from this project's package and the release's source distribution.
@@ -20,7 +20,7 @@ from typing import Callable, NamedTuple, Sequence
 from lab import ROOT, environments, releases, say, sources
 from lab.processes import LabError
 
-#: Releases that there is a patch for.
+#: The releases that have a patch.
 RELEASES = tuple(release.number for release in releases.RELEASES if release.patched)
 
 PATCHES = ROOT / 'patches'
@@ -29,10 +29,10 @@ COMMON = 'etcd3-compat-common.patch'
 
 _PACKAGE = ROOT / 'patroni_etcd3_compat'
 
-#: Where the modules go. Not below ``patroni/dcs``: what lies there counts as a kind of DCS.
+#: The folder of the modules. It is not below ``patroni/dcs``, where each module counts as a kind of DCS.
 SUB_PACKAGE = 'patroni/etcd3_compat'
 
-#: What Patroni comes to import of the package, see EDITS; what these import goes along.
+#: The modules of the package that a patched Patroni imports, see EDITS; the modules that they import are included.
 _ENTRIES = ('dcs', 'options')
 
 _COMMON = """\
@@ -73,13 +73,13 @@ __version__ = {version!r}
 
 
 class Edit(NamedTuple):
-    """A change of one of Patroni's modules."""
+    """A change to one of Patroni's modules."""
 
     #: path of the module
     path: str
-    #: regular expression that matches in one place
+    #: regular expression that matches exactly once
     anchor: str
-    #: what takes that place, as for :func:`re.sub`
+    #: replacement, as for :func:`re.sub`
     text: str
 
 
@@ -125,13 +125,16 @@ from ..etcd3_compat.dcs import Etcd3 as ETCD3  # noqa: E402,F401
 )
 
 
-def _imported(text: str) -> set[str]:
-    """Return the first names in all relative imports of a module."""
+def _imported(name: str, text: str) -> set[str]:
+    """Return our modules that a module imports, and the packages that they are in, like *name* with slashes."""
     ret: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.level:
-            ret.update([node.module.split('.')[0]] if node.module else [alias.name for alias in node.names])
-    return ret
+            place = [*name.split('/')[: -node.level], *(node.module or '').split('.')]
+            for alias in node.names:
+                path = [part for part in (*place, alias.name) if part]
+                ret.update('/'.join(path[:length]) for length in range(1, len(path) + 1))
+    return {it + '/__init__' if (_PACKAGE / it).is_dir() else it for it in ret}
 
 
 def version() -> str:
@@ -143,7 +146,7 @@ def version() -> str:
 
 
 def modules() -> dict[str, str]:
-    """Return the new files, path and content: what Patroni imports of the package, and what that imports in turn.
+    """Return the new files, path and content: the modules that Patroni imports, and those that they import.
 
     :raises LabError: when one of them would not work as a part of Patroni.
     """
@@ -155,14 +158,14 @@ def modules() -> dict[str, str]:
         if _PACKAGE.name in text or name == 'plugin':
             raise LabError(f'{source} is part of the patch and depends on the name of the package')
         ret[f'{SUB_PACKAGE}/{name}.py'] = text
-        wanted += sorted(other for other in _imported(text) - set(wanted) if (_PACKAGE / (other + '.py')).exists())
+        wanted += sorted(it for it in _imported(name, text) - set(wanted) if (_PACKAGE / (it + '.py')).exists())
     return ret
 
 
 def edited(release: str) -> dict[str, tuple[str, str]]:
-    """Return the modules of a release that change: path, content before and after.
+    """Return the modules of a release that change: path, and content before and after.
 
-    :raises LabError: when an edit does not find its place in the release.
+    :raises LabError: when an edit does not match in the release.
     """
     before: dict[str, str] = {}
     with tarfile.open(str(sources.fetch(release))) as archive:
@@ -191,7 +194,7 @@ def _diff(path: str, before: str | None, after: str) -> str:
 
 
 def _patch(description: str, date: str, diffs: Sequence[str]) -> str:
-    """Put a header before diffs, which follows DEP-3: https://dep-team.pages.debian.net/deps/dep3/."""
+    """Return diffs with a header that follows DEP-3: https://dep-team.pages.debian.net/deps/dep3/."""
     return _HEADER.format(description=description, version=version(), date=date) + ''.join(diffs)
 
 
@@ -231,7 +234,7 @@ def unpack(release: str, folder: Path, patched: bool = True) -> Path:
     """Unpack the source distribution of a release, with its patches applied.
 
     :param folder: where to.
-    :param patched: leave out the patches if false.
+    :param patched: whether to apply the patches.
     :returns: the tree, a folder within *folder*.
     :raises LabError: when it cannot be downloaded, or a patch does not apply.
     """
@@ -244,8 +247,8 @@ def unpack(release: str, folder: Path, patched: bool = True) -> Path:
 def apply(release: str, tree: Path, *options: str) -> None:
     """Apply the patches for a release to a tree.
 
-    :param options: more options for ``patch``; ``-R`` takes them back.
-    :raises LabError: when one does not apply at the very line.
+    :param options: more options for ``patch``; ``-R`` reverts the patches.
+    :raises LabError: when one does not apply at its exact line.
     """
     patches = committed(release)
     for patch in reversed(patches) if '-R' in options else patches:
@@ -262,14 +265,14 @@ def environment(release: str) -> environments.Environment:
 
 
 def _up_to_date(path: Path, make: Callable[[str], str]) -> str:
-    """Return what a file has to hold: what it holds if only the date differs, or else a new text of today."""
+    """Return the text that a file should have: its current text if only the date differs, else a new one of today."""
     now = path.read_text() if path.exists() else ''
     date = re.search(r'^Last-Update: ([\d-]+)$', now, re.M)
     return now if date and now == make(date.group(1)) else make(datetime.date.today().isoformat())
 
 
 def _table(text: str) -> str:
-    """Return the README with its table of releases replaced."""
+    """Return the README with a new table of releases."""
     rows = ['| Patroni | shipped in | file |', '|---|---|---|']
     rows += [f'| {e.number} | {e.shipped_in} | `{e.number}/{NAME}` |' for e in releases.RELEASES if e.patched]
     table = '\n'.join(row.replace('|  |', '| |') for row in rows)
@@ -277,9 +280,9 @@ def _table(text: str) -> str:
 
 
 def differing() -> dict[Path, str]:
-    """Return the files below ``patches`` that are not what the generator makes, with what it makes of them.
+    """Return the files below ``patches`` that differ from the generator's output, with that output.
 
-    The date is that of the file as long as nothing else differs, and today otherwise.
+    The date is that of the file if nothing else differs, and today otherwise.
     """
     wanted = {PATCHES / COMMON: _up_to_date(PATCHES / COMMON, common)}
     for release in RELEASES:
@@ -293,7 +296,7 @@ def differing() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Read the arguments and do what the module says."""
+    """Write or compare the patches, see the module."""
     parser = argparse.ArgumentParser(prog='python -m tools.patching', description=__doc__)
     parser.add_argument('--check', action='store_true', help='write nothing; exit with 1 when a patch is out of date')
     parser.add_argument('release', nargs='?', help='print the patch that plugs into this release, and write nothing')

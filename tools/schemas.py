@@ -1,7 +1,7 @@
-"""The JSON schemas of ``check -f json`` and ``plan -f json``, made from the dataclasses and the comments of their fields.
+"""The JSON schemas of ``check -f json`` and ``plan -f json``: made from the dataclasses and their fields' comments.
 
-``python -m tools.schemas`` writes docs/check.schema.json and docs/plan.schema.json; ``--check`` ends with status 1 and a diff if
-a committed file differs. A field without a comment (``#:``) is an error.
+``python -m tools.schemas`` writes docs/check.schema.json and docs/plan.schema.json; ``--check`` ends with status 1 and
+a diff if a committed file differs. A field without a comment (``#:``) is an error.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def check_schema() -> Schema:
     }
     return _document(
         'patroni-etcd3-compat check -f json',
-        'Facts about etcd, Patroni and PostgreSQL, and findings. null means unknown, never no. Sizes and positions are in '
-        'bytes, times in seconds. YAML (-f yaml) has the same content.',
+        'Facts about etcd, Patroni and PostgreSQL, and findings. null means unknown, never no. Sizes and positions are '
+        'in bytes, times in seconds. YAML (-f yaml) has the same content.',
         own,
         facts.Facts,
         [facts.Finding],
@@ -69,9 +69,9 @@ def plan_schema() -> Schema:
     ready = {'description': _sentence(inspect.getdoc(plan.Plan.ready) or ''), 'type': 'boolean'}
     return _document(
         'patroni-etcd3-compat plan -f json',
-        'The upgrade of one cluster, step by step. Commands are for sh and bash, after the variables were set. Lines in '
-        '"commands" and "back_commands" that start with # say what only the site itself can know, such as how a package is '
-        'installed.',
+        'The upgrade of one cluster, step by step. Commands are for sh and bash, after the variables were set. Lines '
+        'in "commands" and "back_commands" that start with # say what only the site itself can know, such as how a '
+        'package is installed.',
         {'schema': {'description': _VERSION, 'const': plan.SCHEMA}, 'ready': ready},
         plan.Plan,
         [],
@@ -79,7 +79,7 @@ def plan_schema() -> Schema:
 
 
 def _document(title: str, text: str, own: Schema, root: type, others: list[type]) -> Schema:
-    """Return a whole schema: the fields of one class at its top, under *own*, and a definition per class below it."""
+    """Return a whole schema: the fields of one class at its top, under *own*, and a definition per class."""
     body, definitions = _class(root), {}
     waiting = [*others, *_classes_in(root)]
     while waiting:
@@ -100,7 +100,7 @@ def _document(title: str, text: str, own: Schema, root: type, others: list[type]
 
 
 def _classes_in(cls: type) -> list[type]:
-    """Return the dataclasses that the fields of a class hold."""
+    """Return the dataclasses in the fields of a class."""
 
     def inside(hint: Any) -> list[type]:
         if dataclasses.is_dataclass(hint):
@@ -118,7 +118,7 @@ def _class(cls: type) -> Schema:
         if each.name not in comments:
             raise ValueError(f'{cls.__name__}.{each.name} has no comment (#:)')
         part = _typed(hints[each.name], dict(each.metadata))
-        if '$ref' in part:  # draft 7 ignores what stands beside it
+        if '$ref' in part:  # draft 7 ignores anything beside $ref
             part = {'allOf': [part]}
         properties[each.name] = {'description': comments[each.name], **part}
     return {
@@ -133,7 +133,8 @@ def _typed(hint: Any, metadata: Schema) -> Schema:
     """Return the schema of a type.
 
     :param hint: the annotation, evaluated.
-    :param metadata: of the field: ``enum`` lists all values, ``schema`` is added as it is, ``items`` to what is in a list.
+    :param metadata: of the field: ``enum`` lists all values, ``schema`` is added as it is, ``items`` to what is in a
+                     list.
     """
     added = dict(metadata.get('schema', {}))
     if dataclasses.is_dataclass(hint):
@@ -151,7 +152,7 @@ def _typed(hint: Any, metadata: Schema) -> Schema:
 
 
 def _optional(arguments: list[Any], metadata: Schema) -> Schema:
-    """Return the schema of a type that may be null as well."""
+    """Return the schema of a type that may also be null."""
     (argument,) = arguments  # no other union is used
     part = _typed(argument, metadata)
     if '$ref' in part:
@@ -178,7 +179,7 @@ def _comments(cls: type) -> dict[str, str]:
 
 
 def _sentence(text: str) -> str:
-    """Return a comment as a description: what is Python's becomes JSON's, with a capital letter and a full stop."""
+    """Return a comment as a description: in JSON's terms, with a capital letter and a full stop."""
     for python, other in (('None', 'null'), ('True', 'true'), ('False', 'false')):
         text = re.sub(rf'\b{python}\b', other, text)
     text = ' '.join(re.sub(r'``([^`]*)``', r"'\1'", text).split())
@@ -186,7 +187,7 @@ def _sentence(text: str) -> str:
 
 
 def differences() -> str:
-    """Return what has to change in the committed files, as a diff; empty if they are up to date."""
+    """Return a diff of what has to change in the committed files; empty if they are up to date."""
     lines: list[str] = []
     for path, wanted in documents().items():
         present = path.read_text() if path.exists() else ''
@@ -197,7 +198,7 @@ def differences() -> str:
 
 
 def main() -> int:
-    """Write or compare the files; see the module."""
+    """Write or compare the files, see the module."""
     parser = argparse.ArgumentParser(description='Write the JSON schemas in docs/, or compare them.')
     parser.add_argument('--check', action='store_true', help='compare only; status 1 if a file is out of date')
     if parser.parse_args().check:

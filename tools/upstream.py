@@ -1,9 +1,9 @@
-"""Patroni's own tests of etcd and of patronictl, run with this project in place.
+"""Run Patroni's own tests of etcd and patronictl with this project installed.
 
-``python -m tools.upstream`` runs those of the installed Patroni; with ``--stock`` they run without this project.
+``python -m tools.upstream`` runs those of the installed Patroni; ``--stock`` runs them without this project.
 
-They come from the release's source distribution, which lacks ``tests/__init__.py``. ``tests/upstream`` has a stand-in
-for it.
+The tests come from the release's source distribution, which lacks ``tests/__init__.py``. ``tests/upstream`` has a
+replacement.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from lab.sources import fetch
 
 FILES = ('test_etcd.py', 'test_etcd3.py', 'test_ctl.py')
 
-#: What these import from; their own tests are not run.
+#: Modules that these import from; their own tests are not run.
 HELPERS = ('test_ha.py',)
 
-#: Tests that are left out under some releases since they fail with stock Patroni as well. They type one line less than
-#: patronictl asks for: up to click 8.1 that is an empty line, since 8.2 the input ends there. Later releases type it.
+#: Tests that are skipped under some releases since they fail with stock Patroni as well. They type one line less than
+#: patronictl asks for. Up to click 8.1 that counts as an empty line; since 8.2 the input ends there. Later releases
+#: type it.
 FAIL_WITH_STOCK = dict.fromkeys(
     ('3.0.2', '3.0.4', '3.1.2', '3.2.2', '4.0.2'),
     ('test_ctl.py::TestCtl::test_failover', 'test_ctl.py::TestCtl::test_restart_reinit'),
@@ -47,10 +48,10 @@ def run(
     """Run the tests of a release on the Patroni that is imported.
 
     :param release: the release.
-    :param stock: run them with Patroni as it is without this project.
+    :param stock: run them on Patroni without this project.
     :param python: Python to run them with, this one if left out.
     :param environ: its environment variables, those of this process if left out.
-    :param files: what to run of Patroni's tests.
+    :param files: which of Patroni's test files to run.
     :param report: file for the outcomes, see :func:`outcomes`.
     :returns: exit status of pytest.
     :raises LabError: when the source distribution cannot be downloaded.
@@ -91,7 +92,7 @@ def run(
 
 
 def outcomes(report: Path) -> dict[str, str]:
-    """Read what :func:`run` has reported: name of each test, and ``passed``, ``failure``, ``error`` or ``skipped``."""
+    """Return each test's outcome from a report of :func:`run`: ``passed``, ``failure``, ``error`` or ``skipped``."""
     ret: dict[str, str] = {}
     for case in xml.etree.ElementTree.parse(str(report)).iter('testcase'):
         outcome = [child.tag for child in case if child.tag in ('failure', 'error', 'skipped')]
@@ -100,7 +101,7 @@ def outcomes(report: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Read the arguments, run the tests and pass the exit status on."""
+    """Read the arguments, run the tests and return their exit status."""
     parser = argparse.ArgumentParser(prog='python -m tools.upstream', description=__doc__)
     parser.add_argument('--stock', action='store_true', help='without this project')
     parser.add_argument('--report', type=Path, help='file for the outcomes, as JUnit XML')

@@ -1,7 +1,7 @@
-"""The patches for upstream: ``python -m tools.upstream_patches`` applies them to Patroni's source and runs its tests.
+"""Apply the patches for upstream to Patroni's source and run its tests: ``python -m tools.upstream_patches``.
 
-Each is taken alone, then all of them one after the other in the order of ``patches/upstream/series``. What the
-patches do on real etcd was measured; see ``patches/upstream/README.md``.
+Each patch is tested alone, then all of them in the order of ``patches/upstream/series``. Their effect on real etcd was
+measured; see ``patches/upstream/README.md``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RELEASE = NEWEST
 FOLDER = ROOT / 'patches' / 'upstream'
 """Where they are."""
 
-# what Patroni asks for of flake8
+# Patroni's settings of flake8
 _LINT = ['-m', 'ruff', 'check', '--isolated', '--quiet', '--no-cache', '--line-length', '120', '--select', 'E,W,F']
 
 
@@ -103,7 +103,7 @@ def apply(folder: Path, patches: Sequence[Path]) -> list[str]:
 
 
 def git_am(folder: Path, patches: Sequence[Path]) -> list[str]:
-    """Make a git repository of the source and apply patches with ``git am``.
+    """Turn the source into a git repository and apply patches with ``git am``.
 
     :param folder: the source.
     :returns: the subjects in git's log, the oldest first.
@@ -129,7 +129,7 @@ def git_am(folder: Path, patches: Sequence[Path]) -> list[str]:
 
 
 def run_tests(folder: Path) -> tuple[list[str], list[str]]:
-    """Run Patroni's own etcd tests, with the stand-in for what the source distribution lacks.
+    """Run Patroni's own etcd tests, with the replacement for what the source distribution lacks.
 
     :param folder: the source.
     :returns: names of the tests that passed and of those that failed.
@@ -161,16 +161,16 @@ def lint(folder: Path, paths: Sequence[str]) -> str:
 
     :param folder: the source.
     :param paths: files to check.
-    :returns: the complaints, empty if there are none.
+    :returns: the complaints; empty if there are none.
     """
     return call([sys.executable, *_LINT, *paths], folder)[1]
 
 
 class Outcome(NamedTuple):
-    """What came of some patches."""
+    """The outcome of some patches."""
 
     name: str
-    remarks: list[str]  # of ``patch``: hunks at another place
+    remarks: list[str]  # of ``patch``: hunks at a different line
     subjects: list[str]  # in git's log after ``git am``
     passed: list[str]  # tests on the patched source
     failed: list[str]
@@ -204,7 +204,7 @@ def check_all() -> list[Outcome]:
 
 
 def main() -> None:
-    """Show what came of each patch and of the series, and exit with 1 unless all is well."""
+    """Print the outcome of each patch and of the series, and exit with 1 if anything failed."""
     table = PrettyTable(['Patroni ' + RELEASE, 'patch --fuzz=0', 'git am', 'tests', 'fail without it', 'lint'])
     table.align = 'l'
     good = True
