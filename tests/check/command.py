@@ -15,7 +15,7 @@ from lab.environments import clean_environ
 from lab.etcd import EtcdCluster
 from lab.patroni import PatroniCluster
 
-#: Output that is expected, one file for each case; ``EXPECTED=write`` in the environment writes them anew.
+#: Expected output, one file for each case; ``EXPECTED=write`` in the environment rewrites the files.
 EXPECTED = Path(__file__).resolve().parent / 'expected'
 
 #: Columns of tables whose values differ from run to run.
@@ -37,8 +37,10 @@ _VARYING = {
 
 _PATTERNS = (
     (r'leader etcd\d', 'leader etcdN'),
-    (r'\d{4}-\d\d-\d\dT[0-9:.]+(Z|\+00:00), [0-9.]+ s', 'TIME'),
-    (r'(?m)^  seen   .* serves section .*', lambda match: re.sub(r'\d+\.[0-9.]+', 'X.Y.Z', match.group())),
+    (r' {2,}\d{4}-\d\d-\d\d [0-9:]{8}, [0-9.]+ s,', '  TIME,'),
+    (r'(?m)^.*(serves|Patroni|unknown) here.*', lambda match: re.sub(r'\d+\.[0-9.]+', 'X.Y.Z', match.group())),
+    (r'which runs in [^ ,]+', 'which runs in PYTHON'),
+    (r'/\S+/test_\w+\d+/', 'FOLDER/'),
     (r'\b[0-9a-f]{9,16}\b', 'ID'),
     (r'\b\d+(\.\d+)? (bytes|kB|MB|GB)\b', '# MB'),
     (r'\b\d+(\.\d+)? (ms|s)\b', r'# \2'),
@@ -47,7 +49,7 @@ _PATTERNS = (
 
 
 class Ended(NamedTuple):
-    """What came of it."""
+    """The result of a command."""
 
     status: int
     out: str
@@ -57,7 +59,7 @@ class Ended(NamedTuple):
 
 
 def program(*args: str, **env: str) -> tuple[list[str], dict[str, str]]:
-    """Give the command line for ``patroni-etcd3-compat``, the one that is installed beside this Python.
+    """Return the command line for the ``patroni-etcd3-compat`` that is installed beside this Python.
 
     :param env: environment variables.
     :returns: the command line and the whole environment.
@@ -76,12 +78,12 @@ def run(*args: str, **env: str) -> Ended:
 
 
 def _python_path() -> dict[str, str]:
-    """What the tests were told to test, if it is not the installed wheel."""
+    """Return what the tests were told to test, if it is not the installed wheel."""
     return {name: os.environ[name] for name in ('PYTHONPATH',) if name in os.environ}
 
 
 def etcd_names(cluster: EtcdCluster) -> dict[str, str]:
-    """Names for the ports and versions of a cluster: ``127.0.0.1:etcd0``, ``3.5.Z``."""
+    """Return names for the ports and versions of a cluster: ``127.0.0.1:etcd0``, ``3.5.Z``."""
     names = {}
     for member in cluster.members:
         names[member.url.partition('//')[2]] = '127.0.0.1:' + member.name
@@ -90,7 +92,7 @@ def etcd_names(cluster: EtcdCluster) -> dict[str, str]:
 
 
 def patroni_names(cluster: PatroniCluster) -> dict[str, str]:
-    """Names for the ports of the nodes: ``127.0.0.1:node1`` for PostgreSQL, ``127.0.0.1:rest1`` for the REST API."""
+    """Return names for the ports of the nodes: ``127.0.0.1:node1`` (PostgreSQL), ``127.0.0.1:rest1`` (REST API)."""
     names = {}
     for node in cluster.nodes:
         names[f'127.0.0.1:{node.port}'] = '127.0.0.1:' + node.name
@@ -110,7 +112,7 @@ def _cell(title: str, cell: str) -> str:
 
 
 def normalise(text: str, names: Mapping[str, str]) -> str:
-    """Take out of the output for people what differs from run to run.
+    """Remove from the output for people what differs from run to run.
 
     :param names: texts to be replaced, and what by.
     """
@@ -124,7 +126,7 @@ def normalise(text: str, names: Mapping[str, str]) -> str:
                 titles = cells
             else:
                 cells = [_cell(title, cell) for title, cell in zip(titles, cells)]
-            line = '| {0} |'.format(' | '.join(cells))
+            line = f'| {" | ".join(cells)} |'
         elif line.startswith('+-'):
             continue
         else:

@@ -15,13 +15,13 @@ from lab.node import unprivileged_user
 
 @pytest.fixture(scope='session')
 def newest() -> Environment:
-    """The newest Patroni with this package, where the user that runs it can reach it."""
+    """The newest Patroni with this package, at a place where its user can reach it."""
     return environment().for_user(unprivileged_user())
 
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Callable[..., str]:
-    """Write a configuration of Patroni: section ``etcd3`` with these options, and what else is given by name."""
+    """Write a configuration of Patroni: section ``etcd3`` with these options, and further sections by name."""
 
     def write(etcd3: dict[str, Any], **sections: Any) -> str:
         path = tmp_path / 'patroni.yml'

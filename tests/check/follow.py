@@ -1,7 +1,8 @@
-"""Following a plan to the letter: its commands are run as they stand; what it leaves to the site is done by the lab."""
+"""Following a plan to the letter: its commands are run unchanged, and the lab does what the plan leaves to the site."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from lab.processes import wait_until
 from lab.programs import tool
 from tests.check.command import run
 
-#: What is done for an action that a plan leaves to the site, by its name; it gets the action.
+#: The functions for the actions that a plan leaves to the site, by name; the argument is the action.
 Site = Mapping[str, Callable[[Dict[str, str]], None]]
 
 
@@ -36,11 +37,8 @@ class Shell:
 
     def __init__(self, plan: Mapping[str, Any], **filled_in: str) -> None:
         self._lines = [
-            '{0}="{1}"{2}'.format(
-                entry['name'],
-                filled_in.get(entry['name'], entry['value']),
-                '; export ' + entry['name'] if entry['export'] else '',
-            )
+            f'{entry["name"]}="{filled_in.get(entry["name"], entry["value"])}"'
+            + (f'; export {entry["name"]}' if entry['export'] else '')
             for entry in plan['variables']
         ]
         programs = [
@@ -64,26 +62,30 @@ class Shell:
             text=True,
         )
 
+    def succeeds(self, command: str) -> bool:
+        """Tell whether a command ends with status 0."""
+        return self.run(command).returncode == 0
+
     def must(self, command: str) -> None:
-        """Run a command that has to work."""
+        """Run a command that has to succeed."""
         ended = self.run(command)
         assert ended.returncode == 0, f'{command}\n{ended.stdout}'
 
     def passes(self, gate: Mapping[str, Any]) -> None:
-        """Run the command of a gate, again and again for as long as the plan allows, until it ends with status 0."""
+        """Run the command of a gate until it ends with status 0, for as long as the plan allows."""
         deadline = time.monotonic() + gate['seconds']
         while True:
             ended = self.run(gate['command'])
             if ended.returncode == 0:
                 return
-            assert time.monotonic() < deadline, 'gate "{0}" did not pass: {1}\nstatus {2}\n{3}'.format(
-                gate['title'], gate['command'], ended.returncode, ended.stdout
+            assert time.monotonic() < deadline, (
+                f'gate "{gate["title"]}" did not pass: {gate["command"]}\nstatus {ended.returncode}\n{ended.stdout}'
             )
             time.sleep(1)
 
 
 class Follower:
-    """Does what a plan says, step by step.
+    """Carries out a plan, step by step.
 
     :param plan: the plan, as JSON has it.
     :param shell: runs its commands.
@@ -92,11 +94,11 @@ class Follower:
 
     def __init__(self, plan: Mapping[str, Any], shell: Shell, site: Site) -> None:
         self.plan, self._shell, self._site = plan, shell, site
-        #: what was done, for a look at the order
+        #: what was done, in this order
         self.done: list[str] = []
 
     def follow(self, steps: int = sys.maxsize) -> None:
-        """Do the steps; every gate of one has to pass before the next.
+        """Carry out the steps; every gate of a step has to pass before the next step.
 
         :param steps: so many of them, from the first one on.
         """
@@ -110,28 +112,44 @@ class Follower:
         action = step['action']
         self.done.append(' '.join(action.values()))
         say('plan: ' + step['title'])
-        if action['action'] == 'upgrade':  # what can't fail shows nothing
+        if action['action'] == 'upgrade':  # a gate that cannot fail proves nothing
             assert self._shell.run(step['gates'][0]['command']).returncode != 0, step['gates'][0]
         commands = [command for command in step['commands'] if not command.startswith('#')]
+        if not commands or action['action'] in self._site:
+            self._site[action['action']](action)
         for command in commands:
             self._shell.must(command)
-        if not commands:
-            self._site[action['action']](action)
         for gate in step['gates']:
             self._shell.passes(gate)
 
 
 def etcd_site(cluster: EtcdCluster) -> Site:
-    """What the site does in a plan for etcd."""
+    """Return what the site does in a plan for etcd."""
+
+    options: set[str] = set()  # of the steps before, which an upgrade takes out again
+
+    def number(action: dict[str, str]) -> int:
+        return [member.name for member in cluster.members].index(action['member'])
 
     def upgrade(action: dict[str, str]) -> None:
-        cluster.upgrade([member.name for member in cluster.members].index(action['member']), action['to'])
+        member = cluster.members[number(action)]
+        member.flags = [flag for flag in member.flags if flag not in options]
+        cluster.upgrade(number(action), action['to'])
 
-    return {'upgrade': upgrade}
+    def log_snapshot(action: dict[str, str]) -> None:
+        member = cluster.members[number(action)]
+        options.add(action['option'])
+        member.flags.append(action['option'])
+        member.restart()
+        cluster.wait_healthy()
+        if all(action['option'] in other.flags for other in cluster.members):
+            cluster.logs_began_anew()
+
+    return {'upgrade': upgrade, 'log-snapshot': log_snapshot}
 
 
 def put_back_empty(cluster: EtcdCluster, shell: Shell, commands: list[str], version: str) -> None:
-    """Follow the way back of a member: out of the cluster and in again, empty, as another release."""
+    """Follow the rollback of a member: remove it from the cluster and add it again, empty, on another release."""
     member: EtcdMember = cluster.members[0]
     for command in commands:
         if command.startswith('# stop etcd on '):
@@ -148,11 +166,11 @@ def put_back_empty(cluster: EtcdCluster, shell: Shell, commands: list[str], vers
         else:
             assert not command.startswith('#')
             # refused until the members have known each other for 5 s
-            wait_until(lambda: shell.run(command).returncode == 0, 30, command, interval=1)
+            wait_until(functools.partial(shell.succeeds, command), 30, command, interval=1)
 
 
 def restore(cluster: EtcdCluster, shell: Shell, commands: list[str], version: str, backup: Path) -> None:
-    """Follow the way back of all members: restored from the snapshot, as another release."""
+    """Follow the rollback of all members: restore them from the snapshot, on another release."""
     for member in cluster.members:
         member.stop()
         shutil.rmtree(str(member.folder / 'data'))
@@ -175,12 +193,12 @@ def restore(cluster: EtcdCluster, shell: Shell, commands: list[str], version: st
 
 
 def patroni_site(cluster: PatroniCluster, new: Environment) -> Site:
-    """What the site does in a plan for Patroni: another release, and what ``systemctl restart patroni`` does."""
+    """Return what the site does in a plan for Patroni: install another release, and ``systemctl restart patroni``."""
 
     def upgrade(action: dict[str, str]) -> None:
         node: PatroniNode = next(node for node in cluster.nodes if node.name == action['member'])
         assert node.process is not None
-        node.process.signal(signal.SIGTERM)  # to Patroni alone: what becomes of PostgreSQL is up to it
+        node.process.signal(signal.SIGTERM)  # only to Patroni, which decides what happens to PostgreSQL
         assert node.process.wait(60)
         node.environment = new
         node.start()
@@ -188,8 +206,25 @@ def patroni_site(cluster: PatroniCluster, new: Environment) -> Site:
     return {'upgrade': upgrade}
 
 
+def past_the_facade(plan: dict[str, Any], cluster: EtcdCluster) -> dict[str, Any]:
+    """Return a plan whose ``etcdctl`` goes to the members themselves: a facade in front of one speaks HTTP only."""
+
+    def changed(command: str) -> str:
+        for member in cluster.members if 'etcdctl' in command else ():
+            command = command.replace(member.url, member.real_url)
+        return command
+
+    for step in plan['steps']:
+        step['commands'] = list(map(changed, step['commands']))
+        for gate in step['gates']:
+            gate['command'] = changed(gate['command'])
+    for gate in plan['health']:
+        gate['command'] = changed(gate['command'])
+    return plan
+
+
 def made(*args: str) -> dict[str, Any]:
-    """A plan as the command makes it. There is nothing in the way."""
+    """Return a plan from the command, which has to find nothing in the way."""
     ended = run('plan', *args, '-f', 'json')
     assert (ended.status, ended.err) == (0, ''), ended
     plan: dict[str, Any] = json.loads(ended.out)
@@ -198,6 +233,6 @@ def made(*args: str) -> dict[str, Any]:
 
 
 def versions(cluster: EtcdCluster) -> Any:
-    """Lines that the members and the cluster run."""
+    """Return the release lines of the members and of the cluster."""
     found = [request(member.url, 'GET', '/version')[1] for member in cluster.members]
     return {tuple(entry[name].rpartition('.')[0] for name in ('etcdserver', 'etcdcluster')) for entry in found}

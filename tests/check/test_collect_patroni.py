@@ -1,4 +1,4 @@
-"""What is collected about real Patroni members and their PostgreSQL."""
+"""The facts that are collected about real Patroni members and their PostgreSQL."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from lab.processes import wait_until
 from lab.releases import NEWEST
 from patroni_etcd3_compat.check.collect import collect, load_settings
 from patroni_etcd3_compat.check.facts import Facts, Patroni, PatroniMember, Postgres
+from tests.mixed import wal
 
 SECRET, MB = 'pAssw0rd-of-the-superuser', 1 << 20
 
@@ -50,18 +51,18 @@ def look(cluster: PatroniCluster, node: int = 0, **options: Any) -> Facts:
 
 
 def patroni_of(facts: Facts) -> Patroni:
-    """The Patroni cluster, which is there."""
+    """Return the Patroni cluster, which has to exist."""
     assert facts.patroni is not None
     return facts.patroni
 
 
 def members(facts: Facts) -> dict[str, PatroniMember]:
-    """The Patroni members by name."""
+    """Return the Patroni members by name."""
     return {member.name: member for member in patroni_of(facts).members}
 
 
 def postgres_of(member: PatroniMember) -> Postgres:
-    """What its PostgreSQL told."""
+    """Return what its PostgreSQL reported."""
     assert member.postgres is not None
     return member.postgres
 
@@ -76,18 +77,23 @@ def query(node: Any, *statements: str) -> None:
 
 
 def configure(cluster: PatroniCluster, **changes: str) -> None:
-    """Change the dynamic configuration; the REST API, which wants a password, is not needed for that."""
+    """Change the dynamic configuration, without the REST API, which requires a password."""
     done = cluster.patronictl(
         'edit-config',
         '--force',
-        *(argument for item in changes.items() for argument in ('-s', '{0}={1}'.format(*item))),
+        *(argument for name, value in changes.items() for argument in ('-s', f'{name}={value}')),
     )
     assert done.returncode == 0, done.stdout
 
 
 def test_whole_cluster(cluster: PatroniCluster) -> None:
-    """Members with their roles, versions, positions and slots; the same from every node; no secret among it."""
+    """Members with their roles, versions, positions and slots are the same from every node, and contain no secret."""
     primary = cluster.wait_primary()
+
+    def slots_everywhere() -> bool:
+        return all(len(wal.query(node, 'SELECT 1 FROM pg_replication_slots')) == 2 for node in cluster.nodes)
+
+    wait_until(slots_everywhere, 30, 'the slots on the replicas')
     for number, node in enumerate(cluster.nodes):
         facts = look(cluster, number)
         patroni = patroni_of(facts)
@@ -115,7 +121,8 @@ def test_whole_cluster(cluster: PatroniCluster) -> None:
             expected = ('leader', 'running') if real is primary else ('replica', 'streaming')
             assert (member.role, member.state) == expected
             assert member.tags == {'clonefrom': True} and (member.position or 0) > 0
-            assert member.lag is None if real is primary else (member.lag or 0) < MB
+            lags = (member.lag, member.receive_lag, member.replay_lag)
+            assert lags == (None,) * 3 if real is primary else all(lag is not None and lag < MB for lag in lags)
             assert member.api_url == real.rest_url + '/patroni'
             assert member.postgres_address == f'127.0.0.1:{real.port}'
             postgres = postgres_of(member)
@@ -132,10 +139,10 @@ def test_whole_cluster(cluster: PatroniCluster) -> None:
 
 
 def test_two_samples(cluster: PatroniCluster) -> None:
-    """The later positions of slots and members, a slot that nobody moves among them."""
+    """The second sample has the later positions of slots and members, and an unused slot that does not advance."""
     primary = cluster.wait_primary()
-    configure(cluster, ignore_slots='[{"name": "stuck"}]')  # else Patroni drops it, sooner or later
-    time.sleep(5)  # an HA loop and more
+    configure(cluster, ignore_slots='[{"name": "stuck"}]')  # otherwise Patroni drops it at some time
+    time.sleep(5)  # more than an HA loop
     query(primary, "SELECT pg_create_physical_replication_slot('stuck', true)")
     with WriteLoad(cluster):
         facts = look(cluster, slots_interval=2)
@@ -152,7 +159,7 @@ def test_two_samples(cluster: PatroniCluster) -> None:
 
 
 def test_dynamic_configuration(cluster: PatroniCluster) -> None:
-    """What matters of it; a synchronous standby; a slot that keeps nothing yet."""
+    """Relevant options, a synchronous standby, and a slot that holds nothing yet are reported."""
     primary = cluster.wait_primary()
     configure(cluster, pause='true', synchronous_mode='true', failsafe_mode='true', member_slots_ttl='1h')
     query(primary, "SELECT pg_create_physical_replication_slot('physical')")
@@ -166,14 +173,14 @@ def test_dynamic_configuration(cluster: PatroniCluster) -> None:
         assert patroni.paused is True and patroni.config['failsafe_mode'] is True
         assert (patroni.config['synchronous_mode'], patroni.config['member_slots_ttl']) == (True, '1h')
         slots = {slot.name: slot for slot in postgres_of(members(look(cluster))[primary.name]).slots}
-        assert slots['physical'].restart_lsn is slots['physical'].retained is None  # nothing is kept yet
+        assert slots['physical'].restart_lsn is slots['physical'].retained is None  # it holds nothing yet
     finally:
         query(primary, "SELECT pg_drop_replication_slot('physical')")
         configure(cluster, pause='null', synchronous_mode='null', failsafe_mode='null', member_slots_ttl='null')
 
 
 def test_member_that_is_gone(cluster: PatroniCluster) -> None:
-    """A replica that hangs costs the time-out, is named, and the others tell everything."""
+    """A replica that hangs costs the time-out and is named; the others report everything."""
     replica = next(node for node in cluster.nodes if node is not cluster.wait_primary())
     pid = replica.postmaster_pid()
     assert replica.process and pid
@@ -192,7 +199,7 @@ def test_member_that_is_gone(cluster: PatroniCluster) -> None:
 
 
 def test_postgres_refuses(cluster: PatroniCluster, tmp_path: Path) -> None:
-    """Refusal is reported and not fatal, missing credentials as well; an account without rights tells the slots."""
+    """A refusal or missing credentials are reported and not fatal; an account without rights can read the slots."""
     primary = cluster.wait_primary()
     query(primary, 'CREATE ROLE reader LOGIN')
     try:
@@ -216,7 +223,7 @@ def test_postgres_refuses(cluster: PatroniCluster, tmp_path: Path) -> None:
 
 
 def test_rubbish_in_the_dcs(cluster: PatroniCluster) -> None:
-    """Keys of another shape than Patroni's own do not keep the rest from being read."""
+    """Keys that Patroni would not write do not prevent the others from being read."""
     rubbish = {
         'config': '[1',
         'status': '"x"',
@@ -250,11 +257,11 @@ def test_rubbish_in_the_dcs(cluster: PatroniCluster) -> None:
     last = patroni.members[3]
     assert (last.role, last.version, last.position, last.lag) == ('replica', '3.0.2', 5, 4)
     assert last.error == 'cannot connect: Connection refused' and last.postgres_address == '[::1]:1'
-    assert facts.this_host.name is None  # the configuration is of another cluster
+    assert facts.this_host.name is None  # the configuration belongs to another cluster
 
 
 def test_group_of_citus_and_unknown_scope(cluster: PatroniCluster, configuration: Callable[..., str]) -> None:
-    """The keys of a group lie one level deeper; a scope that is not there is an error that names the path."""
+    """The keys of a group are one level deeper; a scope that does not exist is an error with the path."""
     etcd = {'hosts': cluster.etcd.hosts}
     cluster.etcd.call(0, 'kv/put', {'key': b64('/deep/demo/2/leader'), 'value': b64('worker')})
     path = configuration(etcd, scope='demo', namespace='/deep/', citus={'group': 2, 'database': 'citus'})
@@ -265,7 +272,7 @@ def test_group_of_citus_and_unknown_scope(cluster: PatroniCluster, configuration
 
 
 def test_node_that_is_not_in_the_dcs(cluster: PatroniCluster, configuration: Callable[..., str]) -> None:
-    """The node that the configuration belongs to is looked at in any case; an API of another cluster is told so."""
+    """The node of the configuration is always asked; if its API belongs to another cluster, the facts say so."""
     path = configuration(
         {'hosts': cluster.etcd.hosts},
         scope='other',
@@ -278,7 +285,7 @@ def test_node_that_is_not_in_the_dcs(cluster: PatroniCluster, configuration: Cal
 
 
 def test_beside_the_oldest_release(cluster: PatroniCluster) -> None:
-    """The command runs in the Python of Patroni 3.0 with urllib3 1.26, and says nothing on stderr."""
+    """The command runs in the Python of Patroni 3.0 with urllib3 1.26, without output on stderr."""
     script = (
         'import dataclasses, json, sys\n'
         'from patroni_etcd3_compat.check.collect import collect, load_settings\n'
@@ -287,6 +294,6 @@ def test_beside_the_oldest_release(cluster: PatroniCluster) -> None:
     done = environment('3.0.2', '1.26').run(['-c', script, str(cluster.nodes[0].config_file)], stderr=subprocess.PIPE)
     assert done.stderr == ''
     facts = json.loads(done.stdout)
-    assert (facts['this_host']['patroni'], facts['this_host']['serves']) == ('3.0.2', 'package')
+    assert (facts['this_host']['patroni'], facts['this_host']['serves']) == (NEWEST, 'package')  # of the node it is
     assert {member['error'] for member in facts['etcd']['endpoints'] + facts['patroni']['members']} == {None}
     assert {member['postgres']['error'] for member in facts['patroni']['members']} == {None}

@@ -1,4 +1,4 @@
-"""The whole output of the command on real etcd clusters: healthy, mixed, and with all that can be wrong."""
+"""The whole output of the command on real etcd clusters: healthy, mixed, and with all kinds of faults."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ import trustme
 import yaml
 
 from lab import packages
-from lab.etcd import EtcdCluster, EtcdMember
+from lab.etcd import EtcdCluster, EtcdMember, b64
 from lab.ports import free_port
 from lab.processes import Process, wait_until
+from patroni_etcd3_compat import __version__
+from patroni_etcd3_compat.mark import FIELD
 from tests.check.command import compare, etcd_names, program, run
 
-#: Wide enough for all columns; a finding of etcd's age comes with time, whatever else is the case.
+#: Wide enough for all columns. A finding about etcd's age appears with time in any case.
 WIDE = {'COLUMNS': '400'}
-#: The same on a node where stock Patroni serves.
-STOCK = dict(WIDE, PATRONI_ETCD3_COMPAT='off')
 NO_AGE = ('--ignore', 'etcd-end-of-life')
+
+#: The key of the member that configurations here belong to.
+MEMBER = '/service/batman/members/node1'
 
 PASSWORD = 'sesame-of-etcd'
 
 
 @pytest.fixture(scope='module')
 def new() -> Iterator[EtcdCluster]:
-    """Three members of 3.5; every test leaves it as it was."""
+    """Three members of 3.5; every test leaves them unchanged."""
     with EtcdCluster(['3.5'] * 3) as cluster:
         yield cluster
 
 
 def restart(members: Sequence[EtcdMember], *flags: str) -> None:
-    """Start members anew with these flags."""
+    """Restart members with these flags."""
     for member in members:
-        member.kill()  # sooner done than SIGTERM, with which they look for a successor
+        member.kill()  # faster than SIGTERM, on which they look for a successor
     for member in members:
         member.flags = list(flags)
         member.spawn()
@@ -60,17 +63,31 @@ def let_lead(cluster: EtcdCluster, i: int) -> None:
 
 
 def endpoints(cluster: EtcdCluster) -> str:
-    """Its members for the command line."""
+    """Return its members for the command line."""
     return ','.join(cluster.hosts)
 
 
+def configuration(folder: Path, **options: Any) -> str:
+    """Write a configuration of Patroni with these options of section etcd3."""
+    path = folder / 'patroni.yml'
+    path.write_text(yaml.safe_dump({'scope': 'batman', 'name': 'node1', 'etcd3': options}))
+    return str(path)
+
+
+def served(folder: Path, cluster: EtcdCluster, mark: str | None) -> str:
+    """Write a configuration of Patroni, and the key of its member with this mark; ``None``: that of a stock Patroni."""
+    value = {'state': 'running', 'version': '4.1.5', **({FIELD: mark} if mark else {})}
+    cluster.call(0, 'kv/put', {'key': b64(MEMBER), 'value': b64(json.dumps(value))})
+    return configuration(folder, hosts=cluster.hosts)
+
+
 def test_healthy(new: EtcdCluster) -> None:
-    """Nothing to say about three members of 3.5."""
+    """Three members of 3.5 give no finding, apart from their age."""
     compare('healthy', run('check', '--endpoints', endpoints(new), *NO_AGE, **WIDE), etcd_names(new))
 
 
 def test_dead_member(new: EtcdCluster) -> None:
-    """It is named, and by the member list the one that it is."""
+    """A dead member is named, and identified through the member list."""
     new.members[2].kill()
     try:
         new.wait_healthy()  # it may have been the leader
@@ -82,7 +99,7 @@ def test_dead_member(new: EtcdCluster) -> None:
 
 
 def test_quorum_lost(new: EtcdCluster) -> None:
-    """Two of three are dead: critical."""
+    """Two dead members of three are critical."""
     for member in new.members[1:]:
         member.kill()
     try:
@@ -100,9 +117,9 @@ def test_quorum_lost(new: EtcdCluster) -> None:
 
 @pytest.mark.parametrize('which', [(1,), (0, 1, 2)], ids=['one', 'all'])
 def test_gateway_off(new: EtcdCluster, which: list[int]) -> None:
-    """One member without a gateway is a warning, all of them are critical."""
+    """One member without a gateway is a warning; all of them are critical."""
     members = [new.members[i] for i in which]
-    let_lead(new, 0)  # which is seen only where the gateway is on
+    let_lead(new, 0)  # which can be seen only if the gateway is on
     restart(members, '--enable-grpc-gateway=false')
     try:
         ended = run('check', '--endpoints', endpoints(new), *NO_AGE, **WIDE)
@@ -112,8 +129,8 @@ def test_gateway_off(new: EtcdCluster, which: list[int]) -> None:
     compare(f'gateway-off-{len(which)}', ended, etcd_names(new))
 
 
-def test_split_ports(new: EtcdCluster) -> None:
-    """The HTTP port is configured, and the member list says another one, which speaks gRPC alone."""
+def test_split_ports(new: EtcdCluster, tmp_path: Path) -> None:
+    """The HTTP port is configured, and the member list has another one that speaks only gRPC."""
     if '3.5.30' not in packages.etcd_binaries():
         pytest.fail('etcd 3.5.30, which can split its ports, is not at hand')
     member, grpc = new.members[1], f'127.0.0.1:{free_port()}'
@@ -128,8 +145,10 @@ def test_split_ports(new: EtcdCluster) -> None:
     )
     try:
         new.wait_healthy()
-        both = [run('check', '--endpoints', endpoints(new), *NO_AGE, **env) for env in (WIDE, STOCK)]
+        only = ('--only', 'etcd-advertised-unusable,node-serves')
+        both = [run('check', '-c', served(tmp_path, new, mark), *only, **WIDE) for mark in (__version__, None)]
     finally:
+        new.call(0, 'kv/deleterange', {'key': b64(MEMBER)})
         restart([member])
         new.wait_healthy()
     for case, ended in zip(('split-ports', 'split-ports-stock'), both):
@@ -137,11 +156,11 @@ def test_split_ports(new: EtcdCluster) -> None:
 
 
 def test_watch(new: EtcdCluster, tmp_path: Path) -> None:
-    """One look after the other until SIGINT, which ends it quietly with the status of the last one."""
+    """The check is repeated until SIGINT, which ends it quietly with the status of the last round."""
     argv, environ = program('check', '--endpoints', endpoints(new), '--watch', '0.2', *NO_AGE)
     process = Process(argv, tmp_path / 'log', env=environ)
     try:
-        wait_until(lambda: process.log_text().count('OK: 1 info (exit status 0; ') >= 3, 60, 'three looks')
+        wait_until(lambda: process.log_text().count('OK  etcd: no findings  ') >= 3, 60, 'three looks')
         process.signal(signal.SIGINT)
         assert process.wait(30) and process.exit_code == 0
     finally:
@@ -149,15 +168,8 @@ def test_watch(new: EtcdCluster, tmp_path: Path) -> None:
     assert not re.search('Abort|Traceback|Interrupt', process.log_text())
 
 
-def configuration(folder: Path, **options: Any) -> str:
-    """Write a configuration of Patroni with these options of section etcd3."""
-    path = folder / 'patroni.yml'
-    path.write_text(yaml.safe_dump({'scope': 'batman', 'name': 'node1', 'etcd3': options}))
-    return str(path)
-
-
 def test_auth(tmp_path: Path) -> None:
-    """Without credentials, with the wrong ones and with the right ones, which never show."""
+    """Credentials that are missing, wrong or right lead to the right output and never appear in it."""
     with EtcdCluster(['3.5'], extra_flags=['--bcrypt-cost', '4']) as cluster:
         cluster.enable_auth('patroni', PASSWORD)
         for case, options in (
@@ -177,7 +189,7 @@ def test_auth(tmp_path: Path) -> None:
 
 
 def test_mixed() -> None:
-    """3.3, 3.4 and 3.5 side by side: the prefix of each, and what stock Patroni would make of it."""
+    """3.3, 3.4 and 3.5 side by side: the output has the prefix of each, and how stock Patroni would fail."""
     with EtcdCluster(['3.3', '3.4', '3.5']) as cluster:
         names = etcd_names(cluster)
         compare('mixed', run('check', '--endpoints', endpoints(cluster), *NO_AGE, **WIDE), names)
@@ -193,15 +205,19 @@ def test_mixed() -> None:
     assert [line.split('\t')[1] for line in ages.out.splitlines()[1:]].count('etcd-end-of-life') >= 1
 
 
-def test_mixed_with_3_2() -> None:
-    """A member before 3.3 beside newer ones: what can destroy the cluster is critical where stock Patroni serves."""
+def test_mixed_with_3_2(tmp_path: Path) -> None:
+    """With a member before 3.3 beside newer ones, the risk of losing the cluster is critical if stock Patroni runs."""
     with EtcdCluster(['3.2', '3.4', '3.4']) as cluster:
-        for case, env in (('mixed-3.2', WIDE), ('mixed-3.2-stock', STOCK)):
-            compare(case, run('check', '--endpoints', endpoints(cluster), *NO_AGE, **env), etcd_names(cluster))
+        only = ('--only', 'etcd-nested-transactions,etcd-prefix-mixed,etcd-upgrade-skips,node-serves')
+        for case, mark in (('mixed-3.2', __version__), ('mixed-3.2-stock', None)):
+            ended = run('check', '-c', served(tmp_path, cluster, mark), *only, **WIDE)
+            compare(case, ended, etcd_names(cluster))
+        ended = run('check', '--endpoints', endpoints(cluster), *NO_AGE, **WIDE)
+        compare('mixed-3.2-unknown', ended, etcd_names(cluster))
 
 
 def test_tls(tmp_path: Path) -> None:
-    """Members that want a certificate: without one, with another authority, and as it should be."""
+    """Members require a client certificate: the output without one, with another authority, and with the right one."""
     authority, stranger = trustme.CA(), trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / 'ca.pem'))
     stranger.cert_pem.write_to_path(str(tmp_path / 'stranger.pem'))

@@ -1,4 +1,4 @@
-"""The whole output of the command on Patroni members of different releases: slots that move, are stuck, are lost."""
+"""The whole output of the command on Patroni members of different releases: slots that advance, are stuck, are lost."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.mixed import wal
 WIDE = {'COLUMNS': '400'}
 NO_AGE = ('--ignore', 'etcd-end-of-life')
 
-#: Passwords that must not show. PostgreSQL trusts everybody on loopback.
+#: Passwords that must not appear. PostgreSQL trusts everybody on loopback.
 SECRETS = ('sesame-of-postgres', 'sesame-of-rest')
 
 
 @pytest.fixture(scope='module')
 def mixed() -> Iterator[PatroniCluster]:
-    """A leader on 3.2.1 with replicas on 4.0.2 and 4.0.3, stock, which keep slots for all. Three etcd members."""
+    """A leader on 3.2.1 and stock replicas on 4.0.2 and 4.0.3, which keep slots for all members. Three etcd members."""
     releases = [
         environment(release, plugin=False).for_user(unprivileged_user()) for release in ('3.2.1', '4.0.2', '4.0.3')
     ]
@@ -50,20 +50,19 @@ def check(cluster: PatroniCluster, *args: str) -> Ended:
 
 
 def names(cluster: PatroniCluster) -> dict[str, str]:
-    """Names for all ports."""
+    """Return names for all ports."""
     return dict(etcd_names(cluster.etcd), **patroni_names(cluster))
 
 
 def write_wal(cluster: PatroniCluster) -> None:
-    """64 MB of WAL that each node has, and no longer has if nothing holds it. Slots that move have the time to."""
+    """Write 64 MB of WAL on each node, which is removed again if nothing holds it. Slots have time to advance."""
     primary = cluster.nodes[0]
     for _ in range(4):
         wal.query(primary, 'INSERT INTO written VALUES (1)')
         wal.query(primary, 'SELECT pg_switch_wal()')
     wal.query(primary, 'CHECKPOINT')
     reached = wal.position(primary)
-    for node in cluster.nodes[1:]:
-        wait_until(lambda: wal.position(node) >= reached, 60, f'{node.name} to replay')
+    wait_until(lambda: all(wal.position(node) >= reached for node in cluster.nodes[1:]), 60, 'the replicas to replay')
     wait_until(
         lambda: all((slot.restart_lsn or 0) >= reached for slot in wal.slots(cluster.nodes[2]).values()),
         60,
@@ -74,12 +73,12 @@ def write_wal(cluster: PatroniCluster) -> None:
 
 
 def test_one_sample(mixed: PatroniCluster) -> None:
-    """Releases that do not go together are found at once; no slot is called stuck without a second look."""
+    """Incompatible releases are found at once; no slot is called stuck after one sample."""
     compare('mixed-patroni', check(mixed, *NO_AGE), names(mixed))
 
 
 def test_slots_stuck(mixed: PatroniCluster) -> None:
-    """Two looks and WAL in between: what stands still on 4.0.2 is stuck, what 4.0.3 keeps is not."""
+    """With WAL between two samples, the slots on 4.0.2 are stuck, and those on 4.0.3 are not."""
     wal.query(mixed.nodes[0], 'CREATE TABLE written (at int)')
     done = threading.Event()
 
@@ -99,7 +98,7 @@ def test_slots_stuck(mixed: PatroniCluster) -> None:
 
 
 def test_every_format(mixed: PatroniCluster) -> None:
-    """All formats of the same cluster say the same, programs can read them, and no password is in any."""
+    """All formats agree on the same cluster, programs can parse them, and none contains a password."""
     ended = {fmt: check(mixed, '-f', fmt) for fmt in ('pretty', 'json', 'yaml', 'yml', 'tsv', 'nagios', 'prometheus')}
     for fmt, each in ended.items():
         assert (each.status, each.err) == (2, ''), fmt
@@ -121,7 +120,7 @@ def test_every_format(mixed: PatroniCluster) -> None:
 
 
 def test_slot_lost(mixed: PatroniCluster) -> None:
-    """max_slot_wal_keep_size ends it: what was stuck is lost, and has to be dropped by hand."""
+    """After max_slot_wal_keep_size is exceeded, the stuck slot is lost and has to be dropped by hand."""
     edited = mixed.patronictl('edit-config', '--force', '-p', 'max_slot_wal_keep_size=128MB')
     assert edited.returncode == 0, edited.stdout
     wait_until(
@@ -137,6 +136,6 @@ def test_slot_lost(mixed: PatroniCluster) -> None:
 
 
 def test_dead_node(mixed: PatroniCluster) -> None:
-    """A machine that is gone: its REST API and its PostgreSQL do not answer, its key is still in etcd."""
+    """A machine is gone: its REST API and PostgreSQL do not answer, but its key is still in etcd."""
     mixed.nodes[2].kill()
     compare('dead-node', check(mixed, '--timeout', '2', '--ignore', 'slot-lost', *NO_AGE), names(mixed))

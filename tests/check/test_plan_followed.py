@@ -1,4 +1,4 @@
-"""Plans made for real clusters and followed to the letter: every command and every gate is run as it stands there."""
+"""Plans for real clusters, followed to the letter: every command and every gate is run unchanged."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lab.monitor import Monitor
 from lab.node import unprivileged_user
 from lab.patroni import PatroniCluster
 from lab.releases import NEWEST
-from tests.check.follow import Follower, Shell, etcd_site, made, patroni_site, restore, versions
+from tests.check.follow import Follower, Shell, etcd_site, made, past_the_facade, patroni_site, restore, versions
 
 
 def test_etcd_one_minor_release_at_a_time(newest: Environment, tmp_path: Path) -> None:
-    """3.3 -> 3.5 under a Patroni and a write load that notice nothing, and the way back after the last step."""
+    """Patroni and a write load do not notice the upgrade 3.3 -> 3.5; the rollback after the last step works."""
     with EtcdCluster(['3.3'] * 3) as etcd, PatroniCluster(newest, etcd) as patroni:
         config = str(patroni.nodes[0].config_file)
         plan = made('-c', config, '--etcd-to', '3.5')
@@ -47,7 +47,7 @@ def test_etcd_one_minor_release_at_a_time(newest: Environment, tmp_path: Path) -
 
 @pytest.mark.parametrize('old, new', [('3.3.11', NEWEST)])
 def test_patroni(tmp_path: Path, old: str, new: str) -> None:
-    """Replicas first, then the leader in pause: its PostgreSQL is not restarted, no row is lost."""
+    """Replicas are upgraded first, then the leader in pause: its PostgreSQL is not restarted, and no row is lost."""
     before, after = (environment(release).for_user(unprivileged_user()) for release in (old, new))
     with EtcdCluster(['3.5']) as etcd, PatroniCluster(before, etcd, nodes=3) as patroni:
         config = str(patroni.nodes[0].config_file)
@@ -67,3 +67,29 @@ def test_patroni(tmp_path: Path, old: str, new: str) -> None:
             f'upgrade {primary.name} {new}',
             'resume',
         ]
+
+
+def test_stock_patroni_gets_the_package_first(newest: Environment, tmp_path: Path) -> None:
+    """A stock Patroni on etcd 3.2 gets the package before etcd is upgraded, wherever the command is installed.
+
+    The command runs in a Python that has the package. What it plans comes from the member keys.
+    """
+    stock = environment('4.0.11', plugin=False).for_user(unprivileged_user())
+    ours = environment('4.0.11').for_user(unprivileged_user())
+    with EtcdCluster(['3.2'] * 3) as etcd, PatroniCluster(stock, etcd) as patroni:
+        config = str(patroni.nodes[0].config_file)
+        plan = made('-c', config, '--etcd-to', '3.4')
+        primary = patroni.wait_primary()
+        others = [node.name for node in patroni.nodes if node is not primary]
+        install = [f'install-package {name}' for name in [*others, primary.name]]
+        shell = Shell(plan, BACKUP=str(tmp_path), ENDPOINTS=','.join(member.real_url for member in etcd.members))
+        site = {'install-package': patroni_site(patroni, ours)['upgrade'], **etcd_site(etcd)}
+        follower = Follower(past_the_facade(plan, etcd), shell, site)
+        with Monitor(patroni) as monitor, WriteLoad(patroni) as load:
+            follower.follow()
+            load.stop()
+            assert (monitor.demotions, monitor.leader_changes) == (0, 0)
+        load.verify()
+        assert [word for word in follower.done if word.startswith('install')] == install
+        assert follower.done.index('resume') < follower.done.index('snapshot 3.3')
+        assert versions(etcd) == {('3.4', '3.4')}

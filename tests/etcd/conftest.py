@@ -1,4 +1,4 @@
-"""DCS clients on real etcd members, and a word at the end of the run about releases that were not at hand."""
+"""DCS clients on real etcd members. The end of a run names the releases that were not available."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from patroni.dcs import AbstractDCS, get_dcs
 
 from lab import packages
 
+#: Options of each section in the test run, see :func:`pytest_addoption`.
+DEFAULTS: dict[str, Any] = {}
+
 _scopes = itertools.count(1)
 
 
 class Dcs:
-    """A DCS as Patroni's HA loop uses it, the differences between Patroni's releases put right.
+    """A DCS as Patroni's HA loop uses it, without the differences between Patroni's releases.
 
     :param hosts: ``host:port`` of the etcd members, a list or separated by commas.
     :param name: name of the Patroni member.
@@ -39,7 +42,10 @@ class Dcs:
             for key, default in (('ttl', 20), ('loop_wait', 2), ('retry_timeout', 5), ('namespace', 'service'))
         }
         self.config: dict[str, Any] = dict(
-            general, name=name, scope=self.scope, **{section: dict({'hosts': hosts} if hosts else {}, **options)}
+            general,
+            name=name,
+            scope=self.scope,
+            **{section: dict(DEFAULTS, **dict({'hosts': hosts} if hosts else {}, **options))},
         )
         self.dcs = get_dcs(self.config)
 
@@ -59,16 +65,16 @@ class Dcs:
         return cluster.leader.name if cluster.leader and cluster.leader.name else None
 
     def acquire(self) -> bool:
-        """Take the leader key, after a look at the cluster as in the HA loop.
+        """Take the leader key after reading the cluster, as in the HA loop.
 
-        Without that look Patroni's copy of the keys may be read for the first time just then; what comes of that read
-        later takes the place of what was noted about the key in between, until the watch brings it.
+        Without that, Patroni may read the keys for the first time just then. The late result of that read would replace
+        what was noted about the key meanwhile, until the watch updates it.
         """
         self.dcs.get_cluster()
         return bool(self.dcs.attempt_to_acquire_leader())
 
     def update_leader(self, cluster: Any = None) -> bool:
-        """Hold the leader key: what the HA loop of the leader does each time.
+        """Hold the leader key, as the HA loop of the leader does each time.
 
         :param cluster: what the loop has read, to be read now if left out.
         """
@@ -82,17 +88,28 @@ class Dcs:
         return bool(self.dcs.touch_member(dict(data, state='running')))
 
     def loop(self) -> bool:
-        """One HA loop of the leader: read, hold the leader key, write the member key."""
+        """Run one HA loop of the leader: read, hold the leader key, write the member key."""
         self.count = getattr(self, 'count', 0) + 1
         return self.update_leader() and self.leader() == self.name and self.touch(count=self.count)
 
     def stop(self) -> None:
-        """Bring the thread that watches to rest (Patroni knows no end of it) and close all connections."""
+        """Stop the thread that watches, which Patroni never ends, and close all connections."""
         cache = getattr(self.client, '_kv_cache', None)
         if cache:
             cache._build_cache = threading.Event().wait
             cache.kill_stream()
         self.client.http.clear()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option with which all tests here run over another transport."""
+    parser.addoption('--transport', help='value of the option "transport" in all tests of tests/etcd')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Apply the option."""
+    if config.getoption('--transport'):
+        DEFAULTS['transport'] = config.getoption('--transport')
 
 
 @pytest.fixture
@@ -117,7 +134,7 @@ def _levels(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Two different releases are the least that a test of mixed clusters needs."""
+    """Fail without two different releases, the minimum for tests of mixed clusters."""
     at_hand = packages.etcd_binaries()
     if len({version.rsplit('.', 1)[0] for version in at_hand}) < 2:
         pytest.exit(

@@ -1,4 +1,4 @@
-"""Authentication: tokens that are wanted, expire, are revoked, or can't be given; and none of it in a log."""
+"""Authentication: tokens that are required, expire, are revoked or cannot be sent, and none of them in a log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CREDENTIALS: dict[str, Any] = {'username': USER, 'password': PASSWORD}
 
 @pytest.fixture(autouse=True)
 def _nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> Any:
-    """Neither the password nor anything that looks like one of etcd's tokens, at DEBUG level neither."""
+    """Neither the password nor anything that looks like one of etcd's tokens is logged, not even at level DEBUG."""
     caplog.set_level(logging.DEBUG)
     yield
     text = '\n'.join(str(r.getMessage()) + str(r.exc_text or '') for when in WHEN for r in caplog.get_records(when))
@@ -32,7 +32,7 @@ def _nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> Any:
 
 
 def login_again(dcs: Any) -> None:
-    """Make the token one that etcd does not know."""
+    """Replace the token with one that etcd does not know."""
     dcs.client._token = 'AAAAAAAAAAAAAAAA.7'
 
 
@@ -40,14 +40,17 @@ def login_again(dcs: Any) -> None:
 def test_everything_works_with_a_token(
     start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
 ) -> None:
-    """Start, HA loops and watch, through each member; the releases that want it for member list and keepalive, too."""
+    """Start, HA loops and watch work through each member.
+
+    That includes releases that require a token for member list and keepalive.
+    """
     cluster = start(versions, auth=(USER, PASSWORD))
     dcs = connect(cluster.hosts, **CREDENTIALS)
     assert dcs.acquire()
     for member in cluster.members:
         dcs.use(member.url)
         assert dcs.loop() and dcs.loop()
-        dcs.client._machines_cache_updated = 0  # as after ten times ttl: the member list is due
+        dcs.client._machines_cache_updated = 0  # as after ten times ttl, when the member list is due
         assert dcs.loop()
         dcs.dcs._last_lease_refresh = 0
         assert dcs.loop()
@@ -57,7 +60,7 @@ def test_everything_works_with_a_token(
 def test_token_that_is_no_longer_good(
     start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
 ) -> None:
-    """Expired, or gone with the member that knew it: every call gets a new one by itself."""
+    """A token that expired, or was lost with its member, is replaced by each call without help."""
     cluster = start(versions, auth=(USER, PASSWORD))
     dcs = connect(cluster.hosts, **CREDENTIALS)
     assert dcs.acquire() and dcs.loop()
@@ -77,7 +80,7 @@ def test_token_that_is_no_longer_good(
 def test_auth_comes_and_goes_under_a_running_client(
     start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]
 ) -> None:
-    """Enabled, disabled and enabled again: no loop fails but for the moment of the change."""
+    """While authentication is enabled, disabled and enabled again, loops fail only at the moment of the change."""
     cluster = start(versions)
     dcs = connect(cluster.hosts, **CREDENTIALS)
     assert dcs.acquire() and dcs.loop()
@@ -91,7 +94,7 @@ def test_auth_comes_and_goes_under_a_running_client(
 
 @pytest.mark.parametrize('versions', CLUSTERS[:1] + CLUSTERS[-2:], ids='+'.join)
 def test_password_changes(start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]) -> None:
-    """The old token is gone with it; a reload of the configuration brings the new one in."""
+    """A changed password invalidates the old token; a reload of the configuration applies the new password."""
     cluster = start(versions, auth=(USER, PASSWORD))
     dcs = connect(cluster.hosts, **CREDENTIALS)
     assert dcs.acquire() and dcs.loop()
@@ -107,7 +110,7 @@ def test_password_changes(start: Callable[..., Any], connect: Callable[..., Any]
 def test_wrong_password_at_the_start(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, versions: list[str]
 ) -> None:
-    """One clear line and exit status 1."""
+    """A wrong password gives one clear line and exit status 1."""
     cluster = start(versions, auth=(USER, PASSWORD))
     with pytest.raises(SystemExit) as e:
         connect(cluster.hosts, username=USER, password='other-pAssw0rd')
@@ -119,7 +122,7 @@ def test_wrong_password_at_the_start(
 
 @pytest.mark.parametrize('versions', [['3.4.23'], ['3.5.30']], ids='+'.join)
 def test_no_password_at_all(start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]) -> None:
-    """What etcd says arrives as the class that Patroni knows."""
+    """Without a password, etcd's error arrives as the class that Patroni knows."""
     cluster = start(versions)
     dcs = connect(cluster.hosts)
     cluster.enable_auth(USER, PASSWORD)
@@ -130,7 +133,7 @@ def test_no_password_at_all(start: Callable[..., Any], connect: Callable[..., An
 def test_members_that_take_no_token_are_avoided(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In a cluster with members before 3.3 the others serve, with one warning for each that does not."""
+    """In a cluster with members before 3.3 the others serve, with one warning for each member that does not."""
     cluster = start(['3.2', '3.2', '3.4'], auth=(USER, PASSWORD))
     for number in range(6):
         dcs = connect(cluster.hosts, name=f'n{number}', **CREDENTIALS)
@@ -149,6 +152,6 @@ def test_members_that_take_no_token_are_avoided(
 
 
 def test_password_set_but_auth_not_enabled_on_3_2(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
-    """Works as with stock Patroni: nobody asks for a token."""
+    """A password without authentication works as with stock Patroni: no token is requested."""
     dcs = connect(start(['3.2', '3.2', '3.2']).hosts, **CREDENTIALS)
     assert dcs.acquire() and dcs.loop() and dcs.loop()

@@ -1,4 +1,4 @@
-"""Members that advertise URLs nobody can use: the configured hosts serve (Patroni #1582, #1283)."""
+"""Members that advertise URLs nobody can use: the configured hosts are used instead (Patroni #1582, #1283)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import pytest
 from lab.ports import free_port
 from lab.processes import wait_until
 
-#: What is advertised: the address of a container, of nothing at all, a name that is known elsewhere, a closed port.
+#: Advertised URLs: the address of a container, an address of no machine, a name that is known only elsewhere, a closed
+#: port.
 KINDS = ('black hole', '0.0.0.0', '::', 'name', 'refused')
 
 
 @pytest.fixture
 def dead() -> Iterator[Callable[[str], str]]:
-    """Make URLs that lead nowhere."""
+    """Return URLs that lead nowhere."""
     with ExitStack() as ends:
 
         def make(kind: str) -> str:
             if kind != 'black hole':
                 host = {'name': 'etcd.invalid', '::': '[::]', 'refused': '127.0.0.1'}.get(kind, kind)
                 return f'http://{host}:{free_port()}'
-            # connections are neither taken nor refused
+            # connections are neither accepted nor refused
             listener = ends.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))
             for _ in range(8):
                 client = ends.enter_context(socket.socket())
@@ -47,7 +48,7 @@ def advertise(cluster: Any, number: int, url: str) -> None:
 def test_at_the_start(
     start: Callable[..., Any], connect: Callable[..., Any], dead: Callable[[str], str], kind: str
 ) -> None:
-    """One member, which advertises nothing else."""
+    """A client starts on a single member that advertises only a dead URL."""
     cluster = start(['3.5'])
     advertise(cluster, 0, dead(kind))
     dcs = connect(cluster.hosts)
@@ -61,7 +62,7 @@ def test_at_the_start(
 def test_under_a_running_leader(
     start: Callable[..., Any], connect: Callable[..., Any], dead: Callable[[str], str]
 ) -> None:
-    """The members come to advertise one kind after the other; no loop of the leader fails."""
+    """No loop of the leader fails while the members start to advertise one kind of dead URL after another."""
     cluster = start(['3.5'] * 3)
     dcs = connect(cluster.hosts)
     assert dcs.acquire() and dcs.loop()
@@ -70,12 +71,12 @@ def test_under_a_running_leader(
         for _ in range(3):
             dcs.client._machines_cache_updated = 0
             assert dcs.update_leader() and dcs.leader() == 'a'
-            dcs.touch(number=number)  # without a retry, so one may meet the connection that was cut
+            dcs.touch(number=number)  # without a retry, so a write may use the connection that was cut
         assert dcs.loop()
 
 
 def test_url_that_comes_to_work(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
-    """It takes the place of the configured host once it answers, and serves when that host goes away."""
+    """An advertised URL replaces the configured host once it answers, and is used when that host goes away."""
     cluster = start(['3.5'])
     member, later = cluster.members[0], f'http://127.0.0.1:{free_port()}'
     advertise(cluster, 0, later)

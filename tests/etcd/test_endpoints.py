@@ -1,4 +1,4 @@
-"""Ways to reach the members other than plain hosts, and advertised URLs that lead nowhere."""
+"""Other ways to reach the members than plain hosts, and advertised URLs that lead nowhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIXED = ['3.3', '3.4', '3.5']
 
 
 def advertise(member: Any, *urls: str, flags: tuple[str, ...] = ()) -> None:
-    """Restart a member that listens on more URLs than the one it has, and advertises only those."""
+    """Restart a member that listens on additional URLs and advertises only those."""
     member.flags = [
         '--listen-client-urls',
         ','.join((member.real_url,) + urls),
@@ -36,17 +36,17 @@ def advertise(member: Any, *urls: str, flags: tuple[str, ...] = ()) -> None:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """The warnings of this package."""
+    """Return the warnings of this package."""
     return [r.getMessage() for r in caplog.records if 'etcd3_compat' in r.name and r.levelno >= logging.WARNING]
 
 
 def uses(dcs: Any, urls: list[str]) -> bool:
-    """Whether a client would use these members and no others."""
+    """Return whether a client would use these members and no others."""
     return sorted(dcs.client.machines_cache) == sorted(urls)
 
 
 def use_all(dcs: Any, loops: int = 2) -> None:
-    """HA loops through each of the members that the client would use."""
+    """Run HA loops through each of the members that the client would use."""
     for url in list(dcs.client.machines_cache):
         dcs.use(url)
         for _ in range(loops):
@@ -57,7 +57,7 @@ def use_all(dcs: Any, loops: int = 2) -> None:
 def test_grpc_port_split_off(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, split: tuple[int, ...]
 ) -> None:
-    """With the HTTP ports listed and no ``use_proxies``; one warning for each URL that speaks gRPC alone."""
+    """With the HTTP ports configured and no ``use_proxies``, each URL that speaks only gRPC causes one warning."""
     if '3.5.30' not in packages.etcd_binaries():
         pytest.fail('etcd 3.5.30, which can split its ports, is not at hand')
     cluster = start(['3.5.30'] * 3)
@@ -77,7 +77,7 @@ def test_grpc_port_split_off(
     cluster.wait_healthy(30)
     for number in range(5):  # the order of the members is random
         caplog.clear()
-        dcs = connect(cluster.hosts, name=f'n{number}', scope=f's{number}')
+        dcs = connect(cluster.hosts, name=f'n{number}', scope=f's{number}', transport='gateway')
         assert dcs.acquire() and dcs.loop()
         wait_until(functools.partial(uses, dcs, cluster.urls), 5, 'the bad URLs to be left')
         use_all(dcs)
@@ -94,9 +94,9 @@ def test_grpc_port_split_off(
 def test_ports_split_under_a_running_client(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The next member list brings the new URL; it is found out beside the HA loop and left."""
+    """A new gRPC-only URL in the member list is recognised outside the HA loop and not used."""
     cluster = start(['3.5.30'] * 3)
-    dcs = connect(cluster.hosts)
+    dcs = connect(cluster.hosts, transport='gateway')
     assert dcs.acquire() and dcs.loop()
     member, bad = cluster.members[1], f'http://127.0.0.1:{free_port()}'
     member.flags = [
@@ -121,7 +121,7 @@ def test_ports_split_under_a_running_client(
 def test_wrong_scheme_advertised(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """https advertised where http is spoken."""
+    """A member that advertises https but speaks http is reached through its configured host."""
     cluster = start(MIXED)
     member = cluster.members[1]
     wrong = member.url.replace('http:', 'https:')
@@ -140,7 +140,7 @@ def test_loopback_advertised_by_another_machine(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Members that were configured with loopback URLs, reached by name: the names are kept."""
+    """The configured names are kept if the members behind them advertise loopback URLs."""
     resolve = patroni_etcd.DnsCachingResolver._do_resolve
     monkeypatch.setattr(
         patroni_etcd.DnsCachingResolver,
@@ -159,7 +159,7 @@ def test_loopback_advertised_by_another_machine(
 def test_member_that_is_down_is_not_judged(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not configured, advertised and dead at the start: it stays in the list and serves once it is up."""
+    """A member that is only advertised and down at the start stays in the list, and is used once it is up."""
     cluster = start(['3.4', '3.4', '3.5'])
     cluster.members[2].kill()
     dcs = connect(cluster.hosts[:1])
@@ -173,7 +173,7 @@ def test_member_that_is_down_is_not_judged(
 def test_ways_to_name_the_members(
     start: Callable[..., Any], connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
-    """All that Patroni knows, in a mixed cluster."""
+    """All of Patroni's options to name the members work in a mixed cluster."""
     cluster = start(MIXED)
     hosts: Any = None
     options: dict[str, Any] = {}
@@ -201,7 +201,7 @@ def test_ways_to_name_the_members(
 
 
 def has_ipv6() -> bool:
-    """Whether this machine has the IPv6 loopback address."""
+    """Return whether this machine has the IPv6 loopback address."""
     try:
         with socket.socket(socket.AF_INET6) as sock:
             sock.bind(('::1', 0))
@@ -212,7 +212,7 @@ def has_ipv6() -> bool:
 
 @pytest.mark.skipif(not has_ipv6(), reason='this machine has no IPv6 loopback address')
 def test_ipv6(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
-    """Hosts in brackets."""
+    """IPv6 hosts in brackets work."""
     cluster = start(MIXED)
     urls = []
     for member in cluster.members:
@@ -253,7 +253,7 @@ def certificates(folder: Path, client_name: str | None = 'client') -> tuple[tupl
 
 
 def over_tls(start: Callable[..., Any], connect: Callable[..., Any], folder: Path) -> tuple[Any, list[str], Any]:
-    """Start a mixed cluster over TLS, with a client that has the certificate it wants; the URLs stand between them."""
+    """Start a mixed cluster over TLS, with a client that has the required certificate; return the URLs, too."""
     flags, options = certificates(folder)
     cluster = start(MIXED)
     urls = []
@@ -265,7 +265,7 @@ def over_tls(start: Callable[..., Any], connect: Callable[..., Any], folder: Pat
 
 
 def test_tls_with_client_certificates(start: Callable[..., Any], connect: Callable[..., Any], tmp_path: Path) -> None:
-    """Every member wants a certificate of the client; the authority is made here."""
+    """Members that require a client certificate can be used; the authority is created here."""
     cluster, urls, dcs = over_tls(start, connect, tmp_path)
     assert dcs.acquire()
     assert sorted(dcs.client.machines_cache) == sorted(urls)
@@ -277,7 +277,7 @@ def test_tls_with_client_certificates(start: Callable[..., Any], connect: Callab
 def test_member_with_a_certificate_for_another_name(
     start: Callable[..., Any], connect: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """The member in use comes back with it; the others serve, under either line of urllib3."""
+    """If the member in use returns with such a certificate, the others are used, with both lines of urllib3."""
     cluster, urls, dcs = over_tls(start, connect, tmp_path)
     assert dcs.acquire() and dcs.loop()
     number = urls.index(dcs.client._base_uri)
@@ -298,7 +298,7 @@ def test_member_with_a_certificate_for_another_name(
 def test_somebody_else_at_the_advertised_url(
     start: Callable[..., Any], connect: Callable[..., Any], httpserver: HTTPServer, status: int, body: str
 ) -> None:
-    """An HTTP server that is no etcd member: the configured host serves, from the start on."""
+    """If an advertised URL leads to another HTTP server, the configured host is used from the start."""
     httpserver.expect_request(re.compile('.*')).respond_with_data(body, status)
     cluster = start(['3.5'])
     url = httpserver.url_for('')[:-1].replace('localhost', '127.0.0.1')
@@ -312,6 +312,18 @@ def test_somebody_else_at_the_advertised_url(
     assert dcs.client.machines_cache[0] == cluster.urls[0]
 
 
+def refuses_common_name(start: Callable[..., Any], folder: Path, version: str) -> tuple[Any, str, dict[str, str]]:
+    """Start a member with authentication over TLS, and return the cluster, its URL, and a client's options for TLS.
+
+    The certificate has a CommonName, which the member's gateway refuses.
+    """
+    cluster = start([version], auth=('root', 'secret'))
+    flags, options = certificates(folder)
+    url = f'https://127.0.0.1:{free_port()}'
+    advertise(cluster.members[0], url, flags=flags)
+    return cluster, url, options
+
+
 @pytest.mark.parametrize('version', ['3.4', '3.5', '3.6'])
 def test_common_name_is_refused_by_the_gateway(
     start: Callable[..., Any],
@@ -320,15 +332,12 @@ def test_common_name_is_refused_by_the_gateway(
     caplog: pytest.LogCaptureFixture,
     version: str,
 ) -> None:
-    """Authentication is on, and the client has a certificate with a CommonName (Patroni #3071): etcd's text, whole."""
-    cluster = start([version], auth=('root', 'secret'))
-    flags, options = certificates(tmp_path)
-    url = f'https://127.0.0.1:{free_port()}'
-    advertise(cluster.members[0], url, flags=flags)
+    """With authentication on, etcd's refusal of a certificate with a CommonName is logged whole (Patroni #3071)."""
+    cluster, url, options = refuses_common_name(start, tmp_path, version)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr('time.sleep', raise_interrupt)  # Patroni waits for etcd for ever
+        patched.setattr('time.sleep', raise_interrupt)  # Patroni waits for etcd forever
         with pytest.raises(InterruptedError):
-            connect([url[len('https://') :]], username='root', password='secret', **options)
+            connect([url[len('https://') :]], username='root', password='secret', transport='gateway', **options)
     assert 'CommonNameRefused' in caplog.text
     assert 'CommonName of client sending a request against gateway' in caplog.text
     assert 'Use a certificate without a CommonName' in caplog.text and 'secret' not in caplog.text
@@ -344,7 +353,7 @@ def test_common_name_is_refused_by_the_gateway(
 def test_host_that_etcd_does_not_permit(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, version: str
 ) -> None:
-    """``--host-whitelist`` (etcd #16667): etcd's text, whole, and what to do."""
+    """The refusal of ``--host-whitelist`` is logged whole, with the remedy (etcd #16667)."""
     cluster = start([version])
     member = cluster.members[0]
     member.flags = ['--host-whitelist', 'etcd.example.org']
@@ -360,7 +369,7 @@ def test_host_that_etcd_does_not_permit(
 
 
 def raise_interrupt(seconds: float) -> None:
-    """End a wait that has no end, and only that: five seconds is what Patroni waits when it waits for etcd."""
+    """End an endless wait, and only that: Patroni waits five seconds at a time when it waits for etcd."""
     if seconds >= 5:
         raise InterruptedError
     threading.Event().wait(seconds)

@@ -1,4 +1,4 @@
-"""What the lab puts between clients and real members: a relay that stalls, and a load balancer."""
+"""The lab's servers between clients and real members: a relay that stalls, and a load balancer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def connected(url: str, timeout: float = 0.5) -> Iterator[http.client.HTTPConnec
 
 
 def version(connection: http.client.HTTPConnection) -> str:
-    """Ask for the member's version."""
+    """Return the member's version."""
     connection.request('GET', '/version')
     return str(json.loads(connection.getresponse().read())['etcdserver'])
 
@@ -44,7 +44,7 @@ def watch(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
 
 
 def test_relay(start: Callable[..., Any]) -> None:
-    """Each mode holds at once, for new connections and for those that are there, and nothing is left afterwards."""
+    """Each mode applies at once to new and existing connections, and has no effect afterwards."""
     member = start(['3.4']).members[0]
     with Relay(member.url) as relay, connected(relay.url) as old:
         assert version(old) == member.version
@@ -67,7 +67,7 @@ def test_relay(start: Callable[..., Any]) -> None:
             with pytest.raises(socket.timeout):
                 raw.recv(100)
             relay.mode = PASS
-            assert member.version.encode() in raw.recv(1000)  # what was held up goes on
+            assert member.version.encode() in raw.recv(1000)  # the data that was held back arrives
 
         relay.mode = slow(0.3)
         started = time.monotonic()
@@ -102,7 +102,7 @@ def test_relay(start: Callable[..., Any]) -> None:
 
 
 def test_balancer(start: Callable[..., Any]) -> None:
-    """The member changes with the request or with the connection; one that is gone is passed over."""
+    """The member changes with the request or with the connection; one that is down is skipped."""
     cluster = start(['3.3', '3.4', '3.5'])
     versions = [member.version for member in cluster.members]
     with Balancer(cluster.urls) as balancer, connected(balancer.url, 5) as client:
@@ -125,7 +125,10 @@ def test_balancer(start: Callable[..., Any]) -> None:
 
 
 def test_streams_through_the_balancer(start: Callable[..., Any]) -> None:
-    """An event comes when it happens; a watch ends at the member when the client goes, at the client when it is cut."""
+    """An event arrives when it happens.
+
+    A watch ends at the member when the client leaves, and at the client when it is cut.
+    """
     cluster = start(['3.4', '3.4'], facade=True)
     put = json.dumps({'key': b64('x'), 'value': b64('y')}).encode()
     with Balancer(cluster.urls) as balancer:
@@ -145,12 +148,12 @@ def test_streams_through_the_balancer(start: Callable[..., Any]) -> None:
 
 
 def unwatched(url: str) -> bool:
-    """Whether a member has no watches."""
+    """Return whether a member has no watches."""
     return watchers(url) == 0
 
 
 def watchers(url: str) -> int:
-    """How many watches a member has."""
+    """Return how many watches a member has."""
     metrics = str(request(url, 'GET', '/metrics')[1])
     return next(
         int(float(line.split()[1]))

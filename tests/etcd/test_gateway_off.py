@@ -17,14 +17,14 @@ def turn(member: Any, on: bool) -> None:
 
 
 def test_others_serve(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
-    """One member without a gateway counts as unreachable."""
+    """A member without a gateway counts as unreachable, and the others are used."""
     cluster = start(['3.4', '3.4', '3.5'])
     turn(cluster.members[1], on=False)
     for number in range(3):
-        dcs = connect(cluster.hosts, name=f'n{number}')
+        dcs = connect(cluster.hosts, name=f'n{number}', transport='gateway')
         assert dcs.touch(number=number)
         dcs.use(cluster.members[1].url)
-        dcs.touch(number=-1)  # written without a retry, as to any member that can't be reached
+        dcs.touch(number=-1)  # written without a retry, as with any unreachable member
         assert dcs.touch(number=-2)
         assert dcs.client._base_uri != cluster.members[1].url
 
@@ -33,11 +33,11 @@ def test_others_serve(start: Callable[..., Any], connect: Callable[..., Any]) ->
 def test_none_is_left(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, version: str
 ) -> None:
-    """The log says which members and what to set; once the gateway is on, the waiting client goes on by itself."""
+    """The log names the members and the setting. Once the gateway is on, the waiting client continues without help."""
     cluster = start([version])
     turn(cluster.members[0], on=False)
     made: list[Any] = []
-    thread = threading.Thread(target=lambda: made.append(connect(cluster.hosts)), daemon=True)
+    thread = threading.Thread(target=lambda: made.append(connect(cluster.hosts, transport='gateway')), daemon=True)
     thread.start()
     text = (
         f'No etcd member can be used. etcd member {cluster.members[0].url} (version {cluster.members[0].version}): '
@@ -54,9 +54,9 @@ def test_none_is_left(
 def test_gateway_goes_off_under_a_running_client(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The failing call names the member and the remedy."""
+    """The call that fails names the member and the remedy."""
     cluster = start(['3.4'])
-    dcs = connect(cluster.hosts)
+    dcs = connect(cluster.hosts, transport='gateway')
     assert dcs.acquire()
     turn(cluster.members[0], on=False)
     caplog.clear()

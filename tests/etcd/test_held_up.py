@@ -1,4 +1,4 @@
-"""A leader that was held up past its ttl, with a healthy etcd: it leads again as soon as Patroni asks for it."""
+"""A leader that was stopped past its ttl, with a healthy etcd, leads again as soon as Patroni asks for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TIMES = {'ttl': 5, 'loop_wait': 1, 'retry_timeout': 2}
 
 
 def test_key_that_expired_is_taken_again(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
-    """Nobody else took it; what is left of the old ttl, nothing, is no limit for that."""
+    """A key that nobody else took is taken again; the old ttl, which is over, does not limit that."""
     dcs = connect(start(['3.5']).hosts, **TIMES)
     assert dcs.acquire() and dcs.loop()
     time.sleep(TIMES['ttl'] + 2)
@@ -22,7 +22,7 @@ def test_key_that_expired_is_taken_again(start: Callable[..., Any], connect: Cal
 
 
 def test_key_that_expired_within_a_loop(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
-    """Between the look at the cluster and the update: a new lease, and the key with it."""
+    """A key that expired between reading the cluster and the update is taken again, with a new lease."""
     dcs = connect(start(['3.5']).hosts, **TIMES)
     assert dcs.acquire() and dcs.loop()
     cluster = dcs.dcs.get_cluster()
@@ -33,7 +33,7 @@ def test_key_that_expired_within_a_loop(start: Callable[..., Any], connect: Call
 
 
 def test_somebody_else_has_it(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
-    """And keeps it."""
+    """A key that another member took stays with that member."""
     hosts = start(['3.5']).hosts
     dcs = connect(hosts, scope='held', **TIMES)
     other = connect(hosts, name='b', scope='held', **TIMES)

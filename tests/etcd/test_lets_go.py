@@ -1,7 +1,7 @@
-"""A leader that etcd falls silent to lets go before somebody else can have its key.
+"""A leader whose etcd falls silent lets go before another member can have its key.
 
-All of it happens at the same time, once, and each test looks at one of the leaders: a process of its own (``A``) behind
-relays of its own. Its rival (``B``) reaches the same members all the time.
+Everything happens at the same time, once, and each test examines one of the leaders. A leader is a separate process
+(``A``) behind its own relays. Its rival (``B``) reaches the same members all the time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MEMBERS = (1, 2, 3, 5)
 SILENT = ('refused', 'stalled', 'half')
 CELLS = list(itertools.product(SILENT, MEMBERS))
 
-#: Patroni's promise holds for them: loop_wait + 2 * retry_timeout <= ttl.
+#: They comply with Patroni's rule: loop_wait + 2 * retry_timeout <= ttl.
 TIMES = {'ttl': 10, 'loop_wait': 2, 'retry_timeout': 4}
 
 LIMIT = 3 * TIMES['ttl']
@@ -38,9 +38,9 @@ Cell = Tuple[str, int]
 
 
 class Outcome(NamedTuple):
-    """What became of one leader key."""
+    """What happened to one leader key."""
 
-    why: str  # how A came to let go, empty if it did not
+    why: str  # why A let go; empty if it did not
     let_go: float  # monotonic clock
     taken: float | None  # when B's successful attempt to take the key began, None if there was none
 
@@ -68,7 +68,7 @@ def _contend(scope: str, url: str, told: Any) -> None:
 
 
 def rivals(urls: dict[str, str], told: Any) -> None:
-    """Be B for all leaders: the main function of a process.
+    """Act as B for all leaders; this is the main function of a process.
 
     :param urls: by scope the member to use.
     :param told: takes scope and None when B waits for the key, scope and time when it got it.
@@ -80,7 +80,7 @@ def rivals(urls: dict[str, str], told: Any) -> None:
 
 
 def _told(told: Any, number: int, seconds: float) -> dict[str, float | None]:
-    """Collect what the rivals tell, from as many of them or as long as that."""
+    """Collect what the rivals report, from that many of them or for that long."""
     found: dict[str, float | None] = {}
     deadline = time.monotonic() + seconds
     while len(found) < number:
@@ -94,7 +94,7 @@ def _told(told: Any, number: int, seconds: float) -> dict[str, float | None]:
 
 @pytest.fixture(scope='module')
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Cell, Outcome]]:
-    """Let all leaders lose etcd, with everything else as it was; nothing of it is left afterwards."""
+    """Cut all leaders off from etcd, with nothing else changed, and yield what happened to their keys."""
     folder: Path = tmp_path_factory.mktemp('lets-go')
     here = Environment(Path(sys.prefix), '')
     with ExitStack() as ends:
@@ -134,7 +134,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Cell, Ou
 @pytest.mark.parametrize('members', MEMBERS)
 @pytest.mark.parametrize('way', SILENT)
 def test_lets_go(outcomes: dict[Cell, Outcome], way: str, members: int) -> None:
-    """A's loop has ended, with an error or a no, when B's successful attempt to take the key begins."""
+    """The loop of A has ended, with an error or a refusal, before B's successful attempt to take the key begins."""
     outcome = outcomes[way, members]
     assert outcome.taken is not None, 'B never got the key'
     assert outcome.why, 'A goes on to lead'

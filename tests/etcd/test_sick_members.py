@@ -1,7 +1,8 @@
-"""Members that hang, refuse, reset or answer rubbish cost no more than Patroni's own time-outs, and no loop fails."""
+"""Members that hang, refuse, reset or answer garbage cost no more than Patroni's own time-outs, and no loop fails."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import Any, Callable
@@ -23,7 +24,7 @@ FAULTS: list[Any] = [
 
 @pytest.mark.parametrize('versions', [['3.2', '3.2', '3.4'], ['3.3', '3.4', '3.5']], ids='+'.join)
 def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]) -> None:
-    """SIGSTOP of the member in use: one of Patroni's time-outs per member, none of our own on top of it."""
+    """A frozen member in use costs one of Patroni's time-outs per member and no additional one of ours."""
     cluster = start(versions)
     dcs = connect(cluster.hosts)
     assert dcs.acquire()
@@ -34,7 +35,7 @@ def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], v
         cluster.members[number].freeze()
         started = time.monotonic()
         assert dcs.update_leader(dcs.dcs.cluster)
-        # while the members elect another leader nobody serves
+        # no member serves while they elect another leader
         assert time.monotonic() - started < (4 if leads else 2) * per_member
 
     for number, member in enumerate(cluster.members):
@@ -47,7 +48,7 @@ def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], v
         finally:
             member.thaw()
         cluster.wait_healthy(30)
-        # known to have failed, it is asked for its version first: also no longer than the call itself may take
+        # it is known to have failed, so it is first asked for its version, within the time of the call
         dcs.client.set_base_uri(member.url)
         try:
             hold(number)
@@ -61,7 +62,7 @@ def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], v
 def test_rubbish(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, fault: Fault
 ) -> None:
-    """The next member serves; what is logged is an error of urllib3 or one that names the member."""
+    """The next member is used; the log has an error of urllib3 or one that names the member."""
     cluster = start(['3.4', '3.4', '3.5'], facade=True)
     dcs = connect(cluster.hosts)
     assert dcs.acquire()
@@ -77,14 +78,16 @@ def test_rubbish(
         for text in ('AttributeError', 'KeyError', 'TypeError', 'IndexError', 'BUG'):
             assert text not in caplog.text
         if fault.status and fault.status < 500 or fault.body:
-            assert f'UnexpectedAnswer(etcd member {member.url} (version {member.version}) answered /v3/' in caplog.text
+            # the version is asked for in the background, so a first call can fail before it is known
+            named = rf'etcd member {re.escape(member.url)} \(version ({member.version}|unknown)\)'
+            assert re.search(rf'UnexpectedAnswer\({named} answered /v3/', caplog.text)
         member.facade.faults.clear()
 
 
 def test_no_member_list(
     start: Callable[..., Any], connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While no member can be reached a call looks for the member list once and fails, in every thread."""
+    """While no member can be reached, a call in any thread looks for the member list once and then fails."""
     cluster = start(['3.5'])
     dcs = connect(cluster.hosts + [f'127.0.0.1:{free_port()}' for _ in range(2)])
     assert dcs.acquire()

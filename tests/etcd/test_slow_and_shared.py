@@ -1,4 +1,4 @@
-"""Members that are slow, that come back, and that take turns behind one URL: not less alive than stock Patroni."""
+"""Members that are slow, that return, and that take turns behind one URL are used as with stock Patroni."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Relayed:
         self.hosts = [relay.url.partition('//')[2] for relay in self.relays]
 
     def become(self, mode: Any) -> None:
-        """Put all relays into a mode."""
+        """Set all relays to a mode."""
         for relay in self.relays:
             relay.mode = mode
 
 
 @pytest.fixture
 def relayed(start: Callable[..., Any]) -> Iterator[Callable[[list[str]], Relayed]]:
-    """Make such clusters."""
+    """Create such clusters."""
     with ExitStack() as ends:
         yield lambda versions: Relayed(start(versions), ends)
 
@@ -44,7 +44,7 @@ def relayed(start: Callable[..., Any]) -> Iterator[Callable[[list[str]], Relayed
 def test_slow_members_after_they_were_too_slow(
     relayed: Callable[[list[str]], Relayed], connect: Callable[..., Any]
 ) -> None:
-    """Each answer takes more than half of what a member is given; after a silence all loops are good again."""
+    """After a silence, all loops work although each answer takes more than half of a member's time."""
     etcd = relayed(['3.5'] * 3)
     dcs = connect(etcd.hosts, **TIMES)
     assert dcs.acquire() and dcs.loop()
@@ -60,7 +60,7 @@ def test_slow_members_after_they_were_too_slow(
 
 
 def test_start_on_slow_members(relayed: Callable[[list[str]], Relayed], connect: Callable[..., Any]) -> None:
-    """Nothing is asked that has to be waited for but what is needed."""
+    """The start waits only for necessary requests."""
     etcd = relayed(['3.4', '3.4', '3.5'])
     etcd.become(slow(0.6))
     dcs = connect(etcd.hosts, patronictl=True, **TIMES)
@@ -70,7 +70,7 @@ def test_start_on_slow_members(relayed: Callable[[list[str]], Relayed], connect:
 def test_patronictl_does_not_wait_for_a_silent_member(
     relayed: Callable[[list[str]], Relayed], connect: Callable[..., Any]
 ) -> None:
-    """It is advertised, but not configured, and known to be silent before anything is asked of it."""
+    """A silent member that is advertised but not configured is not waited for."""
     etcd = relayed(['3.5'] * 3)
     silent = next(number for number in range(3) if not etcd.cluster.leads(number))
     etcd.relays[silent].mode = STALL
@@ -82,7 +82,7 @@ def test_patronictl_does_not_wait_for_a_silent_member(
 
 
 def test_url_that_hung_up_once(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
-    """A sidecar that was not ready yet; later the configured entry goes away, and the advertised URL serves."""
+    """A URL that hung up once, like a sidecar that is not ready, is used when the configured entry goes away."""
     cluster = start(['3.5'])
     with Relay(cluster.urls[0]) as advertised, Relay(cluster.urls[0]) as entry:
         cluster.members[0].flags = ['--advertise-client-urls', advertised.url]
@@ -121,7 +121,7 @@ def test_members_take_turns_behind_one_url(
     behind: dict[str, Any],
     choice: Choice,
 ) -> None:
-    """All loops are good, no gateway is called off, and the log is quiet about it."""
+    """All loops work, no gateway counts as off, and the log stays short."""
     cluster = start(**behind)
     with Balancer(cluster.urls, choice) as balancer:
         host = balancer.url.partition('//')[2]
@@ -130,7 +130,7 @@ def test_members_take_turns_behind_one_url(
         caplog.clear()
         failed = sum(not dcs.loop() for _ in range(12))
         assert failed == 0
-        time.sleep(1)  # watches that end at once would show
+        time.sleep(1)  # watches that end at once would become visible
     lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.INFO and 'etcd3_compat' in r.name]
     assert not [line for line in lines if 'off' in line or 'again' in line]
     assert len([r for r in caplog.records if 'watchprefix failed' in r.getMessage()]) <= 3

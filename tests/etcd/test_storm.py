@@ -23,9 +23,10 @@ SECONDS = 60
 
 
 def test_storm() -> None:
-    """Whatever happens to the members: one holder per generation of the leader key, nobody who goes on to believe that
-    it leads when another does, nothing acknowledged is lost, no nested transaction is sent, and every client is good
-    again within one ttl after the last fault.
+    """All promises are kept, whatever happens to the members.
+
+    Each generation of the leader key has one holder, and nobody believes to be leader while another is. No acknowledged
+    write is lost, no nested transaction is sent, and every client works again within one ttl after the last fault.
     """
     seed = int(os.environ.get('STORM_SEED') or random.SystemRandom().randrange(10**6))
     say(f'storm seed {seed}')
@@ -33,11 +34,11 @@ def test_storm() -> None:
         figures = storm.run(SECONDS)
     say(f'storm seed {seed}, etcd {"/".join(storm.lines)}, {len(storm.moves)} faults: {figures}')
     assert figures.problems == []
-    assert figures.writes > SECONDS and storm.moves  # it was a storm, and the clients were there
+    assert figures.writes > SECONDS and storm.moves  # there were faults, and the clients were running
 
 
 def test_the_seed_replays_the_faults() -> None:
-    """The sequence follows from the seed, and keeps to what etcd permits."""
+    """The sequence of faults follows from the seed and complies with what etcd permits."""
     lines = ['3.2', '3.3', '3.4', '3.5']
     first, again, other = (list(itertools.islice(plan(seed, lines), 200)) for seed in (7, 7, 8))
     assert first == again != other
@@ -52,7 +53,7 @@ def test_the_seed_replays_the_faults() -> None:
 
 
 def test_the_judge_sees_what_is_broken(start: Callable[..., Any]) -> None:
-    """Every promise broken once, so that none of them is kept merely because nobody looks."""
+    """Each promise, broken once, is noticed, so that none is kept only because nobody checks it."""
     cluster = start(['3.4'], facade=True)
     for name in 'ab':
         assert cluster.call(0, 'kv/put', {'key': b64(LEADER_KEY), 'value': b64(name)})[0] == 200

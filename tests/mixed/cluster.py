@@ -46,7 +46,7 @@ class MixedCluster(PatroniCluster):
         merge(merged, wal.SETTINGS)
         merge(merged, settings or {})
         super().__init__([installed(release) for release in releases], etcd, ttl=ttl, settings=merged, **options)
-        #: what WAL took up after each round, in MB, by name of the node
+        #: the size of WAL after each round, in MB, by name of the node
         self.rounds: list[dict[str, int]] = []
 
     def round(
@@ -100,7 +100,7 @@ class MixedCluster(PatroniCluster):
         self.wait_replicas()
 
     def upgrade_in_pause(self, node: PatroniNode, release: str) -> None:
-        """Switch a node to another release of Patroni while the cluster is paused, so that its PostgreSQL runs on.
+        """Switch a node to another release of Patroni while the cluster is paused. Its PostgreSQL keeps running.
 
         :param release: as for `installed`.
         :raises LabError: when it does not come back in its role, or its PostgreSQL was restarted.
@@ -130,7 +130,7 @@ class MixedCluster(PatroniCluster):
 
 
 class StandbyCluster(MixedCluster):
-    """A standby cluster, which follows another one; its first node is the standby leader.
+    """A standby cluster, which follows another cluster; its first node is the standby leader.
 
     :param source: the cluster that it follows.
     :param releases: see `MixedCluster`, as is the rest.

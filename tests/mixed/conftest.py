@@ -1,4 +1,4 @@
-"""Real releases of Patroni side by side; what WAL took up is printed at the end and kept in the lab's cache."""
+"""Real releases of Patroni side by side; the size of WAL is printed at the end and kept in the lab's cache."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def _run(what: str, releases: Sequence[str], etcd: Sequence[str] = ('3.5',), **o
 
 @pytest.fixture(scope='session')
 def mixed() -> Callable[..., ContextManager[MixedCluster]]:
-    """Start a `MixedCluster`: ``with mixed('what is done', releases) as cluster``, options as there."""
+    """Start a `MixedCluster`: ``with mixed('what is done', releases) as cluster``, with the same options."""
     return _run
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what WAL took up on each node, and keep it together with what earlier runs saw."""
+    """Print the size of WAL on each node, and keep it together with the results of earlier runs."""
     if not _session:
         return
     terminalreporter.section('MB of WAL after each round')

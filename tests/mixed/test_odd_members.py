@@ -26,7 +26,7 @@ def is_replica(node: PatroniNode) -> bool:
 
 
 def test_cascading_replicas(mixed: Callable[..., Any]) -> None:
-    """Slots of replicas that stream from another replica move as well, and hold when these are down."""
+    """Slots of replicas that stream from another replica advance, too, and hold when these are down."""
     with mixed('cascading replicas', RELEASES) as cluster:
         _, ours, control = cluster.nodes
         below_ours = cluster.join('4.0.2+package', 'below-ours', {'tags': {'replicatefrom': ours.name}})
@@ -50,7 +50,7 @@ def test_cascading_replicas(mixed: Callable[..., Any]) -> None:
 
 
 def test_nostream_member(mixed: Callable[..., Any]) -> None:
-    """A member that does not stream gets no slot, and the others go on."""
+    """A member that does not stream gets no slot, and the other slots advance."""
     with mixed('nostream member', RELEASES) as cluster:
         _, ours, control = cluster.nodes
         apart = cluster.join('4.0.3', 'apart', {'tags': {'nostream': True}})
@@ -62,7 +62,7 @@ def test_nostream_member(mixed: Callable[..., Any]) -> None:
 
 
 def test_members_that_share_a_slot(mixed: Callable[..., Any]) -> None:
-    """A slot that two names fold to holds for the member that is behind: the one that cannot get its slot."""
+    """A slot that two names share holds for the member that is behind, which cannot get its slot."""
     with mixed('names that fold to one slot', RELEASES) as cluster:
         _, ours, control = cluster.nodes
         first = cluster.join('3.2.1', 'node-9')
@@ -85,7 +85,7 @@ def test_members_that_share_a_slot(mixed: Callable[..., Any]) -> None:
 
 
 def test_standby_cluster(mixed: Callable[..., Any]) -> None:
-    """The leader on 3.2.1 is a standby leader: the slots of its cluster move on our replica."""
+    """Under a standby leader on 3.2.1, the slots of its cluster advance on a replica with this package."""
     with mixed('source of a standby cluster', [NEWEST]) as source, StandbyCluster(source, RELEASES) as cluster:
         leader, ours, control = cluster.nodes
         for _ in range(5):
@@ -96,16 +96,16 @@ def test_standby_cluster(mixed: Callable[..., Any]) -> None:
 
 
 def test_lost_slot(mixed: Callable[..., Any]) -> None:
-    """A slot that is lost is reported once, with the statement that helps, and the others go on.
+    """A lost slot is reported once, with the statement that drops it, and the other slots advance.
 
-    4.0.3 shows what happens otherwise: it fails in each HA loop, and no slot moves any more.
+    4.0.3 shows the difference: it fails in each HA loop, and no slot advances any more.
     """
     lost = "ERROR: Replication slot 'away' is lost"
     with mixed('a lost slot', RELEASES) as cluster:
         _, ours, control = cluster.nodes
         away = cluster.join('3.2.1', 'away')
-        # A Patroni that finds the members there has them in the order of their names, and fails at the lost slot
-        # before it gets to the others.
+        # A Patroni that starts after the members has them in the order of their names. It fails at the lost slot before
+        # it reaches the others.
         for node in (ours, control):
             node.config['postgresql']['parameters']['max_slot_wal_keep_size'] = '128MB'
             node.restart()
@@ -116,7 +116,7 @@ def test_lost_slot(mixed: Callable[..., Any]) -> None:
             cluster.round(follow=[ours, control], held=[away.name])
             assert len(cluster.rounds) < 12, wal.slots(ours)
         del control.config['postgresql']['parameters']['max_slot_wal_keep_size']
-        control.reload()  # or its slots, which do not move, would soon be lost as well
+        control.reload()  # otherwise its slots, which do not advance, would soon be lost as well
         wait_until(lambda: wal.query(control, 'SHOW max_slot_wal_keep_size') == [('-1',)], 30, 'the reload')
         away.start()
         cluster.wait_log(ours, lost)

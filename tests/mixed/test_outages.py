@@ -13,7 +13,7 @@ WARNS = 'WARNING: Patroni members of different versions: '
 
 
 def test_etcd_outage_with_failsafe_mode(mixed: Callable[..., Any]) -> None:
-    """The primary stays; the slots go on at the latest when etcd is back and the failsafe mode over."""
+    """The primary stays; the slots advance at the latest when etcd is back and the failsafe mode is over."""
     with mixed(
         'etcd down for five rounds, failsafe_mode',
         ['3.2.1', '4.0.2+package', '4.0.3'],
@@ -44,7 +44,7 @@ def test_etcd_outage_with_failsafe_mode(mixed: Callable[..., Any]) -> None:
 
 
 def test_etcd_frozen(mixed: Callable[..., Any]) -> None:
-    """An etcd that hangs for as long as a round takes holds the slots up for a while, nothing else."""
+    """An etcd that hangs for one round delays the slots and has no other effect."""
     with mixed(
         'etcd frozen for a round',
         ['3.2.1', '4.0.2+package', '4.0.3'],
@@ -65,9 +65,10 @@ def test_etcd_frozen(mixed: Callable[..., Any]) -> None:
 
 
 def test_warning_under_the_newest_release(mixed: Callable[..., Any]) -> None:
-    """A hazard that the DCS cannot cure is named under every Patroni: a permanent slot that the leader is silent of.
+    """A permanent slot whose position the leader does not publish is logged under the newest release, too.
 
-    WAL on the replica, 4.1.5 with this package, does grow then. It ends with the slot, and the log says so.
+    WAL on the replica, which runs 4.1.5 with this package, grows until the slot is removed. The log then says that the
+    hazard is over.
     """
     with mixed(
         'permanent slot, leader 3.1.2',

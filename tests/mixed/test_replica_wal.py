@@ -1,6 +1,7 @@
-"""A leader on Patroni 3.2.1 and replicas on 4.0.2: WAL on the replica stays bounded with this package.
+"""With a leader on Patroni 3.2.1 and replicas on 4.0.2, WAL on the replica stays bounded with this package.
 
-The short version, one cluster for all of it, in this order; the other files have the rest (``make soak-mixed``).
+This is the short version: one cluster for all tests, in this order. The other files have the rest (``make
+soak-mixed``).
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ def cluster(mixed: Callable[..., Any]) -> Iterator[MixedCluster]:
 
 @pytest.fixture(scope='module')
 def statuses(cluster: MixedCluster) -> list[Any]:
-    """What was in ``/status`` at times, filled by the tests."""
+    """The contents of ``/status`` over time, recorded by the tests."""
     return [wal.read_key(cluster.etcd, 'status')]
 
 
 def test_wal_stays_bounded(cluster: MixedCluster, statuses: list[Any]) -> None:
-    """Stock grows with each round; with this package it is within a round of 4.0.3, and all slots move."""
+    """Stock grows with each round; with this package WAL is within a round of 4.0.3, and all slots advance."""
     stock, ours, control = cluster.nodes[1:]
+    wait_until(lambda: len(wal.slots(stock)) == 3, 60, 'the slots of the others on the stock replica')
     before = wal.slots(stock)
     for _ in range(ROUNDS):
         cluster.round(follow=[ours, control])
@@ -50,7 +52,7 @@ def test_wal_stays_bounded(cluster: MixedCluster, statuses: list[Any]) -> None:
 
 
 def test_slot_of_a_stopped_member_holds(cluster: MixedCluster, statuses: list[Any]) -> None:
-    """The slot of a member that is down stays where it is, the others go on; when it is back, so does its slot."""
+    """The slot of a stopped member holds while the others advance; when the member is back, its slot advances again."""
     stopped, ours, control = cluster.nodes[1:]
     stopped.stop()
     wait_until(
@@ -75,14 +77,14 @@ def test_slot_of_a_stopped_member_holds(cluster: MixedCluster, statuses: list[An
 
 
 def test_status_is_what_the_leader_writes(cluster: MixedCluster, statuses: list[Any]) -> None:
-    """Nothing of what the package supplies reaches ``/status``: a 3.2.1 leader writes how far it is, and no slots."""
+    """Nothing that the package adds reaches ``/status``: a 3.2.1 leader writes its position, and no slots."""
     statuses.append(wal.read_key(cluster.etcd, 'status'))
     assert all(set(status) == {'optime'} for status in statuses), statuses
     assert statuses[-1]['optime'] > statuses[0]['optime']
 
 
 def test_rest_api_is_that_of_stock(cluster: MixedCluster) -> None:
-    """``GET /cluster`` tells the same with this package and without, and so do the other documents on the cluster."""
+    """``GET /cluster`` and the other documents about the cluster are the same with this package and without."""
     _, stock, ours, _ = cluster.nodes
 
     def told(node: PatroniNode, path: str) -> Any:
@@ -99,7 +101,7 @@ def test_rest_api_is_that_of_stock(cluster: MixedCluster) -> None:
 
 
 def test_log_says_it_once(cluster: MixedCluster) -> None:
-    """One line when it starts, with leader and version; no exception, and nothing under stock."""
+    """The start is logged once, with leader and version. There is no exception, and no line under stock."""
     ours = cluster.nodes[2]
     assert ours.log_text().count('INFO: ' + TAKES) == 1
     assert 'No longer taking' not in ours.log_text()
@@ -109,7 +111,7 @@ def test_log_says_it_once(cluster: MixedCluster) -> None:
 
 
 def test_warning_when_the_versions_change(cluster: MixedCluster) -> None:
-    """The warning about incompatible versions comes when they change; it names members, consequence and remedy."""
+    """The warning about incompatible versions appears when they change and names members, consequence and remedy."""
     warnings = [line.split(WARNS)[1] for line in cluster.nodes[2].log_text().splitlines() if WARNS in line]
     assert all(before != after for before, after in zip(warnings, warnings[1:])), warnings
     assert len(warnings) == 1, warnings  # of the other replica on 4.0.2; this one is not affected

@@ -21,13 +21,13 @@ STOPS = 'INFO: No longer taking the positions of member slots from the members: 
 
 
 def within_a_round(cluster: MixedCluster, ours: PatroniNode, control: PatroniNode) -> None:
-    """Check that after the last round WAL on `ours` takes up what it does on `control`, give or take a round."""
+    """Check that after the last round, WAL on `ours` is as large as on `control`, plus or minus a round."""
     last = cluster.rounds[-1]
     assert abs(last[ours.name] - last[control.name]) <= wal.ROUND, cluster.rounds
 
 
 def test_fifteen_rounds(mixed: Callable[..., Any]) -> None:
-    """Stock grows without end; with this package it is what it is on 4.0.3 and on 3.2.1, for fifteen rounds."""
+    """For fifteen rounds, stock grows without end, and WAL with this package stays as on 4.0.3 and on 3.2.1."""
     with mixed('15 rounds', ['3.2.1', '4.0.2', '4.0.2+package', '4.0.3', '3.2.1'], etcd=['3.5'] * 3) as cluster:
         _, stock, ours, control, old = cluster.nodes
         for _ in range(15):
@@ -40,7 +40,7 @@ def test_fifteen_rounds(mixed: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize('release', ['3.0.2', '3.3.11'])
 def test_every_affected_release(mixed: Callable[..., Any], release: str) -> None:
-    """4.0.0, 4.0.1 and 4.0.2 with this package do as 4.0.3 does, under the oldest leaders and the last of 3.x."""
+    """4.0.0, 4.0.1 and 4.0.2 with this package behave as 4.0.3, under the oldest leaders and the last of 3.x."""
     releases = [release, '4.0.0+package', '4.0.1+package', '4.0.2+package', '4.0.3']
     with mixed(f'4.0.0, 4.0.1, 4.0.2 under {release}', releases) as cluster:
         replicas = cluster.nodes[1:]
@@ -51,7 +51,7 @@ def test_every_affected_release(mixed: Callable[..., Any], release: str) -> None
 
 
 def test_switched_off(mixed: Callable[..., Any]) -> None:
-    """``member_slots: off`` is stock again, by configuration, after a reload, and from the environment."""
+    """``member_slots: off`` restores stock behaviour, by configuration, after a reload, and from the environment."""
     with mixed(
         'member_slots: off',
         ['3.2.1', '4.0.2+package', '4.0.2+package', '4.0.3'],
@@ -84,9 +84,9 @@ def test_switched_off(mixed: Callable[..., Any]) -> None:
 
 
 def test_switchover_and_back(mixed: Callable[..., Any]) -> None:
-    """A leader on 4.x publishes the positions itself, and the package keeps out of it until an older one leads again.
+    """A leader on 4.x publishes the positions itself, and the package does nothing until an older one leads again.
 
-    What a leader with this package writes to ``/status`` are the positions of its slots.
+    A leader with this package writes the positions of its own slots to ``/status``.
     """
     with mixed('switchover and back', ['3.2.1', '4.0.2+package', '4.0.3']) as cluster:
         old, ours, control = cluster.nodes
@@ -118,9 +118,9 @@ def test_switchover_and_back(mixed: Callable[..., Any]) -> None:
 
 
 def is_published(cluster: MixedCluster, leader: PatroniNode, seen: list[Any]) -> bool:
-    """Return whether ``/status`` has the positions of the leader's slots, and of nothing else beside its own.
+    """Return whether ``/status`` has the positions of the leader's slots, and nothing else except its own.
 
-    :param seen: each content of ``/status`` that was looked at is put here.
+    :param seen: each content of ``/status`` that was read is added here.
     """
     seen.append(wal.read_key(cluster.etcd, 'status'))
     positions = dict(seen[-1].get('slots') or {})
@@ -129,7 +129,7 @@ def is_published(cluster: MixedCluster, leader: PatroniNode, seen: list[Any]) ->
 
 
 def test_leader_upgraded_in_pause(mixed: Callable[..., Any]) -> None:
-    """The leader goes to 4.1.5 with PostgreSQL running on: the package steps back, and the slots go on."""
+    """After the leader's upgrade to 4.1.5, with PostgreSQL running, the package stops and the slots still advance."""
     with mixed('leader upgraded in pause', ['3.2.1', '4.0.2+package', '4.0.3']) as cluster:
         leader, ours, control = cluster.nodes
         for _ in range(2):
@@ -143,9 +143,9 @@ def test_leader_upgraded_in_pause(mixed: Callable[..., Any]) -> None:
 
 
 def test_failover_with_a_member_behind(mixed: Callable[..., Any]) -> None:
-    """The slot of a member that is behind holds what it needs: when the primary dies, it catches up from our replica.
+    """When the primary dies, a member that is behind catches up from the replica with this package.
 
-    The member is behind by more than ``wal_keep_size``, so nothing but the slot keeps its WAL.
+    The member is behind by more than ``wal_keep_size``, so only the slot on that replica has kept its WAL.
     """
     with mixed('failover with a member behind', ['3.2.1', '4.0.2+package', '3.2.1'], ttl=20) as cluster:
         primary, ours, behind = cluster.nodes
@@ -171,7 +171,7 @@ def test_failover_with_a_member_behind(mixed: Callable[..., Any]) -> None:
 
 
 def test_leader_of_unknown_version(mixed: Callable[..., Any]) -> None:
-    """A leader whose member key has no version is left to Patroni, as 4.0.3 leaves it: no slot moves."""
+    """Under a leader whose member key has no version, nothing is changed, as on 4.0.3: no slot advances."""
     with mixed('leader of unknown version', ['3.2.1', '4.0.2+package', '4.0.3']) as cluster:
         leader, ours, control = cluster.nodes
         cluster.round(follow=[ours, control])

@@ -1,4 +1,4 @@
-"""What operators can do without this package, with stock Patroni 4.0.2: see docs/mixed-versions.md."""
+"""Remedies without this package, on stock Patroni 4.0.2: see docs/mixed-versions.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.mixed import wal
 
 
 def test_work_arounds(mixed: Callable[..., Any]) -> None:
-    """The work-arounds do what the page says: each ends the growth, and without it WAL grows again.
+    """Each work-around stops the growth as documented, and without it WAL grows again.
 
     One replica has the tag ``nofailover`` throughout; the others are tried one after the other on a second one.
     """
@@ -33,14 +33,14 @@ def test_work_arounds(mixed: Callable[..., Any]) -> None:
         grows()
         assert not wal.slots(tagged)
 
-        # the first aid: slots that are stuck are dropped by hand, and Patroni makes them anew further on
+        # first aid: stuck slots are dropped by hand, and Patroni creates them again at a later position
         before = wal.slots(stock)
         for name in before:
             wal.query(stock, f"SELECT pg_drop_replication_slot('{name}')")
         wait_until(lambda: wal.slots(stock).keys() == before.keys(), 30, 'the slots to be made anew')
         assert all((wal.slots(stock)[name].restart_lsn or 0) > (slot.restart_lsn or 0) for name, slot in before.items())
         full = cluster.rounds[-1][stock.name]
-        assert cluster.round()[stock.name] < full  # it goes with the next checkpoint, first on the leader, then here
+        assert cluster.round()[stock.name] < full  # the next checkpoint removes it, first on the leader, then here
         grows()
 
         # the members are declared as permanent slots, whose positions a leader from 3.2.0 on publishes
@@ -61,9 +61,10 @@ def test_work_arounds(mixed: Callable[..., Any]) -> None:
 
 
 def test_ways_out(mixed: Callable[..., Any]) -> None:
-    """What ends it for good, on replicas where WAL has piled up, each in pause with PostgreSQL running on.
+    """Each permanent remedy works on replicas with piled-up WAL, in pause and with PostgreSQL running.
 
-    This package put beside 4.0.2 on one, 4.0.3 on another one, and at last 4.1.5 on the leader.
+    This package is installed beside 4.0.2 on one replica, 4.0.3 replaces it on another, and finally 4.1.5 runs on the
+    leader.
     """
     with mixed(
         'ways out: package on node2, 4.0.3 on node3, leader on the newest', ['3.2.1', '4.0.2', '4.0.2', '4.0.2']

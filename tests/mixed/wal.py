@@ -1,7 +1,7 @@
-"""WAL on the nodes of a Patroni cluster: writing it round by round, what it takes up, and the slots that hold it.
+"""WAL on the nodes of a Patroni cluster: writing it in rounds, its size, and the slots that hold it.
 
-A round is 64 MB: four times one row and a switch to the next segment. What a checkpoint may remove, it removes: with
-`SETTINGS` a node keeps 128 MB because of ``wal_keep_size`` (Patroni takes no less), and more only because of a slot.
+A round is 64 MB: four times one row and a switch to the next segment. A checkpoint then removes what it may. With
+`SETTINGS` a node keeps 128 MB because of ``wal_keep_size`` (Patroni accepts no less), and more only because of a slot.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SETTINGS: Mapping[str, Any] = {
 class Slot(NamedTuple):
     """One replication slot."""
 
-    #: bytes from the start of WAL, None when the slot is lost
+    #: bytes from the start of WAL, None if the slot is lost
     restart_lsn: int | None
     #: ``'reserved'``, ``'extended'``, ``'lost'``, ...
     wal_status: str | None
@@ -67,12 +67,12 @@ def slots(node: PatroniNode) -> dict[str, Slot]:
 
 
 def slot_name(member: str) -> str:
-    """Return the name of the slot that Patroni makes for a member: ``'node-1'`` -> ``'node_1'``."""
+    """Return the name of the slot that Patroni creates for a member: ``'node-1'`` -> ``'node_1'``."""
     return str(slot_name_from_member_name(member))
 
 
 def position(node: PatroniNode) -> int:
-    """Return how far the WAL of a node goes, in bytes: what was written on a primary, replayed on a replica."""
+    """Return the WAL position of a node, in bytes: what was written on a primary, replayed on a replica."""
     return int(
         query(
             node,
@@ -83,7 +83,7 @@ def position(node: PatroniNode) -> int:
 
 
 def wal_size(node: PatroniNode) -> int:
-    """Return what the WAL of a node takes up, in MB of 1024 * 1024 bytes."""
+    """Return the size of WAL on a node, in MB of 1024 * 1024 bytes."""
     total = 0
     for entry in (node.data / 'pg_wal').iterdir():
         if re.fullmatch('[0-9A-F]{24}', entry.name):

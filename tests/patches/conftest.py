@@ -1,4 +1,4 @@
-"""The releases that a run looks at: the oldest, or with ``--all-releases`` every one that there is a patch for."""
+"""The releases under test: the oldest, or with ``--all-releases`` every one that has a patch."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test that asks for `release` gets one after the other."""
+    """Run each test that takes `release` for one release after the other."""
     if 'release' in metafunc.fixturenames:
         every = metafunc.config.getoption('--all-releases', False)
         metafunc.parametrize('release', RELEASES if every else RELEASES[:1], scope='session')
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long, unless all is asked for."""
+    """Skip slow tests unless all are requested."""
     if not config.getoption('--all-releases', False):
         dropped = [item for item in items if item.path.name in COSTLY]
         items[:] = [item for item in items if item not in dropped]
@@ -42,14 +42,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say what was left out, and what stood in for what is not here."""
+    """Print what was skipped, and what replaced unavailable programs."""
     for note in _notes:
         terminalreporter.write_line(note)
 
 
 @pytest.fixture(scope='session')
 def python37() -> str:
-    """A Python 3.7 that runs, from LAB_PYTHON37 or PATH; empty if there is none."""
+    """A working Python 3.7, from LAB_PYTHON37 or PATH; empty if there is none."""
     for name in (os.environ.get('LAB_PYTHON37', ''), 'python3.7'):
         path = shutil.which(name)
         if path and subprocess.run([path, '-c', ''], stderr=subprocess.DEVNULL).returncode == 0:

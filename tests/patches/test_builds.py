@@ -1,4 +1,4 @@
-"""The patched tree builds: source distribution, and a wheel out of that."""
+"""The patched tree can be built: a source distribution, and a wheel from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.patching import EDITS, modules, unpack
 
 
 def test_wheel_of_the_source_distribution(release: str, patched: Environment, tmp_path: Path) -> None:
-    """What comes out holds our modules as they are, and Patroni's with the edits."""
+    """The wheel contains our modules unchanged, and Patroni's with the edits."""
     tree = unpack(release, tmp_path)
     for command in (
         ['setup.py', '-q', 'sdist', '--dist-dir', str(tmp_path)],

@@ -1,4 +1,4 @@
-"""Debian's binary packages of Patroni, unpacked, patched, packed again, and run on a mixed etcd cluster; and quilt."""
+"""Debian's binary packages of Patroni, unpacked, patched, repacked, and run on a mixed etcd cluster; and quilt."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def state(tree: Path) -> dict[str, bytes]:
 
 
 def make_python(suite: str, files: Path, program: Path) -> None:
-    """Make a program that runs Debian's Python with the files of the package instead of its own."""
+    """Create a program that runs Debian's Python with the files of the package instead of its own."""
     distribution = debian.DebianPatroni(suite)
     variables = {name: value for name, value in distribution.environ().items() if name.startswith('PYTHON')}
     variables['PYTHONPATH'] = str(files)
-    variables['PATRONI_ETCD3_COMPAT'] = 'off'  # other tests put the package into what stands for /usr/local
+    variables['PATRONI_ETCD3_COMPAT'] = 'off'  # other tests install the package into what represents /usr/local
     loader, *arguments = distribution.command
-    # Patroni starts another Python like itself (sys.executable), which follows from the name it is called by
+    # Patroni starts another Python like its own (sys.executable), which follows from the name of the command
     settings = ' '.join(f'{name}={value}' for name, value in variables.items())
     text = f'#!/bin/sh\nexec env {settings} {loader} --argv0 {program} {" ".join(arguments)} "$@"\n'
     program.write_text(text.replace(str(distribution.root), str(within_reach(distribution.root, unprivileged_user()))))
@@ -67,7 +67,7 @@ def make_python(suite: str, files: Path, program: Path) -> None:
 
 @pytest.mark.parametrize('suite, minor', [('bookworm', 11), ('trixie', 13)])
 def test_patched_package(suite: str, minor: int, folder: Path) -> None:
-    """Applies without fuzz and offset, runs with PostgreSQL, and comes off without a trace."""
+    """The patches apply exactly, the patched package runs with PostgreSQL, and a revert leaves no trace."""
     unpacked, patched = folder / 'unpacked', folder / 'patched'
     run('dpkg-deb', '-R', str(debian.fetch(suite)), str(unpacked))
     match = re.match(r'[\d.]+', run('dpkg-deb', '-f', str(debian.fetch(suite)), 'Version'))
@@ -101,7 +101,7 @@ def test_patched_package(suite: str, minor: int, folder: Path) -> None:
 
 @pytest.fixture(scope='module')
 def quilt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment variables with which quilt is found, the machine's own or that of its distribution."""
+    """Environment variables that make quilt available, from this machine or from its distribution."""
     path = os.pathsep.join(['/usr/bin', '/bin', str(tool('patch').parent)])
     if shutil.which('quilt'):
         return {'PATH': path}
@@ -114,7 +114,7 @@ def quilt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_quilt(release: str, quilt: dict[str, str], tmp_path: Path) -> None:
-    """Takes ``series`` and the patches as they are, pushes and pops."""
+    """quilt accepts ``series`` and the patches unchanged, and can push and pop them."""
     tree = unpack(release, tmp_path, patched=False)
     before = state(tree / 'patroni')
     environ = dict(quilt, QUILT_PATCHES=str(PATCHES), QUILT_SERIES=f'{release}/series', QUILTRC='/dev/null')
@@ -135,7 +135,7 @@ def test_quilt(release: str, quilt: dict[str, str], tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which('dpkg-source'), reason='this machine has no dpkg-source')
 def test_dpkg_source(release: str, tmp_path: Path) -> None:
-    """Takes the files as the README says to copy them, for a source package in the format "3.0 (quilt)"."""
+    """dpkg-source accepts the files, copied as the README says, in a source package of format "3.0 (quilt)"."""
     tree = unpack(release, tmp_path, patched=False)
     before = state(tree / 'patroni')
     run('tar', '-C', str(tmp_path), '-czf', str(tmp_path / f'patroni_{release}.orig.tar.gz'), tree.name)
@@ -162,6 +162,6 @@ def test_dpkg_source(release: str, tmp_path: Path) -> None:
 
 
 def folder_of(path: Path) -> Path:
-    """Make a folder and return it."""
+    """Create a folder and return it."""
     path.mkdir()
     return path

@@ -1,4 +1,4 @@
-"""The patches in the repository are what the generator makes of the present sources, and every tool takes them."""
+"""The committed patches are what the generator makes of the current sources, and every tool accepts them."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def run(cwd: Path, command: str, stdin: str = '') -> None:
 
 
 def test_committed_patches_are_up_to_date() -> None:
-    """``make patches`` was run after the last change of a module, and nobody edited a patch."""
+    """``make patches`` was run after the last change of a module, and nobody has edited a patch."""
     assert [str(path.relative_to(PATCHES)) for path in patching.differing()] == []
 
 
 def test_nothing_but_the_generated_releases() -> None:
-    """No patch for a release that the generator no longer knows."""
+    """There is no patch for a release that the generator no longer knows."""
     assert {path.parent.name for path in PATCHES.glob('*/' + NAME)} == set(RELEASES)
 
 
 def test_the_date_is_that_of_the_last_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A patch stays as it is until something in it changes; then it carries the day of that."""
+    """A patch stays unchanged until its content changes; it then gets the date of that day."""
     monkeypatch.setattr(patching, 'PATCHES', tmp_path)
     for path, text in patching.differing().items():
         path.parent.mkdir(exist_ok=True)
@@ -66,7 +66,7 @@ def test_the_date_is_that_of_the_last_change(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_the_table_of_the_readme_is_generated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It has one row per release; the rest of the page stays as it is."""
+    """The table has one row per release; the rest of the page stays unchanged."""
     page = (PATCHES / 'README.md').read_text()
     monkeypatch.setattr(patching, 'PATCHES', tmp_path)
     row = f'| {RELEASES[-1]} |'
@@ -76,14 +76,15 @@ def test_the_table_of_the_readme_is_generated(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_what_is_part_of_it() -> None:
-    """All modules that the classes import, with theirs; nothing about finding the classes or checking a cluster."""
+    """The patch has all modules that the classes need, but none for finding the classes or checking a cluster."""
     names = {Path(path).stem for path in modules()}
-    assert {'__init__', 'dcs', 'client', 'gateway', 'wire', 'options', 'versions'} <= names
+    assert {'__init__', 'dcs', 'client', 'gateway', 'transport', 'wire', 'options', 'versions'} <= names
     assert not names & {'plugin', 'check'}
     for path, text in modules().items():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.ImportFrom) and node.level:
-                assert node.level == 1 and (node.module or '__init__') in names, path
+                inside = path[len(SUB_PACKAGE) :].count('/')
+                assert node.level <= inside and (node.module or '__init__').split('.')[-1] in names, path
 
 
 def test_no_module_may_know_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -104,11 +105,11 @@ def test_no_module_may_know_its_package(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 @pytest.mark.parametrize('text, found', [('', 0), (SMALLEST + SMALLEST, 2)])
 def test_an_anchor_that_is_not_there_once(monkeypatch: pytest.MonkeyPatch, text: str, found: int) -> None:
-    """A release that looks different stops the generator, which names file, release and anchor."""
+    """A release that looks different stops the generator, with file, release and anchor in the error."""
     monkeypatch.setattr(patching, 'EDITS', EDITS[:1])
 
     class Archive:
-        """Holds the same text for each name."""
+        """An archive with the same text for each name."""
 
         def __enter__(self) -> Archive:
             return self
@@ -126,7 +127,7 @@ def test_an_anchor_that_is_not_there_once(monkeypatch: pytest.MonkeyPatch, text:
 
 
 def fields_of(patch: Path) -> tuple[str, str]:
-    """Check the header of a patch, DEP-3: the fields that Debian wants, each once. Return header and body."""
+    """Check the DEP-3 header of a patch: each field that Debian requires, once. Return header and body."""
     header, body = patch.read_text().split('\n---\n', 1)
     fields = [line.partition(':')[0] for line in header.splitlines() if not line.startswith(' ')]
     assert fields == ['Description', 'Author', 'Origin', 'Bug', 'Forwarded', 'Last-Update']
@@ -136,14 +137,14 @@ def fields_of(patch: Path) -> tuple[str, str]:
 
 
 def changed(body: str) -> set[str]:
-    """Return the paths that a patch changes, none with a time stamp."""
+    """Return the paths that a patch changes; none may have a time stamp."""
     targets = re.findall(r'^\+\+\+ b/(\S+)(.*)$', body, re.M)
     assert targets and not any(stamp for _, stamp in targets)
     return {path for path, _ in targets}
 
 
 def test_header_of_the_common_patch() -> None:
-    """It adds the modules and touches nothing that is Patroni's."""
+    """The common patch adds the modules and changes no file of Patroni."""
     _, body = fields_of(PATCHES / COMMON)
     assert changed(body) == set(modules())
     assert body.count('--- /dev/null\n') == len(modules())
@@ -162,7 +163,7 @@ def test_header(version: str) -> None:
 
 @every_release
 def test_applies_and_comes_off(version: str, tmp_path: Path) -> None:
-    """Without fuzz and offset by ``patch``; the same by ``git apply``; taken back, all files are what they were."""
+    """``patch`` without fuzz and offset and ``git apply`` apply the patches and revert them completely."""
     common, plug = committed(version)
     tree = unpack(version, tmp_path, patched=False)
     before = state(tree)
@@ -182,7 +183,7 @@ def test_applies_and_comes_off(version: str, tmp_path: Path) -> None:
 
 
 def test_the_common_patch_alone_changes_nothing(tmp_path: Path) -> None:
-    """It applies to every release, and no file that was there before changes."""
+    """The common patch applies to every release and changes no existing file."""
     for version in RELEASES:
         tree = unpack(version, tmp_path, patched=False)
         before = state(tree)
@@ -193,7 +194,10 @@ def test_the_common_patch_alone_changes_nothing(tmp_path: Path) -> None:
 
 @every_release
 def test_command_lines_of_the_readme(version: str, tmp_path: Path) -> None:
-    """Both patches as one file, by ``patch``, by ``git apply``, with -p0, and on an installed Patroni: one result."""
+    """All documented ways give the same result.
+
+    These are both patches as one file, by ``patch``, by ``git apply``, with -p0, and on an installed Patroni.
+    """
     readme = (PATCHES / 'README.md').read_text()
     tree = unpack(version, tmp_path)
     after = state(tree)
@@ -219,7 +223,7 @@ def test_command_lines_of_the_readme(version: str, tmp_path: Path) -> None:
 
 @every_release
 def test_compiles_on_python_37(version: str, tmp_path: Path, python37: str) -> None:
-    """Patroni 3.x runs on that: everything that is new or changed compiles there (or has its grammar)."""
+    """All new or changed files compile on Python 3.7 (or have its grammar), which Patroni 3.x supports."""
     tree = unpack(version, tmp_path)
     files = [str(tree / path) for path in sorted(set(modules()) | {edit.path for edit in EDITS})]
     if python37:

@@ -1,4 +1,4 @@
-"""Patroni built with its patches finds the class in every way, and the plug-in leaves it alone."""
+"""A patched Patroni finds the class in every way, and the plug-in does not touch it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lab.environments import Environment, clean_environ
 from lab.etcd import EtcdCluster
 from lab.node import unprivileged_user
 from lab.patroni import PatroniCluster
+from patroni_etcd3_compat.check.collect import collect, load_settings
 from tools.patching import SUB_PACKAGE, version
 
 CLASS = "<class 'patroni.etcd3_compat.dcs.Etcd3'>"
@@ -23,23 +24,24 @@ from patroni.dcs import get_dcs
 dcs = get_dcs({%r: {"hosts": %r}, "scope": "s", "name": "a", "namespace": "service", "ttl": 30, "loop_wait": 10,
                "retry_timeout": 10})
 print(type(dcs), dcs.touch_member({"state": "running"}))
+print(dcs.get_cluster().members[0].data["etcd3_compat"])
 """
 
 
 def python(env: Environment, code: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run some Python in an environment."""
+    """Run Python code in an environment."""
     return env.run(['-c', code], stderr=subprocess.PIPE, timeout=60, cwd='/', env=dict(clean_environ(), **environ))
 
 
 def test_its_the_patched_one(patched: Environment) -> None:
-    """What the other tests here run has the sub-package, and not this project's package."""
+    """The environment of these tests has the sub-package, and not this project's package."""
     ret = python(patched, 'import os, patroni; print(os.listdir(patroni.__path__[0]))\nimport patroni_etcd3_compat')
     assert f"'{Path(SUB_PACKAGE).name}'" in ret.stdout
     assert "No module named 'patroni_etcd3_compat'" in ret.stderr
 
 
 def test_found_as_patroni_looks_for_it(patched: Environment) -> None:
-    """The names in the module, the list of kinds of DCS (nothing new among them), and the class that serves."""
+    """Patroni finds the class under its names, no new kind of DCS appears, and our class serves."""
     ret = python(
         patched,
         """
@@ -57,7 +59,7 @@ if hasattr(patroni.dcs, 'iter_dcs_classes'):  # since 3.1
 
 
 def test_module_of_the_sub_package_first(patched: Environment) -> None:
-    """This import order is wrong: the error says so, and Patroni's own order still works afterwards."""
+    """The wrong import order gives a clear error, and Patroni's own order still works afterwards."""
     ret = python(
         patched,
         """
@@ -74,7 +76,7 @@ print(m.ETCD3)
 
 
 def test_list_of_a_frozen_patroni(patched: Environment) -> None:
-    """PyInstaller's list of all modules instead of folders: the same kinds of DCS, ours is none."""
+    """With PyInstaller's list of modules instead of folders, the kinds of DCS are the same, without ours."""
     ret = python(
         patched,
         """
@@ -96,7 +98,7 @@ print(len(Importer.toc) > 9, dcs_modules())
 
 
 def test_without_python_etcd(patched: Environment) -> None:
-    """A Patroni for another DCS does not need it: configuration and validator are imported there, too."""
+    """Without python-etcd, as for another DCS, configuration and validator can still be imported."""
     ret = python(
         patched,
         """
@@ -110,12 +112,12 @@ print('patroni.etcd3_compat.options' in sys.modules, 'patroni.dcs.etcd3' in sys.
 
 
 def test_environment_reaches_the_section(patched: Environment) -> None:
-    """``PATRONI_ETCD3_VERSION_PREFIX`` and the like as their neighbours, and for this section alone."""
+    """``PATRONI_ETCD3_VERSION_PREFIX`` and the like are read like their neighbours, only for this section."""
     ret = python(
         patched,
         'from patroni.config import Config; import os\n'
         'print(sorted(Config._build_environment_configuration().items()))\n'
-        'print([name for name in os.environ if "PREFIX" in name])',
+        'print([name for name in os.environ if name.startswith("PATRONI") and "PREFIX" in name])',
         PATRONI_ETCD3_HOST='a:1',
         PATRONI_ETCD3_VERSION_PREFIX='/v3beta',
         PATRONI_ETCD3_MEMBER_SLOTS='off',
@@ -149,7 +151,7 @@ def test_validate_config(patched: Environment, folder: Path, options: str, compl
 
 
 def test_patroni_on_a_mixed_cluster(patched: Environment) -> None:
-    """Daemon and patronictl with real PostgreSQL; the line in the log tells that the patch is active."""
+    """Daemon and patronictl work with real PostgreSQL, and the log says that the patch is active."""
     with EtcdCluster(['3.2', '3.2', '3.4']) as etcd, PatroniCluster(
         patched.for_user(unprivileged_user()), etcd, nodes=1
     ) as cluster:
@@ -158,11 +160,13 @@ def test_patroni_on_a_mixed_cluster(patched: Environment) -> None:
         assert node.failed_loops() == 0
         listed = cluster.patronictl('list').stdout
         assert 'Leader' in listed, listed
+        host = collect(load_settings(str(node.config_file))).this_host
+        assert (host.serves, host.compat) == ('patch', version())
 
 
 @pytest.fixture(scope='session')
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as pip installs it, outside of every environment."""
+    """The package as pip installs it, outside all environments."""
     folder = tmp_path_factory.mktemp('package')
     subprocess.run(
         [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--target', str(folder), str(ROOT)], check=True
@@ -181,18 +185,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_with_the_plugin_beside_it(
     patched: Environment, wheel: Path, section: str, off: str, served_by: str, stands_back: int
 ) -> None:
-    """The plug-in leaves section ``etcd3`` alone and says so once; section ``etcd3_compat`` it serves."""
+    """The plug-in does not touch section ``etcd3`` and says so once, but serves section ``etcd3_compat``."""
     line = f'patroni-etcd3-compat {version()} stands back: section etcd3 is served by version {version()}'
     with EtcdCluster(['3.2', '3.4', '3.4']) as etcd:
         code = f'import site; site.addsitedir({str(wheel)!r})' + GET_DCS % (section, etcd.hosts)
         ret = python(patched, code, PATRONI_ETCD3_COMPAT=off)
-    assert ret.stdout == served_by + ' True\n', ret.stderr
+    mark = version() + ('+patch' if served_by == CLASS else '')
+    assert ret.stdout.splitlines() == [served_by + ' True', mark], ret.stderr
     assert ret.stderr.count(line) == ret.stderr.count('stands back') == stands_back, ret.stderr
     assert ret.stderr.count('serves section') == ret.stderr.count(f'serves section {section}\n') == 1
 
 
 def test_configuration_with_the_plugin_beside_it(patched: Environment, wheel: Path) -> None:
-    """Both validators know the option, each complains once; each section has its environment."""
+    """Both validators check the option, with one complaint each; each section has its environment variables."""
     both: dict[str, str] = {'PATRONI_ETCD3_VERSION_PREFIX': '/v3', 'PATRONI_ETCD3_COMPAT_VERSION_PREFIX': '/v3beta'}
     ret = python(
         patched,

@@ -1,4 +1,4 @@
-"""Patroni's own tests of the release, on the tree as it is and on the patched one."""
+"""Patroni's own tests of the release, on the original tree and on the patched one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TESTS = FILES + ('test_validator.py',)
 
 
 def results(release: str, env: Environment, tree: Path, tmp_path: Path) -> dict[str, str]:
-    """Outcomes of the tests on a tree; the environment gives what else it takes."""
+    """Outcomes of the tests on a tree; the environment has what else they need."""
     environ = dict(clean_environ(), PYTHONPATH=str(tree))
     where = env.run(['-c', 'import patroni.dcs.etcd3 as m; print(m.__file__)'], env=environ, cwd='/').stdout
     assert where == f'{tree}/patroni/dcs/etcd3.py\n'
@@ -23,7 +23,7 @@ def results(release: str, env: Environment, tree: Path, tmp_path: Path) -> dict[
 
 
 def test_same_result_with_the_patch(release: str, patched: Environment, tmp_path: Path) -> None:
-    """Each test has the outcome that it has without the patch."""
+    """Each test has the same outcome as without the patch."""
     found = []
     for name in ('stock', 'patched'):
         folder = tmp_path / name
@@ -36,7 +36,7 @@ def test_same_result_with_the_patch(release: str, patched: Environment, tmp_path
 
 
 def test_with_the_classes_of_the_patch(release: str, patched: Environment, tmp_path: Path) -> None:
-    """The tests of the etcd classes once more, run on those of ``patroni.etcd3_compat``."""
+    """The tests of the etcd classes pass with those of ``patroni.etcd3_compat``, too."""
     environ = dict(
         clean_environ(), PYTHONPATH=str(ROOT / 'tests' / 'patches' / 'alias'), PYTEST_ADDOPTS='-p patched_alias'
     )

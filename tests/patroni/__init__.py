@@ -1,3 +1,3 @@
-"""Patroni with PostgreSQL, and the ways in which it finds the class."""
+"""Patroni with PostgreSQL, and the ways it finds the class."""
 
 from __future__ import annotations

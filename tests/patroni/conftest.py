@@ -1,4 +1,4 @@
-"""Patroni and PostgreSQL as processes of their own, with the installed wheel."""
+"""Patroni and PostgreSQL as separate processes, with the installed wheel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.processes import remove_folder, scratch_folder
 
 @pytest.fixture(scope='session')
 def newest() -> Environment:
-    """The newest Patroni with this package, where the user that runs it can reach it."""
+    """The newest Patroni with this package, at a place where its user can reach it."""
     return environment().for_user(unprivileged_user())
 
 

@@ -1,4 +1,4 @@
-"""Installed with pip beside a distribution's Patroni, and removed again."""
+"""The package installed with pip beside a distribution's Patroni, and removed again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ print(__version__, type(dcs).__module__, dcs.touch_member({"state": "running"}),
 
 
 def pip_install(target: Path, wheel: Path) -> None:
-    """Put the wheel where pip of a distribution puts it."""
+    """Install the wheel where a distribution's pip does."""
     subprocess.run(
         [
             sys.executable,
@@ -44,19 +44,32 @@ def pip_install(target: Path, wheel: Path) -> None:
     )
 
 
+def copy_of_source(folder: Path) -> Path:
+    """Copy the source of this project without the remains of earlier builds, and return the folder."""
+    folder.mkdir()
+    for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'README.md', 'LICENSE'):
+        shutil.copy(str(ROOT / name), str(folder))
+    for path in ROOT.glob('patroni_etcd3_compat.*'):
+        if path.is_file():
+            shutil.copy(str(path), str(folder))
+    shutil.copytree(str(ROOT / 'patroni_etcd3_compat'), str(folder / 'patroni_etcd3_compat'))
+    return folder
+
+
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this project."""
     folder = tmp_path_factory.mktemp('wheel')
+    source = copy_of_source(folder / 'source')
     subprocess.run(
-        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--wheel-dir', str(folder), str(ROOT)],
+        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--wheel-dir', str(folder), str(source)],
         check=True,
     )
     return next(folder.glob('*.whl'))
 
 
 def test_debians_patroni_is_served(wheel: Path, tmp_path: Path) -> None:
-    """Patroni 3.0.2 in dist-packages of /usr, this package in that of /usr/local: daemon's way, by name, patronictl."""
+    """Debian's Patroni 3.0.2 uses this package from /usr/local: as daemon, by name, and in patronictl."""
     debian = DebianPatroni('bookworm')
     pip_install(debian.local, wheel)
     with EtcdCluster(['3.2', '3.2', '3.4']) as etcd:
@@ -78,12 +91,12 @@ def test_debians_patroni_is_served(wheel: Path, tmp_path: Path) -> None:
 
 
 def files(environment: Path) -> list[str]:
-    """All files of an environment but for what Python compiles."""
+    """Return all files of an environment except for compiled ones."""
     return sorted(str(path) for path in environment.rglob('*') if path.is_file() and '__pycache__' not in path.parts)
 
 
 def test_uninstalled_without_a_trace(wheel: Path, tmp_path: Path) -> None:
-    """pip takes back all that it has installed, the start-up files too."""
+    """pip removes all that it has installed, including the start-up files."""
     subprocess.run([sys.executable, '-m', 'virtualenv', '--quiet', str(tmp_path / 'env')], check=True)
     python = str(tmp_path / 'env/bin/python')
     before = files(tmp_path / 'env')
@@ -96,23 +109,32 @@ def test_uninstalled_without_a_trace(wheel: Path, tmp_path: Path) -> None:
     assert (ret.returncode, ret.stdout) == (0, b'')
 
 
-def test_editable(tmp_path: Path) -> None:
-    """``pip install -e`` hooks in as well, an edit shows at once, and pip takes all of it back."""
-    source = tmp_path / 'source'
-    shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns('.*', 'build', 'patches', 'tests', 'lab', 'bench', '*.egg-info')
-    )
-    subprocess.run([sys.executable, '-m', 'virtualenv', '--quiet', str(tmp_path / 'env')], check=True)
-    python = str(tmp_path / 'env/bin/python')
-    before = files(tmp_path / 'env')
-    subprocess.run([python, '-m', 'pip', 'install', '--quiet', '--no-deps', '-e', str(source)], check=True)
-    show = 'import sys, patroni_etcd3_compat; print(patroni_etcd3_compat.__version__, [type(f).__name__ for f in sys.meta_path])'
+def test_editable(newest: Environment, tmp_path: Path) -> None:
+    """``pip install -e`` hooks in as the wheel does, an edit shows in the next process, pip takes all of it back."""
+    env = Environment(tmp_path / 'env', 'editable')
+    shutil.copytree(str(newest.folder), str(env.folder), symlinks=True)
+
+    def run(*args: str) -> str:
+        ret = env.run(args, cwd=str(tmp_path))
+        assert ret.returncode == 0, ret.stdout
+        return ret.stdout
+
+    show = 'import patroni.dcs.etcd3 as m; print([c.__module__ for n, c in vars(m).items() if n.lower() == "etcd3"][0])'
+    run('-m', 'pip', 'uninstall', '--quiet', '--yes', 'patroni-etcd3-compat')
+    before = files(env.folder)
+    assert run('-c', show) == 'patroni.dcs.etcd3\n'
+
+    source = copy_of_source(tmp_path / 'source')
+    run('-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps', '-e', str(source))
+    assert run('-c', show) == 'patroni_etcd3_compat.dcs\n'
+
     init = source / 'patroni_etcd3_compat' / '__init__.py'
     init.write_text(re.sub("__version__ = '.*'", "__version__ = '9.9.9'", init.read_text()))
-    ret = subprocess.run([python, '-c', show], stdout=subprocess.PIPE, text=True, check=True, cwd=str(tmp_path))
-    assert ret.stdout.startswith('9.9.9 ') and "'Finder'" in ret.stdout
-    subprocess.run([python, '-m', 'pip', 'uninstall', '--quiet', '--yes', 'patroni-etcd3-compat'], check=True)
-    assert files(tmp_path / 'env') == before
+    assert run('-c', 'import patroni_etcd3_compat as m; print(m.__version__)') == '9.9.9\n'
+
+    run('-m', 'pip', 'uninstall', '--quiet', '--yes', 'patroni-etcd3-compat')
+    assert files(env.folder) == before
+    assert run('-c', show) == 'patroni.dcs.etcd3\n'
 
 
 def validate(newest: Environment, config: Path) -> str:
@@ -132,7 +154,7 @@ def validate(newest: Environment, config: Path) -> str:
 def test_validate_config(
     newest: Environment, folder: Path, section: str, options: dict[str, str], complaint: str | None
 ) -> None:
-    """The section by name is known, ``version_prefix`` is checked; all else is as with stock Patroni."""
+    """The section by name is known and ``version_prefix`` is checked; everything else is as with stock Patroni."""
     with EtcdCluster(['3.4']) as etcd:
         config = folder / 'patroni.yml'
         lines = ''.join(f'  {name}: {value}\n' for name, value in options.items())

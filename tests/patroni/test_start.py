@@ -17,7 +17,7 @@ from lab.processes import wait_until
 
 
 def test_primary_and_replica_through_an_upgrade(newest: Environment) -> None:
-    """Patroni starts, patronictl lists, and the members of etcd are upgraded under a write load."""
+    """Patroni starts, patronictl lists its members, and the etcd members are upgraded under a write load."""
     with EtcdCluster(['3.2', '3.2', '3.4'], facade=True) as etcd, PatroniCluster(newest, etcd) as patroni:
         primary = patroni.wait_primary()
         patroni.wait_replicas()
@@ -34,7 +34,7 @@ def test_primary_and_replica_through_an_upgrade(newest: Environment) -> None:
         load.verify()
         assert monitor.demotions == 0 and monitor.leader_changes == 0
         assert [monitor.failed_loops(node) for node in patroni.nodes] == [0, 0]
-        assert load.longest_gap < 1  # seconds, what the project promises
+        assert load.longest_gap < 1  # seconds, as the project promises
         assert not [r for r in etcd.requests() if b'request_txn' in r.body]
         restarted = patroni.nodes[1]
         restarted.restart()
@@ -42,9 +42,9 @@ def test_primary_and_replica_through_an_upgrade(newest: Environment) -> None:
 
 
 def test_members_come_to_advertise_dead_urls(newest: Environment) -> None:
-    """Five kinds, one after the other, under a running primary, and Patroni starts on them: the hosts serve."""
+    """A running primary stays, and Patroni starts, while members advertise five kinds of dead URLs in turn."""
     with EtcdCluster(['3.5'] * 3) as etcd, PatroniCluster(newest, etcd) as patroni, ExitStack() as ends:
-        full = ends.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))  # neither takes nor refuses
+        full = ends.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))  # neither accepts nor refuses
         for _ in range(8):
             client = ends.enter_context(socket.socket())
             client.setblocking(False)
@@ -69,7 +69,7 @@ def test_members_come_to_advertise_dead_urls(newest: Environment) -> None:
 
 
 def test_reload_applies_the_prefix(newest: Environment) -> None:
-    """SIGHUP: a changed ``version_prefix`` is used, a wrong one is refused and changes nothing."""
+    """A reload (SIGHUP) applies a changed ``version_prefix`` and refuses a wrong one, which changes nothing."""
     with EtcdCluster(['3.3'], facade=True) as etcd, PatroniCluster(newest, etcd, nodes=1) as patroni:
         node = patroni.wait_primary()
         assert {r.path.split('/')[1] for r in etcd.requests() if r.path != '/version' and r.status != 404} == {'v3beta'}
@@ -92,13 +92,13 @@ def test_reload_applies_the_prefix(newest: Environment) -> None:
 
 
 def test_stock_is_back_when_switched_off(newest: Environment) -> None:
-    """``PATRONI_ETCD3_COMPAT=off``, in the environment of a real Patroni."""
+    """``PATRONI_ETCD3_COMPAT=off`` in the environment of a real Patroni restores the stock class."""
     with EtcdCluster(['3.4']) as etcd, PatroniCluster(newest, etcd, nodes=1, env={'PATRONI_ETCD3_COMPAT': 'off'}) as p:
         assert 'patroni-etcd3-compat' not in p.wait_primary().log_text()
 
 
 def test_by_name(newest: Environment) -> None:
-    """Section ``etcd3_compat`` for the daemon and patronictl."""
+    """Section ``etcd3_compat`` works for the daemon and for patronictl."""
     with EtcdCluster(['3.2', '3.4', '3.4']) as etcd, PatroniCluster(newest, etcd, nodes=1, section='etcd3_compat') as p:
         assert 'patroni-etcd3-compat 0.1.0 serves section etcd3_compat' in p.wait_primary().log_text()
         listed = p.patronictl('list')

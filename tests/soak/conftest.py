@@ -1,6 +1,6 @@
-"""Real Patroni and PostgreSQL under a write load while etcd changes. Takes about an hour: ``make soak``.
+"""Real Patroni and PostgreSQL under a write load while etcd changes. It takes about an hour: ``make soak``.
 
-What was seen is printed at the end of the run and kept in ``soak.json`` of the lab's cache, by test.
+The results are printed at the end of the run and kept in ``soak.json`` of the lab's cache, by test.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _session: dict[str, dict[str, Any]] = {}
 
 
 class Soak:
-    """A primary and a replica on an etcd cluster, under a write load, everything watched.
+    """A primary and a replica on an etcd cluster, under a write load, all monitored.
 
     :param etcd: the etcd cluster.
     :param patroni: the Patroni cluster.
@@ -42,22 +42,22 @@ class Soak:
 
     @staticmethod
     def settle(seconds: float = SETTLE) -> None:
-        """Let a state last for that many seconds."""
+        """Wait that many seconds in the current state."""
         time.sleep(seconds)
 
     @property
     def failed_loops(self) -> int:
-        """HA loops that failed because of the DCS, of all nodes, so far."""
+        """Count the HA loops of all nodes that have failed because of the DCS so far."""
         return sum(self.monitor.failed_loops(node) for node in self.patroni.nodes)
 
     def leader_lease(self) -> str:
-        """Return the lease that the leader key has in etcd now, '' if the key is not there."""
+        """Return the lease of the leader key in etcd, '' if there is no key."""
         key = f'/service/{self.patroni.scope}/leader'
         found = self.etcd.call(0, 'kv/range', {'key': b64(key)})[1].get('kvs')
         return str(found[0]['lease']) if found else ''
 
     def figures(self) -> dict[str, Any]:
-        """What was seen so far; times in seconds."""
+        """Return the results so far; times in seconds."""
         monitor = self.monitor
         return {
             'longest_gap': round(self.load.longest_gap, 2),
@@ -70,7 +70,7 @@ class Soak:
         }
 
     def nothing_noticed(self, without_leader_key: float = 0) -> None:
-        """Check what is promised: the primary stays, no HA loop fails, writes go on, the leader key is there.
+        """Check the promises: the primary stays, no HA loop fails, writes continue, the leader key exists.
 
         :param without_leader_key: seconds that it may be gone, where the test itself removes it.
         """
@@ -82,7 +82,7 @@ class Soak:
 
 @pytest.fixture(scope='session')
 def newest() -> Environment:
-    """The newest Patroni with this package, where the user that runs it can reach it."""
+    """The newest Patroni with this package, at a place where its user can reach it."""
     return environment().for_user(unprivileged_user())
 
 
@@ -107,7 +107,7 @@ def soak(newest: Environment, request: pytest.FixtureRequest) -> Callable[..., C
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print one line per test, and keep them together with those of earlier runs."""
+    """Print one line per test, and keep the results together with those of earlier runs."""
     if not _session:
         return
     terminalreporter.section('what Patroni and its clients noticed')

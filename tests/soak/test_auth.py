@@ -28,7 +28,7 @@ DEBUG = {'log': {'level': 'DEBUG'}}
 
 
 def secrets_in(patroni: PatroniCluster) -> list[str]:
-    """What must not be in a log: passwords, and what looks like a token of etcd's."""
+    """Return what must not be in a log: passwords, and what looks like a token of etcd."""
     text = ''.join(node.log_text() for node in patroni.nodes)
     return [word for word in (PASSWORD, OTHER) if word in text] + re.findall(r'\b[A-Za-z]{16}\.\d+\b', text)
 
@@ -36,7 +36,7 @@ def secrets_in(patroni: PatroniCluster) -> list[str]:
 @pytest.mark.parametrize('versions', CLUSTERS, ids='+'.join)
 @pytest.mark.parametrize('release', RELEASES)
 def test_auth_changes_under_a_running_primary(release: str, versions: list[str]) -> None:
-    """Tokens gone with their members, auth off and on, another password: the primary stays, no secret is logged."""
+    """The primary stays and no secret is logged while tokens are lost, auth is switched and the password changes."""
     env = environment(release).for_user(unprivileged_user())
     with EtcdCluster(versions, auth=(USER, PASSWORD)) as etcd, PatroniCluster(
         env, etcd, nodes=1, settings=DEBUG
@@ -46,13 +46,13 @@ def test_auth_changes_under_a_running_primary(release: str, versions: list[str])
             for member in etcd.members:
                 member.restart()  # tokens live in memory
                 etcd.wait_healthy(30)
-                time.sleep(3)  # an HA loop and more
+                time.sleep(3)  # more than an HA loop
             etcd.disable_auth()
             time.sleep(3)
             etcd.enable_auth(USER, PASSWORD)
             time.sleep(3)
             node.config['etcd3']['password'] = OTHER
-            node.reload()  # first: the token stays good until the password is another one in etcd, too
+            node.reload()  # first: the token stays valid until the password changes in etcd, too
             time.sleep(3)
             assert etcd.call(0, 'auth/user/changepw', {'name': USER, 'password': OTHER}, etcd.token(0))[0] == 200
             etcd.auth = (USER, OTHER)
@@ -66,7 +66,7 @@ def test_auth_changes_under_a_running_primary(release: str, versions: list[str])
 @pytest.mark.parametrize('versions', CLUSTERS, ids='+'.join)
 @pytest.mark.parametrize('release', RELEASES)
 def test_wrong_password_at_the_start(release: str, versions: list[str]) -> None:
-    """One clear line and exit status 1."""
+    """A wrong password gives one clear line and exit status 1."""
     env = environment(release).for_user(unprivileged_user())
     with EtcdCluster(versions, auth=(USER, PASSWORD)) as etcd:
         patroni = PatroniCluster(env, etcd, nodes=1, settings=dict(DEBUG, etcd3={'username': USER, 'password': OTHER}))
@@ -84,7 +84,7 @@ def test_wrong_password_at_the_start(release: str, versions: list[str]) -> None:
 
 @pytest.mark.parametrize('release', RELEASES)
 def test_split_ports(release: str) -> None:
-    """etcd 3.5.30 with gRPC on a port of its own, which is the one it advertises; the HTTP ports are listed."""
+    """The primary stays when etcd 3.5.30 advertises a separate gRPC port; the HTTP ports are configured."""
     env = environment(release).for_user(unprivileged_user())
     with EtcdCluster(['3.5.30'] * 3) as etcd:
         for member in etcd.members:

@@ -1,4 +1,4 @@
-"""Members of a mixed etcd cluster that die, hang and come back."""
+"""Members of a mixed etcd cluster that crash, hang and return."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TTL = 20
 @pytest.mark.parametrize('versions', MIXED, ids='+'.join)
 @pytest.mark.parametrize('fault', ['restart', 'kill -9', 'SIGSTOP'])
 def test_each_member_in_turn(soak: Callable[..., Any], fault: str, versions: list[str]) -> None:
-    """Nobody notices."""
+    """The failure of one member is not noticed."""
     with soak(f'{"+".join(versions)}, each member in turn: {fault}', versions, ttl=TTL) as run:
         for member in run.etcd.members:
             if fault == 'restart':
@@ -36,7 +36,7 @@ def test_each_member_in_turn(soak: Callable[..., Any], fault: str, versions: lis
 @pytest.mark.parametrize('versions', MIXED, ids='+'.join)
 @pytest.mark.parametrize('seconds', [2, 15])
 def test_quorum_lost_for_a_moment(soak: Callable[..., Any], versions: list[str], seconds: float) -> None:
-    """Patroni may demote, as stock does, but it comes back by itself within one ttl of the quorum's return."""
+    """Patroni may demote, as stock does, but recovers within one ttl of the quorum's return."""
     what = f'{"+".join(versions)}, two members killed for {seconds} s'
     with soak(what, versions, ttl=TTL) as run:
         for victims in ((0, 1), (1, 2)):

@@ -1,4 +1,4 @@
-"""etcd that goes back to an older release, one member or all."""
+"""etcd that returns to an older release, one member or all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TTL = 20
 
 @pytest.mark.parametrize('old, new', [('3.2', '3.4'), ('3.3', '3.4'), ('3.3', '3.5')])
 def test_one_member(soak: Callable[..., Any], old: str, new: str) -> None:
-    """Each member in turn upgraded and then back, empty, as what it was: nobody notices."""
+    """The upgrade of one member and its rollback, empty, are not noticed."""
     with soak(f'one member {old} -> {new} and back, wiped, each in turn', [old] * 3) as run:
         for i in range(3):
             run.etcd.upgrade(i, new)
@@ -29,7 +29,7 @@ def test_one_member(soak: Callable[..., Any], old: str, new: str) -> None:
     run.nothing_noticed()
 
 
-# With the same release before and after, stock Patroni shows what can be had.
+# With the same release before and after, stock Patroni shows what is possible.
 ALL = [
     ('stock', '3.4', '3.4'),
     ('compat', '3.4', '3.4'),
@@ -40,7 +40,7 @@ ALL = [
 
 
 def recovers(run: Any) -> None:
-    """Within one ttl there is a primary that takes writes, and a replica, and no HA loop fails any more."""
+    """Check that within one ttl a primary takes writes, a replica follows, and no HA loop fails any more."""
     run.settle(TTL)
     run.patroni.wait_primary(1)
     run.patroni.wait_replicas(10)
@@ -52,7 +52,10 @@ def recovers(run: Any) -> None:
 
 @pytest.mark.parametrize('which, new, old', ALL)
 def test_all_members_wiped(soak: Callable[..., Any], which: str, new: str, old: str) -> None:
-    """The whole cluster comes back empty and older, without a restart of Patroni. Stock 4.1.5: only if not older."""
+    """Patroni works without a restart when the whole cluster returns empty and older.
+
+    Stock 4.1.5 does only if it is not older.
+    """
     env = STOCK if which == 'stock' else {}
     with soak(f'{which}: all members {new} -> wiped, {old}', [new] * 3, facade=True, ttl=TTL, env=env) as run:
         run.etcd.wipe([old] * 3)
@@ -60,7 +63,7 @@ def test_all_members_wiped(soak: Callable[..., Any], which: str, new: str, old: 
 
 
 def restore(etcd: EtcdCluster, line: str, put_back: Callable[[EtcdMember, Path], Any]) -> None:
-    """End all members and bring them back as another release.
+    """Stop all members and start them as another release.
 
     :param put_back: makes the data directory of a member.
     """
@@ -82,7 +85,7 @@ def restore(etcd: EtcdCluster, line: str, put_back: Callable[[EtcdMember, Path],
     [('stock', '3.4', '3.4'), ('compat', '3.4', '3.4'), ('compat', '3.3', '3.4'), ('compat', '3.3', '3.5')],
 )
 def test_all_members_from_a_snapshot(soak: Callable[..., Any], tmp_path: Path, which: str, old: str, new: str) -> None:
-    """Upgraded, and then all members restored from a snapshot of the older release, without a restart of Patroni."""
+    """Patroni works without a restart when all upgraded members are restored from a snapshot of the older release."""
     control, snapshot = etcdctl(), tmp_path / 'snapshot'
     env = STOCK if which == 'stock' else {}
     with soak(f'{which}: all members {old} -> {new} -> {old} from a snapshot', [old] * 3, ttl=TTL, env=env) as run:
@@ -125,9 +128,10 @@ def test_all_members_from_a_snapshot(soak: Callable[..., Any], tmp_path: Path, w
 
 @pytest.mark.parametrize('old, new', [('3.3', '3.4'), ('3.3', '3.5')])
 def test_all_members_from_a_copy(soak: Callable[..., Any], old: str, new: str) -> None:
-    """A copy of the data directories is no snapshot: the cluster keeps its name and goes back in time.
+    """After a restart, Patroni works on members restored from a copy of the data directories.
 
-    Patroni takes such members for stale ones, with the stock class too. Restarted, it starts.
+    Such a copy is not a snapshot: the cluster keeps its name and goes back in time. Patroni takes such members for
+    stale ones, with the stock class too.
     """
     with soak(f'all members {old} -> {new} -> {old} from a copy, Patroni restarted', [old] * 3, ttl=TTL) as run:
         for member in run.etcd.members:

@@ -1,4 +1,4 @@
-"""The same with Patroni's own class, for comparison: nothing is promised here but that the figures can tell."""
+"""The same events with Patroni's own class, for comparison: only the figures matter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STOCK = {'PATRONI_ETCD3_COMPAT': 'off'}
 
 
 def upgrade(run: Any, *lines: str) -> None:
-    """Every member in place, in the order that they are configured in."""
+    """Upgrade every member in place, in the configured order."""
     for line in lines:
         for i in range(3):
             run.etcd.upgrade(i, line)
@@ -20,7 +20,7 @@ def upgrade(run: Any, *lines: str) -> None:
 
 
 def one_and_back(run: Any, new: str, old: str) -> None:
-    """Each member in turn upgraded and replaced by what it was."""
+    """Upgrade each member in turn, then replace it with the old release."""
     for i in range(3):
         run.etcd.upgrade(i, new)
         run.settle()
@@ -29,7 +29,7 @@ def one_and_back(run: Any, new: str, old: str) -> None:
 
 
 def lose_quorum(run: Any, seconds: float) -> None:
-    """Two members killed for that many seconds."""
+    """Kill two members for that many seconds."""
     for member in run.etcd.members[:2]:
         member.kill()
     run.settle(seconds)
@@ -40,7 +40,7 @@ def lose_quorum(run: Any, seconds: float) -> None:
     run.etcd.wait_healthy()
 
 
-#: what is done, to which members, and whether the primary is known to be lost by it
+#: what is done, to which members, and whether it is known to cost the primary
 ACTS: dict[str, tuple[list[str], Callable[[Any], None], bool]] = {
     'upgrade 3.2 -> 3.4 in place': (['3.2'] * 3, lambda run: upgrade(run, '3.4'), True),
     'upgrade 3.3 -> 3.5 in place': (['3.3'] * 3, lambda run: upgrade(run, '3.5'), False),
@@ -52,7 +52,7 @@ ACTS: dict[str, tuple[list[str], Callable[[Any], None], bool]] = {
 
 @pytest.mark.parametrize('what', ACTS)
 def test_stock(soak: Callable[..., Any], what: str) -> None:
-    """Waits four minutes for a primary, and restarts Patroni if there is none by then."""
+    """The figures are recorded, after up to four minutes without a primary and then a restart of Patroni."""
     versions, act, loses = ACTS[what]
     with soak('stock: ' + what, versions, env=STOCK) as run:
         act(run)

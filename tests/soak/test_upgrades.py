@@ -11,7 +11,7 @@ from lab.packages import etcd_versions, line_of
 
 _AT_HAND = {line_of(version) for version in etcd_versions()}
 
-#: the release lines that all members go through; later ones, where they are at hand, one step each (`LEAST_BESIDE`)
+#: the release lines that all members go through; later ones, where available, in one step each (`LEAST_BESIDE`)
 PATHS: list[tuple[str, ...]] = [('3.2', '3.4', '3.5'), ('3.3', '3.4', '3.5'), ('3.3', '3.5')]
 PATHS += [path for path in (('3.5', '3.6'), ('3.6', '3.7')) if _AT_HAND.issuperset(path)]
 
@@ -22,7 +22,7 @@ ORDERS = list(itertools.permutations(range(3)))
 @pytest.mark.parametrize('path', PATHS, ids=':'.join)
 @pytest.mark.parametrize('how', ['in place', 'by replacement'])
 def test_rolling_upgrade(soak: Callable[..., Any], how: str, path: Sequence[str], order: Sequence[int]) -> None:
-    """Nobody notices."""
+    """A rolling upgrade is not noticed."""
     what = f'upgrade {" -> ".join(path)} {how}, members in the order {" ".join(map(str, order))}'
     with soak(what, [path[0]] * 3) as run:
         for line in path[1:]:
@@ -35,7 +35,7 @@ def test_rolling_upgrade(soak: Callable[..., Any], how: str, path: Sequence[str]
 
 @pytest.mark.parametrize('line', ['3.2', '3.3'])
 def test_leader_stays_when_its_lease_changes(soak: Callable[..., Any], line: str) -> None:
-    """ttl edited and the leader's lease revoked at each step of an upgrade: the leader stays."""
+    """The leader stays when ttl is edited and its lease revoked at each step of an upgrade."""
     with soak(f'upgrade {line} -> 3.4, ttl edited and lease revoked at each step', [line] * 3) as run:
         for step, ttl in zip((None, 0, 1, 2), (25, 30, 35, 40)):
             if step is not None:
@@ -48,14 +48,14 @@ def test_leader_stays_when_its_lease_changes(soak: Callable[..., Any], line: str
                 assert run.etcd.call(i, '/kv/lease/revoke', {'ID': lease})[0] == 200
                 run.settle()
                 assert run.leader_lease() != lease
-    # each of the twelve revocations takes the key away until the next HA loop of the leader, 2 s at most
+    # each of the twelve revocations removes the key until the next HA loop of the leader, for at most 2 s
     run.nothing_noticed(without_leader_key=12 * 3)
 
 
 @pytest.mark.parametrize('role', ['replica', 'primary'])
 @pytest.mark.parametrize('path', PATHS[:2], ids=':'.join)
 def test_patroni_starts_at_each_step(soak: Callable[..., Any], path: Sequence[str], role: str) -> None:
-    """Patroni restarted in each state of an upgrade: it starts, and joins what is there."""
+    """Patroni starts in each state of an upgrade and joins its cluster."""
     with soak(f'upgrade {path[0]} -> {path[1]}, {role} restarted at each step', [path[0]] * 3) as run:
         for step in (None, 0, 1, 2):
             if step is not None:

@@ -1,4 +1,4 @@
-"""``python -m tests.storm``: a storm of any length."""
+"""Run a storm of any length: ``python -m tests.storm``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One DCS client as a process: it does with the DCS what Patroni's HA loop does, and keeps a journal of it.
+"""One DCS client as a process: it uses the DCS like Patroni's HA loop, and keeps a journal.
 
 Started by `tests.storm.storm`. Runs with any Patroni release from 3.0 on.
 """
@@ -61,7 +61,7 @@ class Contender:
             entry['asked'] = time.monotonic()
         if leader == self._name:
             if self._rng.random() < 0.1:
-                entry['resigned'] = True  # whatever the answer, it may have been carried out
+                entry['resigned'] = True  # whatever the answer, it may have been executed
                 entry['released'] = bool(
                     self._dcs._delete_leader(*self._leader_for(AbstractDCS._delete_leader, cluster))
                 )
@@ -74,7 +74,7 @@ class Contender:
         entry['lease'], entry['told'] = str(self._dcs._lease), time.monotonic()
         good = bool(self._dcs.touch_member({'state': 'running', 'count': self._count})) and good
         value = f'{self._name}-{self._count}'
-        answer = self._dcs._client.put('/storm/' + self._name, value)  # no retry: sent once, or not known
+        answer = self._dcs._client.put('/storm/' + self._name, value)  # no retry: sent once, or unknown
         entry['written'] = [value, int(answer['header']['revision'])]
         entry['good'] = good
 

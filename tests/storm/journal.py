@@ -19,10 +19,10 @@ class Entry(NamedTuple):
 
     started: float
     ended: float
-    #: when it had read the cluster, and whom that showed to lead
+    #: when it had read the cluster, and who was the leader then
     looked: float = 0
     leader: str = ''
-    #: when it began to ask for the leader key, or to give it away, if it did
+    #: when it began to ask for the leader key or to give it away, if it did
     asked: float = 0
     #: the whole loop went well
     good: bool = False
@@ -30,11 +30,11 @@ class Entry(NamedTuple):
     held: bool = False
     #: when it was told
     told: float = 0
-    #: lease that it held it with
+    #: lease of the leader key
     lease: str = ''
     #: it tried to give the leader key away
     resigned: bool = False
-    #: and was told that this was carried out
+    #: it was told that this was done
     released: bool = False
     #: value that was acknowledged, and its revision
     written: Sequence[Any] | None = None
@@ -51,7 +51,7 @@ class Event(NamedTuple):
     key: str
     #: ``None``: the key was removed
     value: str | None
-    #: revision at which this life of the key began
+    #: revision at which the key was created
     created: int
     lease: str
 

@@ -1,4 +1,4 @@
-"""The promises that must hold in a storm, checked in the journals of its clients and in the history of etcd."""
+"""The promises of a storm, checked against the journals of its clients and the history of etcd."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .journal import LEADER_KEY, Entry, Event, history
 
 
 class Belief(NamedTuple):
-    """A time in which a client believed without a break that it leads."""
+    """An uninterrupted time in which a client believed to be the leader."""
 
     name: str
     #: when it was told
     since: float
-    #: when its next call that asked about the leader key ended, after the last one that confirmed it
+    #: when the call about the leader key ended that followed the last confirmation
     until: float
     #: when it began to ask for the last confirmation
     asked: float
-    #: until then a resignation of its own, from before, that nobody answered may still be carried out
+    #: until then, an earlier unanswered resignation of its own may still be executed
     doubt: float
 
 
@@ -42,7 +42,7 @@ class Figures:
     requests: int = 0
     #: seconds from the end of the last fault to the end of the last failed loop
     recovery: float = 0
-    #: the longest time for which a client took itself for the leader after it had asked for the last confirmation
+    #: the longest time for which a client believed to be the leader after it had asked for the last confirmation
     unconfirmed: float = 0
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ def judge(
     :param calm_since: when the last fault was over.
     :param ended: when the clients were stopped.
     :param logs: what each client logged, searched for errors that must not appear.
-    :param stops: when clients stood still, by name.
+    :param stops: when clients were frozen, by name.
     """
     events, figures = history(etcd), Figures()
     for check in (
@@ -122,10 +122,10 @@ def _check_generations(events: Sequence[Event]) -> list[str]:
 
 
 def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event], ttl: float) -> list[str]:
-    """Check that a client that was told to be the leader was, and was alone for as long as that held.
+    """Check that a client that was told to be the leader was, and that no other was at that time.
 
     An attempt to give the key away that got no answer suspends this for one ttl. It may take effect late, and Patroni
-    does not look at the key in each loop.
+    does not read the key in each loop.
     """
     problems = []
     leases = {(event.value, event.lease) for event in events if event.key == LEADER_KEY}
@@ -133,9 +133,9 @@ def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event
     for name, entries in journals.items():
         doubt = 0.0
         for entry in entries:
-            # A resignation counts from when it was asked for: it may be carried out long before its answer comes.
+            # A resignation counts from when it was requested, since it may be executed long before its answer arrives.
             told = entry.asked or entry.started if entry.resigned else entry.told or entry.ended
-            if entry.resigned or entry.held and told < entry.started + ttl:  # Patroni itself trusts it no longer
+            if entry.resigned or entry.held and told < entry.started + ttl:  # Patroni itself no longer trusts it
                 claims.append((told, name, entry, entry.held and entry.started >= doubt))
             if entry.resigned and not entry.released:
                 doubt = entry.ended + ttl
@@ -153,7 +153,9 @@ def check_claims(journals: Mapping[str, Sequence[Entry]], events: Sequence[Event
 
 
 def check_beliefs(journals: Mapping[str, Sequence[Entry]], stops: Stops, ttl: float, ended: float) -> list[str]:
-    """Check that no two clients believe at once that they lead: one that cannot renew lets go before the key expires.
+    """Check that no two clients believe to be the leader at once.
+
+    A client that cannot renew the key has to let go before it expires.
 
     :param ended: when the clients were stopped, in the middle of whatever they did.
     """
@@ -177,14 +179,14 @@ def check_beliefs(journals: Mapping[str, Sequence[Entry]], stops: Stops, ttl: fl
 def _beliefs(
     name: str, entries: Sequence[Entry], stops: Sequence[tuple[float, float]], ttl: float, ended: float
 ) -> list[Belief]:
-    """Return the times in which a client believed that it leads.
+    """Return the times in which a client believed to be the leader.
 
-    A frozen process cannot let go: its belief counts until it froze, and again from the first call that it began
+    A frozen process cannot let go. Its belief counts until it froze, and again from the first call that it began
     afterwards. A confirmation that may have waited for it to wake up does not count.
     """
     found: list[Belief] = []
     belief: Belief | None = None
-    last = doubt = 0.0  # when it was last told that it leads
+    last = doubt = 0.0  # when it was last told that it is the leader
 
     def close(end: float) -> None:
         stopped = min([since for since, until in stops if last < until and since < end] + [end])
@@ -209,7 +211,7 @@ def _beliefs(
 
 
 def _verdict(entry: Entry) -> tuple[bool | None, float]:
-    """Return what a loop said about the leader key to its client, and when. None: nothing."""
+    """Return what a loop told its client about the leader key, and when; ``None`` if nothing."""
     told = entry.told or entry.ended
     if entry.resigned:
         return False, entry.asked or entry.started  # Patroni demotes first

@@ -39,11 +39,11 @@ class Move(NamedTuple):
     kind: str
     #: index of the etcd member, or of the client
     number: int
-    #: how many members it hits, that one and those that follow
+    #: how many members it hits: that one and the following ones
     members: int = 1
-    #: release line that the member comes back with, if it does
+    #: release line that the member returns with, if it does
     line: str = ''
-    #: for how long, where it takes time
+    #: for how many seconds, if it takes time
     seconds: float = 0
     #: what the facade does
     fault: Fault | None = None
@@ -60,10 +60,10 @@ class Move(NamedTuple):
 
 
 def lines_for(seed: int) -> list[str]:
-    """List the release lines that the members of a storm move between, oldest first.
+    """Return the release lines that the members of a storm move between, oldest first.
 
-    They can all be in one cluster: mostly the old ones, with a 3.2 that a facade makes. Now and then it is two of the
-    later ones, which can only run beside each other, see `lab.member.LEAST_BESIDE`.
+    All of them can be in one cluster. Usually they are the old ones, with a 3.2 imitated by a facade. Sometimes they
+    are two of the later ones, which can run only beside each other, see `lab.member.LEAST_BESIDE`.
     """
     real = {line_of(version) for version in etcd_versions()}
     old = {line for line in real if version_key(line) <= (3, 5)} | ({'3.2'} if '3.3' in real else set())
@@ -73,10 +73,10 @@ def lines_for(seed: int) -> list[str]:
 
 
 def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
-    """Yield the endless sequence of faults of a seed. It depends on the arguments alone.
+    """Yield the endless sequence of faults of a seed. It depends only on the arguments.
 
-    It keeps to what etcd permits: no member goes below the lowest of the cluster. One member is down at a time, except
-    when the quorum is to be lost.
+    It complies with what etcd permits: no member goes below the lowest of the cluster. One member is down at a time,
+    except when the quorum is to be lost.
 
     :param lines: release lines, oldest first.
     """
@@ -114,7 +114,7 @@ def plan(seed: int, lines: Sequence[str]) -> Iterator[Move]:
         calm, seconds = round(rng.uniform(0.2, 2), 1), round(rng.uniform(0.5, 6), 1)
         line = members[i]
         if kind == 'upgrade':
-            # The last old one goes on rarely: mixed clusters are what this is about.
+            # The last old member is rarely upgraded, since mixed clusters are the subject.
             last = line == min(members) and members.count(line) == 1
             if line + 1 == len(lines) or last and rng.random() > 0.2:
                 continue

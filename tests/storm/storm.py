@@ -1,9 +1,10 @@
-"""Random faults against clients that compete for one leader key: ``python -m tests.storm --seed N --seconds 600``.
+"""Random faults on clients that compete for one leader key: ``python -m tests.storm --seed N --seconds 600``.
 
-The clients are those of `tests.storm.contender`, each in a process of its own; the etcd members are real ones behind
+The clients are those of `tests.storm.contender`, each in its own process. The etcd members are real ones behind
 facades. The last client reaches them through a load balancer that picks a member for each request. The two before it
-go through relays, so that they can be cut off while the others are not. The seed determines the sequence of faults,
-whatever the clients do, as long as the same releases are at hand.
+use relays, so that they can be cut off while the others are not.
+
+The seed determines the sequence of faults, whatever the clients do, as long as the same releases are available.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Contender:
         self.name = name
         self.journal = folder / (name + '.journal')
         self.log = folder / (name + '.log')
-        #: when it stood still
+        #: when it was frozen
         self.stops: list[tuple[float, float]] = []
         options = {
             'name': name,
@@ -73,7 +74,7 @@ class Contender:
         self.stops.append((started, time.monotonic()))
 
     def entries(self) -> list[Entry]:
-        """Return its journal so far, without a line that is half written."""
+        """Return its journal so far, without an incomplete line."""
         if not self.journal.exists():
             return []
         lines = self.journal.read_text().splitlines(True)
@@ -165,10 +166,10 @@ class Storm(Service):
         )
 
     def _leads(self, number: int) -> bool:
-        """Return whether a member leads. It is killed then instead of frozen.
+        """Return whether a member leads. It is then killed instead of frozen.
 
-        A frozen leader that wakes up revokes leases that the next leader has renewed, in etcd without the fix of
-        etcd-io/etcd#15247 (3.3.25 and 3.4.23 lack it). No client can keep a promise against that.
+        A frozen leader that wakes up revokes leases that the next leader has renewed. This is fixed by
+        etcd-io/etcd#15247, which 3.3.25 and 3.4.23 lack. No client can keep a promise against that.
         """
         try:
             return self.etcd.leads(number)
@@ -205,7 +206,7 @@ class Storm(Service):
         self.etcd.wait_healthy(120)
 
     def _set_apart(self, move: Move, mode: Mode) -> None:
-        """Make some members fall silent for the clients behind relays, and for no other client."""
+        """Make some members silent for the clients behind relays, and for no other client."""
         relays = [self.relays[(move.number + i) % MEMBERS] for i in range(move.members)]
         try:
             for relay in relays:
@@ -213,7 +214,7 @@ class Storm(Service):
             time.sleep(move.seconds)
         finally:
             for relay in relays:
-                relay.cut()  # first, or what its client has long given up would still arrive
+                relay.cut()  # first, otherwise requests that its client has long given up would still arrive
                 relay.mode = PASS
 
     def _misbehave(self, move: Move, fault: Fault) -> None:
@@ -227,7 +228,7 @@ class Storm(Service):
         finally:
             for facade in facades:
                 facade.faults = []
-                if move.kind == 'stall':  # what still waits would do so for the rest of its minute
+                if move.kind == 'stall':  # otherwise waiting requests would wait for the rest of their minute
                     facade.cut()
 
 

@@ -15,40 +15,40 @@ REFUSED = b'{"error":"etcdserver: invalid auth token","code":16}'
 
 
 class Answer(NamedTuple):
-    """What a server sends."""
+    """The answer that a server sends."""
 
     content: bytes
-    #: where to cut it into pieces
+    #: where to split it
     cuts: list[int] = []
-    #: what is in it
+    #: its content
     body: bytes = b''
 
     @property
     def sends_elsewhere(self) -> bool:
-        """Whether it may say that nothing was executed, so that the request may go out under the other prefixes."""
+        """Whether it may say that nothing was executed, so that the request may be sent under the other prefixes."""
         return NOT_SERVED in self.content or NOT_SERVED in self.body
 
     def __repr__(self) -> str:
-        return 'Answer({0!r}{1}, {2})'.format(self.content[:300], '...'[: len(self.content[300:])], self.cuts)
+        return f'Answer({self.content[:300]!r}{"..."[: len(self.content[300:])]}, {self.cuts})'
 
 
 class Server:
-    """An etcd member that does what it should until it is told to answer :attr:`answer` to everything else."""
+    """An etcd member that behaves correctly until it is told to answer :attr:`answer` to everything else."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(('127.0.0.1', 0))
         self.url = f'http://127.0.0.1:{self._socket.getsockname()[1]}'
-        #: ``None``: what etcd would send
+        #: ``None``: the answer that etcd would send
         self.answer: Answer | None = None
-        #: whether :attr:`answer` goes for the question for the version, too
+        #: whether :attr:`answer` is the answer to the question for the version, too
         self.also_version = False
-        #: whether every token is refused, and :attr:`answer` is for who asks for a new one
+        #: whether every token is refused, and :attr:`answer` is the answer to a login
         self.refusing = False
         self.requests: list[tuple[str, bytes]] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self) -> None:
-        """Close the socket, the thread ends by that."""
+        """Close the socket, which ends the thread."""
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
@@ -68,7 +68,7 @@ class Server:
     def _serve(self, connection: socket.socket) -> None:
         with connection.makefile('rb') as stream:
             start = stream.readline()
-            if not start:  # connected, and then it thought better of it
+            if not start:  # connected, but sent nothing
                 return
             path, length = start.split()[1].decode(), 0
             for line in iter(stream.readline, b'\r\n'):
@@ -94,7 +94,7 @@ class Server:
 
 
 def http(status: int, headers: list[tuple[str, str]], body: bytes, chunks: list[int] | None = None) -> bytes:
-    """Make an HTTP answer.
+    """Return an HTTP answer.
 
     :param headers: its own ``Content-Length`` goes in front of these.
     :param chunks: where to cut *body* into chunks; ``None``: not chunked.
@@ -104,12 +104,12 @@ def http(status: int, headers: list[tuple[str, str]], body: bytes, chunks: list[
         framing = [('Transfer-Encoding', 'chunked')]
         pieces = [body[start:end] for start, end in zip([0] + chunks, chunks + [len(body)])]
         body = b''.join(b'%x\r\n%s\r\n' % (len(piece), piece) for piece in pieces if piece) + b'0\r\n\r\n'
-    lines = [f'HTTP/1.1 {status} Some'] + ['{0}: {1}'.format(*header) for header in framing + headers]
+    lines = [f'HTTP/1.1 {status} Some'] + [f'{name}: {value}' for name, value in framing + headers]
     return '\r\n'.join(lines + ['', '']).encode('latin-1', 'replace') + body
 
 
 def places(limit: int, draw: Any) -> list[int]:
-    """Draw places to cut something of that length at."""
+    """Draw places at which to cut something of that length."""
     return sorted(draw(st.lists(st.integers(0, limit), max_size=6)))
 
 
@@ -139,7 +139,7 @@ ERRORS = st.fixed_dictionaries(
         'message': TEXTS,
     },
 )
-#: everything that Patroni reads from an answer, right or not
+#: everything that Patroni reads from an answer, valid or not
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
@@ -242,7 +242,7 @@ STATUSES = st.sampled_from(
 
 @st.composite
 def answers(draw: Any, statuses: st.SearchStrategy[int] = STATUSES) -> Answer:
-    """What a server may send: HTTP with anything in it, cut off or not, or no HTTP at all."""
+    """Draw what a server may send: HTTP with any content, truncated or not, or something other than HTTP."""
     if draw(st.integers(0, 15)) == 0:
         body, content = b'', draw(st.binary(max_size=200))
     else:

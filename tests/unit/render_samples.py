@@ -1,4 +1,4 @@
-"""Facts and findings for the tests of what the command shows."""
+"""Facts and findings for the tests of the command's output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MB = 1024 * 1024
 
 
 def facts() -> Facts:
-    """A cluster with something of everything: a member of etcd with its gateway off, one that is dead, a lost slot."""
+    """Return a cluster with some of everything: a member of etcd with its gateway off, a dead one, a lost slot."""
     return Facts(
         taken='2026-01-02T03:04:05+00:00',
         seconds=0.412,
@@ -108,12 +108,12 @@ def facts() -> Facts:
                 ),
             ],
         ),
-        this_host=ThisHost('node1', 'etcd3', 'package', '0.1.0', '3.2.1', '2.2.3', '3.11.2'),
+        this_host=ThisHost('node1', 'etcd3', 'package', '0.1.0', '3.2.1', '3.11.2'),
     )
 
 
 def findings() -> list[Finding]:
-    """Some of what could be made of it; the identifiers exist."""
+    """Return some findings that fit it, with existing identifiers."""
     return [
         Finding(
             'slot-lost',

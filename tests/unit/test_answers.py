@@ -1,4 +1,4 @@
-"""Error bodies of all etcd releases come out in one shape."""
+"""Error bodies of all etcd releases are converted to one shape."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LEASE = 'etcdserver: requested lease not found'
     ],
 )
 def test_only_one_kind_of_404_means_wrong_prefix(status: int, body: bytes, served: bool) -> None:
-    """Anything else is an answer and must not be sent again."""
+    """Any other 404 is an answer and must not be sent again."""
     assert prefix_not_served(status, body) is not served
 
 
@@ -58,7 +58,7 @@ def test_only_one_kind_of_404_means_wrong_prefix(status: int, body: bytes, serve
     ],
 )
 def test_errors_have_error_and_code(status: int, document: dict[str, Any], expected: tuple[int, str, int]) -> None:
-    """Patroni before 4.1.1 looks for ``error``, so it is there whatever etcd sent."""
+    """An error has ``error``, which Patroni before 4.1.1 reads, whatever etcd sent."""
     answer = read_answer('', status, json.dumps(document).encode())
     ret = json.loads(answer.data)
     assert (answer.status, ret['error'], ret['code']) == expected
@@ -66,7 +66,7 @@ def test_errors_have_error_and_code(status: int, document: dict[str, Any], expec
 
 
 def test_unknown_method_of_old_releases_is_an_answer() -> None:
-    """The text "Not Found" of etcd 3.2 to 3.4 becomes what 3.5 says in JSON."""
+    """The text "Not Found" of etcd 3.2 to 3.4 is converted to the JSON of 3.5."""
     answer = read_answer('', 404, b'Not Found\n')
     assert (answer.status, json.loads(answer.data)) == (404, {'error': 'Not Found', 'message': 'Not Found', 'code': 5})
 
@@ -75,7 +75,7 @@ def test_unknown_method_of_old_releases_is_an_answer() -> None:
     'body', [b'{"header":{"revision":"7"}}', b'{}', b' {"result":{"TTL":"30"}}\n', b'{"result":{}}\n{"x":1}']
 )
 def test_successes_are_left_alone(body: bytes) -> None:
-    """Not a byte of a good answer changes."""
+    """A good answer does not change by a single byte."""
     assert read_answer('', 200, body)[:4] == (200, body, 0, '')
 
 
@@ -95,7 +95,7 @@ def test_successes_are_left_alone(body: bytes) -> None:
     ],
 )
 def test_what_is_not_from_etcd_is_refused(status: int, body: bytes) -> None:
-    """Cut off, not JSON, no object, no text: one clear error, never one of Python's own from further down."""
+    """A truncated body, or one that is not a JSON object, gives one clear error, never one from Python's parser."""
     with pytest.raises(UnreadableBody):
         read_answer('', status, body)
 
@@ -113,7 +113,7 @@ def test_what_is_not_from_etcd_is_refused(status: int, body: bytes) -> None:
     ],
 )
 def test_version_is_read_or_absent(status: int, body: bytes, expected: object) -> None:
-    """``/version`` of a strange endpoint is no error, the prefixes are tried then."""
+    """A strange answer to ``/version`` is not an error; the prefixes are then tried."""
     assert read_version(status, body) == expected
 
 
@@ -136,7 +136,7 @@ def test_version_is_read_or_absent(status: int, body: bytes, expected: object) -
     ],
 )
 def test_answer_without_what_patroni_takes_for_granted(rpc: str, document: dict[str, Any]) -> None:
-    """A KeyError inside Patroni otherwise."""
+    """An answer without an expected key is refused; Patroni would raise a KeyError."""
     with pytest.raises(UnreadableBody):
         read_answer(rpc, 200, json.dumps(document).encode())
 
@@ -154,7 +154,7 @@ def test_answer_without_what_patroni_takes_for_granted(rpc: str, document: dict[
     ],
 )
 def test_answer_that_has_it(rpc: str, document: dict[str, Any]) -> None:
-    """A member that has not started yet has no client URLs."""
+    """A complete answer is accepted, as is a member that has not started yet and has no client URLs."""
     assert read_answer(rpc, 200, json.dumps(document).encode()).status == 200
 
 
@@ -175,7 +175,7 @@ def test_answer_that_has_it(rpc: str, document: dict[str, Any]) -> None:
     ],
 )
 def test_gateway_that_lost_its_member(code: int, text: str, expected: bool) -> None:
-    """Recorded from members on their way down; what etcd itself says is an answer."""
+    """Errors recorded from members that shut down are recognised; those of etcd itself are answers."""
     body = json.dumps({'error': text, 'code': code} if text else {'code': code, 'error': ''}).encode()
     answer = read_answer('/kv/put', 503, body)
     assert (answer.cut_off if text else Answer(503, b'', code).cut_off) is expected
@@ -187,7 +187,7 @@ CANCELED = b'{"result":{"canceled":true}}\n'
 
 @pytest.mark.parametrize('cut', [1, 7, 40, len(EVENT), 1000])
 def test_watch_is_handed_on_byte_for_byte(cut: int) -> None:
-    """However it is cut."""
+    """A watch is passed on byte for byte, however it is split."""
     stream = EVENT * 3 + b'\n' + CANCELED + b'{"error":{"grpc_code":14,"message":"x"}}'
     chunks = [stream[i : i + cut] for i in range(0, len(stream), cut)]
     assert list(check_stream(chunks, False)) == chunks
@@ -206,7 +206,7 @@ def test_watch_is_handed_on_byte_for_byte(cut: int) -> None:
     ],
 )
 def test_watch_ends_at_what_is_no_message(line: bytes) -> None:
-    """What came before it is handed on."""
+    """A watch ends at what is not a message; everything before it is passed on."""
     stream = check_stream([EVENT, line, EVENT], False)
     assert next(stream) == EVENT
     with pytest.raises(UnreadableBody):
@@ -214,6 +214,6 @@ def test_watch_ends_at_what_is_no_message(line: bytes) -> None:
 
 
 def test_canceled_watch_ends_where_patroni_does_not_notice() -> None:
-    """Before Patroni 3.3."""
+    """A cancelled watch ends with an error for Patroni before 3.3, which does not notice."""
     with pytest.raises(UnreadableBody):
         list(check_stream([EVENT, CANCELED], True))

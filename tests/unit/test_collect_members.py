@@ -1,4 +1,4 @@
-"""Questions side by side, what one etcd member answers in odd shapes, and the cluster that is put together from it."""
+"""Concurrent questions, odd answers of an etcd member, and the cluster that is assembled from them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOT_SERVED = (404, b'404 page not found\n')
 
 
 def test_questions() -> None:
-    """Each is heard once as it comes in; one that hangs is given up, what goes wrong inside stays inside."""
+    """Each answer is handled as it arrives. A question that hangs is given up, and an error inside one stays inside."""
     questions, hold = Questions(0.1), threading.Event()
     questions.send(('etcd', 'hangs'), hold.wait)
     questions.send(('etcd', 'fails'), int, 'pAssw0rd')
@@ -37,11 +37,11 @@ def test_questions() -> None:
     assert outcomes['hangs'][1:] == (None, 'no answer within 0.1 s')
     time.sleep(0.05)
     questions.send(('etcd', 'works'), str, 8)
-    assert [outcome.value for outcome in questions.outcomes()] == ['8']  # the late one is not heard any more
+    assert [outcome.value for outcome in questions.outcomes()] == ['8']  # the late answer is ignored
 
 
 class Script(Web):
-    """Answers in the place of a member, and remembers what it was asked.
+    """A stand-in for a member, which answers from a script and records the requests.
 
     :param replies: by path; a list is answered one after the other, an exception is raised.
     """
@@ -69,12 +69,12 @@ REFUSED = (400, {'code': 3, 'message': 'etcdserver: user name is empty'})
 
 
 def interview(script: Script, **settings: Any) -> Told:
-    """Ask a member that answers so."""
+    """Ask a member that answers this way."""
     return Interview(EtcdEndpoint('http://a:1', True), Settings(['http://a:1'], **settings), script).run()
 
 
 def healthy(**replies: Any) -> Script:
-    """A member that answers well but for *replies*."""
+    """Return a member that answers well except for *replies*."""
     values = {
         'version': VERSION,
         'v3__maintenance__status': STATUS,
@@ -85,7 +85,7 @@ def healthy(**replies: Any) -> Script:
 
 
 def test_healthy_member() -> None:
-    """Numbers come as text; ids are written as etcdctl does."""
+    """Numbers may come as text; IDs are written as etcdctl writes them."""
     script = healthy()
     told = interview(script)
     member = told.member
@@ -99,11 +99,81 @@ def test_healthy_member() -> None:
         '/v3alpha/maintenance/status',
         '/v3/cluster/member/list',
         '/v3/kv/range',
+        '/metrics',
     ]
 
 
+def test_status_of_3_6() -> None:
+    """Quota, cluster, revision, storage version and downgrade come from the status; absent ones stay unknown."""
+    header = {'cluster_id': '171', 'member_id': '255', 'revision': '12', 'raft_term': '2'}
+    status = dict(STATUS, header=header, dbSizeInUse='60', dbSizeQuota='200', storageVersion='3.6.0', downgradeInfo={})
+    member = interview(healthy(v3__maintenance__status=status)).member
+    assert (member.cluster_id, member.revision, member.quota, member.db_size_in_use) == ('ab', 5, 200, 60)
+    assert (member.storage_version, member.downgrade) == ('3.6.0', '')
+    status['downgradeInfo'] = {'enabled': True, 'targetVersion': '3.5.0'}
+    assert interview(healthy(v3__maintenance__status=status)).member.downgrade == '3.5.0'
+    member = interview(healthy()).member
+    assert (member.quota, member.storage_version, member.downgrade, member.cluster_id) == (None, None, None, None)
+
+
+def as_member(id: str, **more: Any) -> dict[str, Any]:
+    """What a member answers."""
+    return {'header': {'member_id': id, 'cluster_id': '171', 'raft_term': '2', 'revision': '5'}, **more}
+
+
+def test_several_members_behind_one_url() -> None:
+    """A URL that several members answer at is said to be that; nothing that belongs to one of them is kept."""
+    told = interview(
+        healthy(
+            v3__maintenance__status=as_member('1', leader='1', dbSize='9', dbSizeQuota='10'),
+            v3__cluster__member__list=as_member('2', **LIST),
+            v3__kv__range=as_member('3'),
+        )
+    )
+    url = told.member
+    assert (url.shared_by, url.id, url.leader, url.db_size, url.quota) == (['1', '2', '3'], None, None, None, None)
+    assert (url.has_leader, url.cluster_id, url.prefixes, url.error) == (True, 'ab', ['/v3'], None)
+    settings = Settings(['http://a:1'])
+    endpoints = Endpoints(settings)
+    endpoints.configured()
+    told.alarms.append(('3', 'NOSPACE'))
+    endpoints.add(told)
+    (url,) = endpoints.facts().endpoints  # advertised by one of them, and not taken for that one
+    assert (url.id, url.name, url.alarms) == (None, None, ['NOSPACE'])
+    assert interview(healthy()).member.shared_by == []
+
+
+def test_prefixes_behind_a_balancer() -> None:
+    """A prefix may meet a member that does not serve it: it is asked again before the gateway is called off."""
+    script = healthy(v3__maintenance__status=[NOT_SERVED, STATUS])
+    assert interview(script).member.prefixes == ['/v3']
+    member = interview(healthy(v3__maintenance__status=NOT_SERVED)).member
+    assert (member.gateway, member.prefixes) == (False, [])
+
+
+def test_metrics_beside_the_status() -> None:
+    """Metrics tell what older releases leave out of their status; without metrics that stays unknown."""
+    metrics = (
+        b'# HELP etcd_server_quota_backend_bytes x\n'
+        b'etcd_server_quota_backend_bytes 2.147483648e+09\netcd_debugging_mvcc_compact_revision -1\n'
+        b'etcd_debugging_mvcc_current_revision 7\netcd_mvcc_db_total_size_in_use_in_bytes 16384\n'
+        b'etcd_debugging_store_reads_total{action="getRecursive"} 5\n'
+        b'etcd_debugging_snap_save_total_duration_seconds_count 2\n'
+    )
+    member = interview(healthy(metrics=metrics)).member
+    assert (member.quota, member.compacted, member.revision, member.db_size_in_use) == (2147483648, 0, 5, 16384)
+    assert (member.v2_reads, member.raft_snapshots, member.error) == (0, 2, None)
+    metrics += b'etcd_debugging_store_reads_total{action="get"} 4\netcd_debugging_mvcc_compact_revision 3\n'
+    member = interview(healthy(metrics=metrics)).member
+    assert (member.v2_reads, member.compacted) == (4, 3)
+    for nothing in ((404, b''), b'<html>', Unanswered('refused')):
+        member = interview(healthy(metrics=nothing)).member
+        assert (member.quota, member.compacted, member.v2_reads, member.raft_snapshots) == (None, None, None, None)
+        assert member.error is None
+
+
 def test_keys_are_read_with_their_path_taken_off() -> None:
-    """Whatever bytes there are."""
+    """Keys are read without their path, whatever bytes they contain."""
 
     def encode(data: bytes) -> str:
         return base64.b64encode(data).decode()
@@ -125,7 +195,7 @@ def test_keys_are_read_with_their_path_taken_off() -> None:
 
 
 def test_token_is_asked_for_once() -> None:
-    """And sent with everything after it, to this member only."""
+    """One token is requested, and sent with everything after that, only to this member."""
     token = {'token': 't0ken'}
     script = healthy(v3__maintenance__status=[REFUSED, STATUS], v3__auth__authenticate=token)
     told = interview(script, username='u', password='pAssw0rd')
@@ -152,7 +222,7 @@ def test_token_is_asked_for_once() -> None:
     ],
 )
 def test_login_that_fails(replies: dict[str, Any], text: str) -> None:
-    """The member says so once, its other facts are there, and nothing of the password is."""
+    """A failed login is reported once, the member's other facts are kept, and the password does not appear."""
     told = interview(healthy(**dict({'v3__kv__range': REFUSED}, **replies)), username='u', password='pAssw0rd')
     assert told.member.error and text in told.member.error and told.member.error.count(text) == 1
     assert told.member.auth is True and told.member.id == 'ff' and told.listed
@@ -160,7 +230,7 @@ def test_login_that_fails(replies: dict[str, Any], text: str) -> None:
 
 
 def test_keys_that_are_not_agreed() -> None:
-    """When the members can't agree the one that is asked gives what it has, and says why."""
+    """If the members cannot reach agreement, the one that is asked returns what it has, and why."""
     for trouble in ((503, {'code': 14, 'message': 'etcdserver: leader changed'}), Unanswered('no answer within 2 s')):
         told = interview(healthy(v3__kv__range=[trouble, {'header': {'revision': '3'}}]), scope='lab')
         assert told.keys == Keys({}, 3, False) and told.member.auth is False
@@ -182,7 +252,7 @@ def test_keys_that_are_not_agreed() -> None:
     ],
 )
 def test_no_member_there(reply: Any, error: str) -> None:
-    """Nothing more is asked."""
+    """An unreachable member is asked nothing more."""
     script = healthy(version=reply)
     told = interview(script)
     assert told.member.error == error and (told.member.version, told.member.gateway) == (None, None)
@@ -190,7 +260,7 @@ def test_no_member_there(reply: Any, error: str) -> None:
 
 
 def test_alarms_of_both_kinds() -> None:
-    """In the status from 3.4 on, by a call of its own before."""
+    """Alarms come with the status from 3.4 on, and from a separate call before."""
     texts = ['etcdserver: no leader', 'memberID:255 alarm:NOSPACE ', 'memberID:16 alarm:CORRUPT ']
     told = interview(healthy(v3__maintenance__status=dict(STATUS, errors=texts)))
     assert told.alarms == [('ff', 'NOSPACE'), ('10', 'CORRUPT')]
@@ -215,7 +285,10 @@ etcd_mvcc_db_total_size_in_bytes 24576
 
 
 def test_status_for_admins_alone() -> None:
-    """The metrics stand in; where they do not, the refusal is an error. No right to read some key is none."""
+    """Metrics replace a status that only admins may read; without them the refusal is an error.
+
+    A missing right to read some key is not an error.
+    """
     header = {'header': {'member_id': '255', 'raft_term': '4', 'revision': '1'}}
     replies: dict[str, Any] = {
         'v3__maintenance__status': DENIED,
@@ -277,7 +350,7 @@ _REPLY = st.tuples(st.sampled_from([200, 302, 400, 404, 500]), _JSON | st.binary
 
 @given(st.lists(_REPLY, min_size=40, max_size=40), st.booleans())
 def test_any_answers(replies: list[Any], version: bool) -> None:
-    """They come to an end with a member that says what is the matter, or to facts; never to an exception."""
+    """Any answers end in facts, or in a member that says what is wrong, never in an exception."""
 
     class Random(Script):
         def ask(self, method: str, url: str, *args: Any, **kwargs: Any) -> Reply:
@@ -295,12 +368,15 @@ def test_any_answers(replies: list[Any], version: bool) -> None:
 
 
 def told(url: str, id: str, listed: list[ListedMember] | None = None, leader: bool = False, **more: Any) -> Told:
-    """What a member told."""
+    """Return what a member reported."""
     return Told(EtcdEndpoint(url, True, id=id, leader=leader), listed, **more)
 
 
 def test_cluster_is_put_together() -> None:
-    """Advertised URLs are asked as soon as one lists them, each once; names also for those that do not answer."""
+    """Advertised URLs are asked as soon as one member lists them, each once.
+
+    Members that do not answer have names, too.
+    """
     members = Endpoints(Settings(['http://A:1', 'http://b:2'], username='u', password='p'))
     assert [member.url for member in members.configured()] == ['http://A:1', 'http://b:2']
     entries = [
@@ -326,7 +402,7 @@ def test_cluster_is_put_together() -> None:
 
 
 def test_keys_of_the_member_that_is_furthest() -> None:
-    """Agreed ones come first."""
+    """Keys that the members agree on come first, else those of the member that is furthest."""
     members = Endpoints(Settings(['http://a:1', 'http://b:2', 'http://c:3']))
     members.configured()
     assert members.keys() is None
@@ -338,7 +414,7 @@ def test_keys_of_the_member_that_is_furthest() -> None:
 
 
 def test_bug_in_one_question_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever was asked by it is in the facts with an error."""
+    """A bug in one question becomes an error of that member in the facts."""
 
     def broken(self: Any, member: Any) -> None:
         raise KeyError('pAssw0rd')
@@ -347,3 +423,43 @@ def test_bug_in_one_question_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> Non
     facts = collect(Settings(['http://a:1'], scope='lab'))
     assert [member.error for member in facts.etcd.endpoints] == ['unexpected KeyError']
     assert facts.patroni and facts.patroni.error and 'pAssw0rd' not in repr(facts)
+
+
+def test_refusals_in_plain_text() -> None:
+    """Those that the class knows are facts of their own; any other text is not shown."""
+    name = b'CommonName of client sending a request against gateway will be ignored and not used as expected\n'
+    member = interview(healthy(v3__maintenance__status=(400, name), v3__kv__range=(400, name))).member
+    assert (member.refuses, member.version, member.auth) == ('common-name', '3.5.30', True)
+    assert member.error and 'not from etcd' not in member.error
+    host = b'etcd: Host header was unrecognized or unauthorized; see CVE-2018-5702'
+    member = interview(Script(version=(421, host))).member
+    assert (member.refuses, member.version, member.error) == ('host', None, 'refused: ' + host.decode())
+    member = interview(Script(version=(421, b'some words'))).member
+    assert member.refuses is None and member.error and 'some words' not in member.error
+
+
+def test_roles_of_a_user_who_may_not_read() -> None:
+    """They are asked for only then."""
+    denied = (403, {'code': 7, 'message': 'etcdserver: permission denied'})
+    script = healthy(v3__kv__range=denied, v3__auth__user__get={'roles': ['dba']})
+    assert interview(script, scope='lab').member.denied_roles == ['dba']
+    assert interview(healthy(v3__kv__range=denied), scope='lab').member.denied_roles == []
+    script = healthy(v3__kv__range=denied)
+    assert interview(script).member.denied_roles is None and '/v3/auth/user/get' not in dict(script.asked)
+
+
+def test_scopes() -> None:
+    """The clusters below the namespace are looked for only if this one has no keys."""
+
+    def keys(*names: str) -> dict[str, Any]:
+        kvs = [{'key': base64.b64encode(name.encode()).decode()} for name in names]
+        return {'header': {'revision': '7'}, **({'kvs': kvs} if kvs else {})}
+
+    others = keys('/service/a/config', '/service/a/leader', '/service/b/0/leader', '/service/c')
+    told = interview(healthy(v3__kv__range=[keys(), others]), scope='lab')
+    assert told.keys and told.keys.values == {} and told.keys.scopes == ['a', 'b', 'c']
+    denied = (403, {'code': 7, 'message': 'etcdserver: permission denied'})
+    told = interview(healthy(v3__kv__range=[keys(), denied]), scope='lab')
+    assert told.keys and told.keys.scopes is None and told.member.error is None
+    told = interview(healthy(v3__kv__range=[keys('/service/lab/leader')]), scope='lab')
+    assert told.keys and told.keys.scopes is None

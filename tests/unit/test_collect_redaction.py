@@ -1,4 +1,4 @@
-"""No secret gets from servers, from keys in etcd or from drivers into the output."""
+"""No secret from servers, keys in etcd or drivers reaches the output."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from patroni_etcd3_compat.check.collect import Settings, collect, collection, re
 from patroni_etcd3_compat.check.collect.redaction import HIDDEN, Redaction
 from patroni_etcd3_compat.check.collect.web import Clock, Unanswered
 from patroni_etcd3_compat.check.facts import Facts
-from patroni_etcd3_compat.check.judge import judge
+from patroni_etcd3_compat.check.findings import judge
 from patroni_etcd3_compat.check.plan import make_plan, render_plan
 from patroni_etcd3_compat.check.render import FORMATS, render
-from patroni_etcd3_compat.check.urls import as_key, redacted
+from patroni_etcd3_compat.urls import as_key, redacted
+from tests.examples import examples
 
-#: In all secrets, so that a part of one is found as well.
+#: A part of all secrets, so that a fragment of one is found as well.
 MARK = 'hunter2'
 PASSWORD, TOKEN, SQL_PASSWORD = f'{MARK}-etcd', f'{MARK}-token', f'{MARK}-postgres'
 
@@ -40,17 +41,19 @@ PASSWORD, TOKEN, SQL_PASSWORD = f'{MARK}-etcd', f'{MARK}-token', f'{MARK}-postgr
         ('//u:p@h', '//h'),
         ('u:p//p@h:1', 'h:1'),
         ('http://h:1', 'http://h:1'),
+        ('http://u:p@x@h:1', 'http://h:1'),
+        ('http://u:x//y@h:1', 'http://h:1'),
         ('u:p]%//1?p@h:1/x', 'h:1/x'),
         ('', ''),
     ],
 )
 def test_redacted(url: str, wanted: str) -> None:
-    """User name and password go, whatever is in them, and nothing else does."""
+    """User name and password are removed, whatever they contain, and nothing else is."""
     assert redacted(url) == wanted
 
 
 def test_as_key() -> None:
-    """Spellings of one place are one key; what is no URL stays as it is."""
+    """All spellings of a URL give one key; what is not a URL stays as it is."""
     assert {as_key(url) for url in ('http://A:1', 'http://a:1/', 'http://u:p@a:1/x')} == {'http://a:1'}
     assert as_key('http://[') == 'http://['
 
@@ -71,7 +74,7 @@ def test_as_key() -> None:
     ],
 )
 def test_text(text: str, wanted: str) -> None:
-    """What is written like a secret is hidden in any text, and ordinary texts stay."""
+    """What looks like a secret is hidden in any text, and ordinary texts stay unchanged."""
     assert Redaction().text(text) == wanted
 
 
@@ -79,7 +82,7 @@ def test_text(text: str, wanted: str) -> None:
     'part', ['a', 'a:', '://', '@', 'token', 'token=', 'token ', '"token="', "password='", ' ', '\\\\']
 )
 def test_time(part: str) -> None:
-    """A long text that was made for it takes no longer than another: all threads wait for a regular expression."""
+    """A long hostile text takes no longer than any other, since all threads wait for a regular expression."""
     text = '@' + part * 300000
     started = time.monotonic()
     Redaction().text(text)
@@ -88,13 +91,13 @@ def test_time(part: str) -> None:
 
 
 def test_error() -> None:
-    """A server may quote what it was sent; a secret as short as a word is not looked for."""
+    """A secret that a server quotes is hidden, unless it is as short as a word."""
     redaction = Redaction([PASSWORD, PASSWORD + '2', 'abc', None, 7])
     assert redaction.error(f'no user abc with {PASSWORD}2, {PASSWORD}') == f'no user abc with {HIDDEN}, {HIDDEN}'
 
 
 def test_json() -> None:
-    """Names, texts, and values that have a secret's name; numbers stay, and no document is too deep to be read."""
+    """Names, texts and values with a secret's name are hidden; numbers stay, and no document is too deep."""
     deep: object = 'x'
     for _ in range(10000):
         deep = [deep]
@@ -130,11 +133,11 @@ def _texts(benign: str) -> st.SearchStrategy[str]:
 
 
 def _errors(benign: str, *sent: str) -> st.SearchStrategy[str]:
-    """Make an error text, which may quote what was sent there."""
+    """Draw an error text, which may quote what was sent."""
     return _texts(benign) | st.sampled_from(sent).map(f'{benign} {{0}}'.format)
 
 
-#: What is said from outside, with a secret in any of it.
+#: All input from outside, with a secret in any field.
 OUTSIDE = st.fixed_dictionaries(
     {
         'configured': _urls('http://10.0.0.1:2379'),
@@ -163,7 +166,7 @@ OUTSIDE = st.fixed_dictionaries(
 
 
 class Outside:
-    """Answers as etcd, as the REST API of Patroni and as PostgreSQL.
+    """A stand-in for etcd, Patroni's REST API and PostgreSQL.
 
     :param said: as :data:`OUTSIDE` makes it.
     """
@@ -237,7 +240,7 @@ class Outside:
 
     def connect(self, **arguments: object) -> Any:
         """Stand in for ``psycopg.connect``."""
-        assert arguments['password'] == SQL_PASSWORD  # what is sent is not redacted
+        assert arguments['password'] == SQL_PASSWORD  # outgoing data is not redacted
         if self.said['sql_error'] is not None:
             raise psycopg.Error(self.said['sql_error'])
         return SimpleNamespace(server_version=150006, cursor=self._cursor, close=lambda: None)
@@ -286,7 +289,7 @@ def facts_from(said: dict[str, str]) -> Facts:
 
 
 def outputs(facts: Facts) -> Iterator[str]:
-    """Everything that the command could print about facts."""
+    """Return everything that the command could print about facts."""
     findings = judge(facts)
     for fmt in FORMATS:
         yield render(fmt, facts, findings, 1000)
@@ -300,11 +303,11 @@ def outputs(facts: Facts) -> Iterator[str]:
             yield render_plan(plan, 'json')
 
 
-# Not shrunk: each try collects everything.
-@settings(deadline=None, max_examples=60, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+# Not shrunk, since each attempt collects everything.
+@settings(max_examples=examples(100), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(OUTSIDE)
 def test_no_secret_in_any_output(said: dict[str, str]) -> None:
-    """Whoever says it, wherever it stands, in every format, in plans, and in the facts themselves."""
+    """No secret appears in any format, in plans or in the facts, whatever the source and the field."""
     facts = facts_from(said)
     assert MARK not in repr(facts)
     for text in outputs(facts):
@@ -337,7 +340,7 @@ PLAIN = {
 
 
 def test_everything_said_is_heard() -> None:
-    """The fields of the test above do reach the facts: without secrets in them they are there, word by word."""
+    """The fields of the test above do reach the facts: without secrets, every word is there."""
     said: dict[str, Any] = PLAIN
     facts = facts_from(said)
     text = render('json', facts, judge(facts))
@@ -349,7 +352,7 @@ def test_everything_said_is_heard() -> None:
 
 
 def test_password_of_an_advertised_url(capsys: pytest.CaptureFixture[str]) -> None:
-    """It was once printed by four formats."""
+    """The password of an advertised URL, which four formats once printed, is not shown."""
     said: dict[str, Any] = dict(PLAIN, client=f'http://u:{MARK}@10.0.0.2:2379', peer=f'http://u:{MARK}@10.0.0.2:2380')
     facts = facts_from(said)
     assert facts.etcd.listed and facts.etcd.listed[0].client_urls == ['http://10.0.0.2:2379', 'unix://x']

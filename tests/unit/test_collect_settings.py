@@ -1,4 +1,4 @@
-"""What is to be collected and from whom: Patroni's configuration as Patroni reads it, and the endpoints."""
+"""What to collect and from whom: Patroni's configuration as Patroni reads it, and the endpoints."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any, Callable
 
+import patroni.ctl
 import pytest
 import urllib3.util.connection
 import yaml
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from patroni_etcd3_compat.check.collect import ConfigError, Settings, load_settings
@@ -38,7 +38,7 @@ def load(tmp_path: Path) -> Callable[..., Settings]:
 
 
 def etcd3(scope: str | None = 'lab', **options: Any) -> dict[str, Any]:
-    """A configuration with these options in section ``etcd3``."""
+    """Return a configuration with these options in section ``etcd3``."""
     return dict({'scope': scope} if scope else {}, etcd3=options)
 
 
@@ -55,7 +55,7 @@ def etcd3(scope: str | None = 'lab', **options: Any) -> dict[str, Any]:
     ],
 )
 def test_members_of_the_configuration(load: Callable[..., Settings], options: dict[str, Any], urls: Any) -> None:
-    """Put together as Patroni does, in the order of the configuration, each once."""
+    """The members are derived as in Patroni, in the order of the configuration, each once."""
     settings = load(etcd3(**options))
     assert settings.urls == urls
     assert settings.use_proxies is ('proxy' in options)
@@ -64,7 +64,7 @@ def test_members_of_the_configuration(load: Callable[..., Settings], options: di
 
 
 def test_srv(load: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of the DNS; hosts take their place when there are none, as with Patroni."""
+    """SRV records of the DNS are used; if there are none, the hosts are, as in Patroni."""
     from patroni.dcs import etcd as patroni_etcd
 
     records = {'_etcd-client-ssl._tcp.example': [('b', 2), ('a', 1)]}
@@ -78,7 +78,7 @@ def test_srv(load: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_everything_else(load: Callable[..., Settings], tmp_path: Path) -> None:
-    """Credentials, certificates, names: each goes to its place, and only there."""
+    """Credentials, certificates and names each reach their place, and no other."""
     files = {name: str(tmp_path / name) for name in ('ca', 'cert', 'key')}
     for path in files.values():
         Path(path).write_text('')
@@ -133,7 +133,7 @@ def test_everything_else(load: Callable[..., Settings], tmp_path: Path) -> None:
 
 
 def test_addresses_and_secrets(load: Callable[..., Settings]) -> None:
-    """URLs lose user name and password here; what must not be shown is known."""
+    """URLs lose user name and password here, and the secrets to hide are known."""
     config = dict(
         etcd3(hosts=['a:1'], username='u', password=SECRET + '1'),
         name='n',
@@ -148,7 +148,7 @@ def test_addresses_and_secrets(load: Callable[..., Settings]) -> None:
 
 
 def test_environment(monkeypatch: pytest.MonkeyPatch, load: Callable[..., Settings]) -> None:
-    """Patroni's variables count, without a file and above it, and are still there afterwards."""
+    """Patroni's variables apply without a file, override a file, and still exist afterwards."""
     values = {
         'PATRONI_SCOPE': 'env',
         'PATRONI_ETCD3_HOSTS': 'e:1,f:2',
@@ -174,13 +174,13 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, load: Callable[..., Settin
 
 
 def test_named_section_comes_first(load: Callable[..., Settings]) -> None:
-    """``etcd3_compat`` is who meant it."""
+    """Section ``etcd3_compat`` takes precedence, since whoever has it means it."""
     settings = load({'scope': 'lab', 'etcd3': {'hosts': 'a'}, 'etcd3_compat': {'hosts': 'b'}})
     assert (settings.section, settings.urls) == ('etcd3_compat', ['http://b:2379'])
 
 
 def test_folder_of_files(tmp_path: Path) -> None:
-    """As Patroni takes it."""
+    """A folder of files is read as Patroni reads it."""
     (tmp_path / '0.yml').write_text('scope: lab\netcd3: {hosts: a}')
     (tmp_path / '1.yaml').write_text('etcd3: {hosts: b}')
     assert load_settings(str(tmp_path)).urls == ['http://b:2379']
@@ -195,14 +195,14 @@ def test_folder_of_files(tmp_path: Path) -> None:
     ],
 )
 def test_endpoints(values: Any, urls: Any) -> None:
-    """etcd alone, unless a scope is named."""
+    """With endpoints, only etcd is checked unless a scope is named."""
     settings = load_settings(None, values)
     assert (settings.urls, settings.section, settings.scope, settings.path) == (urls, None, None, '')
     assert load_settings(None, values, 'lab').path == '/service/lab/'
 
 
 def test_endpoints_and_more(load: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take the place of those in the configuration, and the rest of it counts. Credentials may come in an URL."""
+    """Endpoints replace those of the configuration; the rest of it applies. Credentials may be part of a URL."""
     settings = load(dict(etcd3(hosts='a', username='u', password=SECRET, protocol='https'), name='n'), ['b:1'])
     assert (settings.urls, settings.username, settings.scope) == (['https://b:1'], 'u', 'lab')
     settings = load_settings(None, [f'http://u:{SECRET}@a:1'])
@@ -216,7 +216,7 @@ def test_endpoints_and_more(load: Callable[..., Settings], monkeypatch: pytest.M
 
 @pytest.mark.parametrize('value', ['ftp://a:1', 'a:x', 'http://', 'a:99999', f'http://u:{SECRET}@a:x', ':1'])
 def test_bad_endpoints(value: str) -> None:
-    """The text shows the endpoint without a password."""
+    """The error shows the endpoint without a password."""
     with pytest.raises(ConfigError, match='is not an etcd endpoint; write host:port') as e:
         load_settings(None, [value])
     assert SECRET not in str(e.value) and e.value.__cause__ is None
@@ -236,7 +236,7 @@ def test_bad_endpoints(value: str) -> None:
     ],
 )
 def test_passwords_where_none_is_looked_for(value: str, load: Callable[..., Settings]) -> None:
-    """Are not shown, wherever they stand; it is said where they belong."""
+    """A misplaced password is never shown, and the error says where it belongs."""
     value = value.format(SECRET)
     for values in ([value], value.split(',')):
         with pytest.raises(ConfigError) as e:
@@ -269,12 +269,20 @@ def test_passwords_where_none_is_looked_for(value: str, load: Callable[..., Sett
         (etcd3(hosts=[]), 'names no etcd member: set hosts'),
         (etcd3(url=f'http://u:{SECRET}/@a'), 'Patroni cannot read host, hosts, url or proxy in section etcd3'),
         (etcd3(hosts=['a:b']), 'Patroni cannot read host, hosts, url or proxy in section etcd3'),
+        (
+            etcd3(hosts='http://a:1,b:1'),
+            '^hosts in section etcd3 .* has http:// in it.*write host:port.*protocol: http ',
+        ),
+        (etcd3(hosts=['a:1', 'https://b']), '^hosts in section etcd3 .* has https:// in it.*protocol: https '),
+        (etcd3(hosts='a', protocol=''), '^protocol in section etcd3 .* is empty.*set protocol: https'),
+        (etcd3(hosts='a', protocol=None), '^protocol in section etcd3 .* is empty'),
+        (etcd3(hosts='a', protocol=SECRET), '^protocol in section etcd3 .* is empty, or neither http nor https'),
+        (etcd3(host=f'https://u:{SECRET}@a'), '^host in section etcd3 .* has https:// in it'),
         (etcd3(None, hosts='a'), 'has no scope'),
         (dict(etcd3(hosts='a'), scope=7), 'scope in .* is not a string; put it in quotes'),
         (dict(etcd3(hosts='a'), scope={'a': SECRET}), 'scope in .* is not a string; put it in quotes'),
         (dict(etcd3(hosts='a'), name=['a']), 'name in .* is not a string; put it in quotes'),
         (dict(etcd3(hosts='a'), name=0), 'name in .* is not a string; put it in quotes'),
-        (etcd3(hosts='a', cacert='/nowhere/ca.pem'), '/nowhere/ca.pem, named in section etcd3 of .* cannot be read'),
     ],
 )
 def test_bad_configuration(
@@ -284,7 +292,7 @@ def test_bad_configuration(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Cause and remedy, and nothing that could be a secret: not in the text, the log or the traceback."""
+    """The error has cause and remedy. The text, the log and the traceback contain nothing that could be a secret."""
     with pytest.raises(ConfigError, match=text) as e:
         load(config)
     assert SECRET not in str(e.value) and SECRET not in caplog.text
@@ -292,8 +300,22 @@ def test_bad_configuration(
     assert capfd.readouterr().err == ''
 
 
+def test_members(load: Callable[..., Settings]) -> None:
+    """One number is how many there have to be; anything else are names. Without a cluster of Patroni it is refused."""
+    for given_, names, number in (
+        (('3',), (), 3),
+        (('a',), ['a'], None),
+        (('3', '4'), ['3', '4'], None),
+        ((), [], None),
+    ):
+        settings = load(etcd3(hosts=['a:1']), members=given_)
+        assert (list(settings.members), settings.members_number) == (list(names), number)
+    with pytest.raises(ConfigError, match='--members is about Patroni'):
+        load_settings(None, ['a:1'], members=('3',))
+
+
 def test_file_that_is_not_there_or_unreadable(tmp_path: Path) -> None:
-    """Patroni itself would go on with the environment."""
+    """A missing or unreadable file is an error; Patroni itself would continue with the environment."""
     with pytest.raises(ConfigError, match=r'/nowhere.yml does not exist; name the one that Patroni is started with'):
         load_settings('/nowhere.yml')
     path = tmp_path / 'binary.yml'
@@ -313,7 +335,6 @@ _VALUES = st.recursive(
 )
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
 @given(
     st.dictionaries(
         st.sampled_from(
@@ -339,7 +360,7 @@ _VALUES = st.recursive(
     ),
 )
 def test_any_configuration(tmp_path_factory: pytest.TempPathFactory, options: Any, sections: Any) -> None:
-    """There are settings or there is a :class:`ConfigError`."""
+    """Any configuration results in settings or in a :class:`ConfigError`."""
     path = tmp_path_factory.getbasetemp() / 'any.yml'
     path.write_text(yaml.safe_dump(dict(sections, etcd3=options)))
     try:
@@ -347,3 +368,89 @@ def test_any_configuration(tmp_path_factory: pytest.TempPathFactory, options: An
     except ConfigError:
         return
     assert settings.urls and settings.path.startswith('/') and settings.path.endswith('/')
+
+
+def test_access_of_the_command_line(tmp_path: Path) -> None:
+    """Certificates and credentials of the command line count before those of the configuration."""
+    cert, key = tmp_path / 'cert', tmp_path / 'key'
+    for file in (cert, key):
+        file.write_text('')
+    given = {'cacert': str(cert), 'cert': str(cert), 'key': str(key), 'username': 'root', 'password': SECRET}
+    settings = load_settings(None, ['a:1', 'http://b:1'], etcd=given)
+    assert settings.urls == ['https://a:1', 'http://b:1']
+    assert settings.tls == {
+        'ca_certs': str(cert),
+        'cert_reqs': 'CERT_REQUIRED',
+        'cert_file': str(cert),
+        'key_file': str(key),
+    }
+    assert (settings.username, settings.password) == ('root', SECRET) and SECRET not in repr(settings)
+
+
+def test_citus_group_of_the_command_line() -> None:
+    """A group that was given is part of the path; the member of the configuration is in another one."""
+    assert load_settings(None, ['a:1'], 'lab', group=0).path == '/service/lab/0/'
+    with pytest.raises(ConfigError, match='--group is about a Citus cluster: name it'):
+        load_settings(None, ['a:1'], group=0)
+
+
+@pytest.mark.parametrize(
+    'url, urls, path, shown',
+    [
+        ('etcd3://10.0.0.9:7', ['http://10.0.0.9:7'], '/own/lab/', 'etcd3://10.0.0.9:7'),
+        ('etcd3://10.0.0.9', ['http://10.0.0.9:2379'], '/own/lab/', 'etcd3://10.0.0.9:2379'),
+        (' etcd3:// ', ['http://127.0.0.1:2379'], '/own/lab/', 'etcd3://localhost:2379'),
+        ('etcd3://10.0.0.9:7/', ['http://10.0.0.9:7'], '/own/lab/', 'etcd3://10.0.0.9:7'),
+        ('etcd3://10.0.0.9:7/other/', ['http://10.0.0.9:7'], '/other/lab/', 'etcd3://10.0.0.9:7/other'),
+        ('etcd3://[::1]:7/a/b', ['http://[::1]:7'], '/a/b/lab/', 'etcd3://[::1]:7/a/b'),
+        ('etcd3_compat://10.0.0.9:7', ['http://10.0.0.9:7'], '/own/lab/', 'etcd3_compat://10.0.0.9:7'),
+        (f'etcd3://u:{SECRET}@10.0.0.9:7', ['http://10.0.0.9:7'], '/own/lab/', 'etcd3://10.0.0.9:7'),
+    ],
+)
+def test_dcs_url(load: Callable[..., Settings], url: str, urls: list[str], path: str, shown: str) -> None:
+    """It replaces the section of etcd and, if it has a path, the namespace; the rest of the configuration counts."""
+    config = dict(etcd3(hosts='a:1', username='u', password=SECRET), namespace='own', name='node1')
+    settings = load(config, dcs_url=url)
+    assert (settings.urls, settings.path, settings.dcs_url) == (urls, path, shown)
+    assert (settings.username, settings.password, settings.name) == (None, None, 'node1')
+    assert load(config).urls == ['http://a:1'] and load(config).dcs_url is None
+
+
+def test_dcs_url_is_as_in_patronictl(load: Callable[..., Settings]) -> None:
+    """What patronictl makes of the same URL is the same.
+
+    Releases whose patronictl knows no etcd3:// take no namespace from a URL either: there the members are compared.
+    """
+    for rest in ('10.0.0.9:7', '10.0.0.9', '', '10.0.0.9:7/', '10.0.0.9:7/other', '10.0.0.9/a/b'):
+        known = 'etcd3' if 'etcd3' in patroni.ctl.DCS_DEFAULTS else 'etcd'
+        theirs: Any = dict({'namespace': 'own'}, **patroni.ctl.parse_dcs(f'{known}://{rest}') or {})
+        theirs['etcd3'] = theirs.pop(known)
+        expected = load({'scope': 'lab', **theirs})
+        ours = load(dict(etcd3(hosts='a:1'), namespace='own'), dcs_url=f'etcd3://{rest}')
+        assert ours.urls == expected.urls
+        assert ours.path == expected.path or known == 'etcd'
+
+
+def test_dcs_url_without_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It and the name of the cluster are enough; options of the command line go with it."""
+    settings = load_settings(None, scope='lab', dcs_url='etcd3://10.0.0.9:7/ns', etcd={'cacert': __file__})
+    assert (settings.urls, settings.path) == (['https://10.0.0.9:7'], '/ns/lab/')
+    with pytest.raises(ConfigError, match='has no scope; name the Patroni cluster on the command line'):
+        load_settings(None, dcs_url='etcd3://10.0.0.9:7/ns')
+
+
+@pytest.mark.parametrize(
+    'url, text',
+    [
+        ('h:2379', 'none, which patronictl takes for the API v2 of etcd'),
+        ('etcd://h:2379', 'is etcd; this command knows etcd3 only'),
+        ('consul://h', 'is consul;'),
+        ('etcd3://h:x', 'is not a URL'),
+        ('etcd3://[::1', 'is not a URL'),
+    ],
+)
+def test_dcs_url_of_something_else(load: Callable[..., Settings], url: str, text: str) -> None:
+    """A sentence says what to write."""
+    with pytest.raises(ConfigError, match='etcd3://HOST:PORT/NAMESPACE') as raised:
+        load(etcd3(hosts='a:1'), dcs_url=url)
+    assert text in str(raised.value)

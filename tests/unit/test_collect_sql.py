@@ -1,9 +1,10 @@
-"""The queries for each release of PostgreSQL, and what is made of their rows. Real servers are in ``tests/check``."""
+"""The queries for each release of PostgreSQL, and how their rows are read. ``tests/check`` has real servers."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import socket
 from typing import Any, Iterator
 
 import pytest
@@ -14,7 +15,7 @@ from patroni_etcd3_compat.check.facts import Postgres, Slot
 
 
 class Server:
-    """Stands in for a connection.
+    """A stand-in for a connection.
 
     :param number: version as the protocol tells it.
     :param answers: value by a part of the query; an exception is raised.
@@ -110,7 +111,7 @@ SLOTS = [
 def test_queries_of_each_release(
     monkeypatch: pytest.MonkeyPatch, number: int, version: str, there: list[str], not_there: list[str]
 ) -> None:
-    """The names that PostgreSQL 10 and 13 changed."""
+    """Queries use the names of the release, which PostgreSQL 10 and 13 changed."""
     server = Server(
         number,
         {
@@ -136,6 +137,7 @@ def test_queries_of_each_release(
         1,
         2,
         -1,
+        answers=True,
     )
     text = '\n'.join(server.queries)
     assert all(part in text for part in there) and not any(part in text for part in not_there)
@@ -143,7 +145,7 @@ def test_queries_of_each_release(
 
 
 def test_account_without_rights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it may not ask stays untold, and is no error; what counts is."""
+    """Missing rights for an optional query are not an error; a required query that fails is."""
     server = Server(
         150006,
         {
@@ -153,14 +155,34 @@ def test_account_without_rights(monkeypatch: pytest.MonkeyPatch) -> None:
             'pg_ls_waldir': psycopg.DatabaseError('permission denied'),
         },
     )
-    assert ask(monkeypatch, server) == Postgres('15.6', True)
+    assert ask(monkeypatch, server) == Postgres('15.6', True, answers=True)
     server.answers['pg_replication_slots'] = psycopg.DatabaseError('out of\n  luck')
     assert ask(monkeypatch, server).error == 'out of luck' and server.closed
     assert ask(monkeypatch, psycopg.OperationalError('refused\n')).error == 'refused'
 
 
+def test_whether_anything_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that refuses the log-in is there; a closed port is not; a name that is unknown here says nothing."""
+    refused = psycopg.OperationalError('in any language')
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+        port = listening.getsockname()[1]
+        assert ask(monkeypatch, refused, {'host': '127.0.0.1', 'port': port}).answers is True
+    assert ask(monkeypatch, refused, {'host': '127.0.0.1', 'port': str(port)}).answers is False
+    assert ask(monkeypatch, refused, {'host': '127.0.0.1', 'port': 'x'}).answers is None
+    assert ask(monkeypatch, refused, {'host': '/run/postgresql', 'port': port}).answers is None
+
+    def unknown(*args: object) -> None:
+        raise socket.gaierror('Name or service not known')
+
+    monkeypatch.setattr(socket, 'create_connection', unknown)
+    assert ask(monkeypatch, refused, {'host': 'nobody', 'port': port}).answers is None
+
+
 def test_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read only, with time-outs; libpq takes one second for two. What is not set is not handed on."""
+    """The connection is read-only, with time-outs; libpq treats one second as two.
+
+    Options that are not set are not passed.
+    """
     server = Server(150006, {'server_version': '15.6', 'pg_is_in_recovery': [(True, 5)], 'pg_replication_slots': []})
     ask(
         monkeypatch,

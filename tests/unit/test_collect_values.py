@@ -1,4 +1,4 @@
-"""Values out of JSON that anybody may have written."""
+"""Values from JSON that anybody may have written."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ from patroni_etcd3_compat.check.collect.values import as_int
     ],
 )
 def test_numbers(value: Any, number: int | None) -> None:
-    """Those that fit in 64 bits; others would break what calculates with them, or writes them as a float."""
+    """Only numbers of up to 64 bits are accepted; others would break calculations, or be written as floats."""
     assert as_int(value) == number

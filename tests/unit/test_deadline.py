@@ -18,7 +18,7 @@ NEVER = float('inf')
 
 
 def test_never_later_than_the_one_around_it() -> None:
-    """However it is nested, and back to none afterwards."""
+    """A nested deadline is never later than the surrounding one, and there is none afterwards."""
     assert deadline.current().left() == NEVER
     with deadline.within(5):
         with deadline.within(60) as inner:
@@ -31,7 +31,7 @@ def test_never_later_than_the_one_around_it() -> None:
 
 
 def test_threads_do_not_share_it() -> None:
-    """What the HA loop has no time for is no hurry to the REST API."""
+    """The deadline of the HA loop does not apply to threads of the REST API."""
     seen: list[float] = []
     with deadline.within(0):
         thread = threading.Thread(target=lambda: seen.append(deadline.current().left()))
@@ -41,13 +41,13 @@ def test_threads_do_not_share_it() -> None:
 
 
 def test_without_one_there_is_nothing_to_shorten() -> None:
-    """What shortens it outside of a call takes no time from anybody."""
+    """Shortening the deadline outside a call has no effect on anybody."""
     deadline.current().shorten(0)
     assert deadline.current().left() == NEVER
 
 
 def test_errand_is_left_when_the_time_is_over() -> None:
-    """It goes on, and can be asked again."""
+    """The caller leaves an errand when the time is over; it continues, and the result can be fetched later."""
     go = threading.Event()
     errand = Errand(lambda: go.wait() and 'done')
     with deadline.within(0.01), pytest.raises(TookTooLong):
@@ -60,7 +60,7 @@ def test_errand_is_left_when_the_time_is_over() -> None:
 
 
 class Resolver:
-    """As Patroni's, with a DNS server that can fall silent."""
+    """A resolver like Patroni's, with a DNS server that can fall silent."""
 
     def __init__(self) -> None:
         self.silent = threading.Event()
@@ -68,7 +68,7 @@ class Resolver:
         self.found: Any = ['address']
 
     def resolve(self, host: str, port: int) -> Any:
-        """Look it up."""
+        """Look a name up."""
         self.asked += 1
         while self.silent.is_set():
             time.sleep(0.01)
@@ -76,7 +76,7 @@ class Resolver:
 
 
 def test_names_are_not_waited_for() -> None:
-    """Those that were known serve meanwhile, one lookup at a time is under way."""
+    """Known addresses are used while the DNS is silent, and only one lookup at a time is under way."""
     resolver = Resolver()
     Names(resolver)
     with deadline.within(1):
@@ -87,7 +87,7 @@ def test_names_are_not_waited_for() -> None:
             assert list(resolver.resolve('a', 1)) == ['address']
             with pytest.raises(socket.timeout):
                 resolver.resolve('b', 1)
-    assert resolver.asked == 3  # once well, once for each name
+    assert resolver.asked == 3  # one success, and one lookup for each name
     with deadline.within(0.01):
         resolver.silent.clear()
         resolver.found = []
@@ -97,7 +97,7 @@ def test_names_are_not_waited_for() -> None:
 
 
 def test_address_of_no_use_is_not_tried_for_ever() -> None:
-    """Patroni gives each address all the time of the connection; the next attempt begins with the next."""
+    """If an address uses up the time of the connection, the next attempt begins with the next address."""
     resolver = Resolver()
     resolver.found = ['a', 'b', 'c']
     Names(resolver)
@@ -115,7 +115,7 @@ def test_address_of_no_use_is_not_tried_for_ever() -> None:
 
 
 def test_no_threads_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is known serves, or the lookup is made as Patroni makes it."""
+    """If no thread can be started, known addresses are used, or the lookup is made as Patroni makes it."""
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -130,29 +130,29 @@ def test_no_threads_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_leader_waits_until_its_key_may_expire(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the moment on when the last good keepalive was sent, less a tenth for the demotion."""
+    """A leader waits at most ttl minus a tenth from the moment when its last good keepalive was sent."""
     now = [100.0]
     monkeypatch.setattr('patroni_etcd3_compat.leadership.time.monotonic', lambda: now[0])
     ours = Leadership()
     assert ours.patience() == NEVER
     ours.renewed('7', 100, 30)
-    assert ours.patience() == NEVER  # a lease alone is no key
+    assert ours.patience() == NEVER  # a lease alone is not a key
     ours.took('7')
     assert ours.patience() == pytest.approx(27)
     now[0] = 120
     assert ours.patience() == pytest.approx(7)
     ours.renewed('7', 119, 30)
     assert ours.patience() == pytest.approx(26)
-    ours.renewed('7', 118, 30)  # an older answer that came later
+    ours.renewed('7', 118, 30)  # an older answer that arrived later
     assert ours.patience() == pytest.approx(26)
-    now[0] = 1000  # stopped for a while: one short call, to see whether all is well
+    now[0] = 1000  # stopped for a while: one short call, to see whether etcd works
     assert ours.patience() == pytest.approx(0.75)
     ours.lost()
     assert ours.patience() == NEVER
 
 
 def test_key_stays_on_its_lease_until_it_was_moved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new lease is no longer life of the key: the transaction that moves it may fail."""
+    """A new lease does not extend the life of the key, since the transaction that moves it may fail."""
     now = [0.0]
     monkeypatch.setattr('patroni_etcd3_compat.leadership.time.monotonic', lambda: now[0])
     ours = Leadership()
@@ -166,7 +166,7 @@ def test_key_stays_on_its_lease_until_it_was_moved(monkeypatch: pytest.MonkeyPat
 
 
 def test_only_the_thread_that_leads_is_told_of_a_loss() -> None:
-    """What fails in the REST API tells the HA loop nothing."""
+    """A failure in the REST API does not change what the HA loop assumes."""
     ours = Leadership()
     ours.renewed('7', time.monotonic(), 30)
     ours.took('7')

@@ -1,4 +1,4 @@
-"""Telling a URL that can't be used from a member that is not there."""
+"""Telling a URL that cannot be used from an unreachable member."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POOL = urllib3.HTTPConnectionPool('localhost')
     ],
 )
 def test_wrong_url(error: Exception, text: str) -> None:
-    """Whether it comes bare or at the end of urllib3's retries."""
+    """A wrong URL is recognised, whether the error comes bare or at the end of urllib3's retries."""
     for e in (error, MaxRetryError(POOL, '/version', error)):
         reason = no_http(e, 'http://a:1')
         assert reason and text in reason
@@ -40,13 +40,13 @@ def test_wrong_url(error: Exception, text: str) -> None:
     ],
 )
 def test_member_that_is_not_there(error: Exception) -> None:
-    """Says nothing about the URL."""
+    """An unreachable member says nothing about the URL."""
     for e in (error, MaxRetryError(POOL, '/version', error)):
         assert no_http(e, 'http://a:1') is None
 
 
 def test_hanging_up_on_tls() -> None:
-    """A server without TLS may do that, too."""
+    """A server that hangs up on TLS may be one without TLS."""
     reason = no_http(ProtocolError('Connection aborted.', ConnectionResetError(104, 'reset')), 'https://a:1')
     assert reason and 'no HTTP/1.1 there (a port without TLS?)' in reason
 
@@ -64,7 +64,7 @@ def test_hanging_up_on_tls() -> None:
     ],
 )
 def test_what_nobody_can_have_executed(error: Exception, expected: bool) -> None:
-    """Only that may go to another member without Patroni asking for it."""
+    """Only a request that nobody can have executed may go to another member unless Patroni asks for it."""
     assert unexecuted(error) is expected and unexecuted(MaxRetryError(POOL, '/v3/kv/put', error)) is expected
 
 
@@ -84,5 +84,5 @@ def test_what_nobody_can_have_executed(error: Exception, expected: bool) -> None
     ],
 )
 def test_is_loopback(url: str, expected: bool) -> None:
-    """By address or by the names that are always for it."""
+    """A loopback URL is recognised by its address or by the names that always mean loopback."""
     assert is_loopback(url) is expected

@@ -1,7 +1,6 @@
-"""Arbitrary answers from a real socket: what a client lets out, and what it sends again.
+"""Arbitrary answers from a real socket: which errors a client raises, and which requests it repeats.
 
-The seed of a run is in its output; ``FUZZ_SEED=number`` runs those examples,
-``FUZZ_SEED=random`` new ones.
+The seed of a run is in its output. ``FUZZ_SEED=number`` runs those examples, ``FUZZ_SEED=random`` new ones.
 """
 
 from __future__ import annotations
@@ -24,12 +23,13 @@ from urllib3.exceptions import HTTPError
 
 from lab import say
 from patroni_etcd3_compat.client import CompatClient
+from tests.examples import examples
 from tests.unit.fuzzing import BODIES, NOT_SERVED, STATUSES, Answer, Server, answers, http, places
 
 _WANTED = os.environ.get('FUZZ_SEED', '20261122')
 SEED = random.SystemRandom().randrange(2**32) if _WANTED == 'random' else int(_WANTED)
 
-#: All that may come out: each is what Patroni's own code around these calls is written for.
+#: All exceptions that may be raised: Patroni's own code around these calls handles each of them.
 EXPECTED = (
     HTTPError,
     OSError,
@@ -40,14 +40,14 @@ EXPECTED = (
 
 
 def ok(document: Any) -> Answer:
-    """A sound HTTP answer with this in it."""
+    """Return a sound HTTP answer with this body."""
     return Answer(http(200, [], json.dumps(document).encode()))
 
 
-#: How many requests may be answered that their prefix is not served, before the gateway counts as off.
+#: How many requests may be answered with "prefix not served" before the gateway counts as off.
 UNSERVED = 15
 
-#: What is called: name, how it is called, and the end of the path of the request that must not go out twice.
+#: The calls: name, function, and the end of the path of the request that must not be sent twice.
 CALLS: dict[str, tuple[Callable[[CompatClient], Any], str]] = {
     'put': (lambda client: client.put('x', 'y', '7'), '/kv/put'),
     'create': (lambda client: client.put('x', 'y', create_revision='0'), '/kv/txn'),
@@ -65,7 +65,7 @@ CALLS: dict[str, tuple[Callable[[CompatClient], Any], str]] = {
 
 @pytest.fixture(scope='module')
 def resolver() -> Iterator[patroni_etcd.DnsCachingResolver]:
-    """Patroni's own, whose thread never ends."""
+    """Patroni's own resolver, whose thread never ends."""
     say(f'fuzz seed {SEED}')
     yield patroni_etcd.DnsCachingResolver()
 
@@ -79,7 +79,7 @@ def server() -> Iterator[Server]:
 
 
 def connect(server: Server, resolver: patroni_etcd.DnsCachingResolver, **options: Any) -> CompatClient:
-    """Make a client that has found the server in order."""
+    """Return a client that has found the server healthy."""
     server.answer, server.refusing = None, False
     client = CompatClient(
         dict({'hosts': [server.url], 'host': '127.0.0.1', 'port': 1, 'retry_timeout': 3}, **options), resolver
@@ -88,10 +88,14 @@ def connect(server: Server, resolver: patroni_etcd.DnsCachingResolver, **options
     return client
 
 
-def fuzzed(examples: int) -> Callable[[Any], Any]:
-    """Settings of a test: how many examples it takes."""
+def fuzzed(number: int) -> Callable[[Any], Any]:
+    """Return the settings of a test: how many examples it takes."""
     configure = settings(
-        max_examples=examples, deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck)
+        max_examples=examples(number),
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
     )
 
     def decorate(test: Any) -> Any:
@@ -120,7 +124,10 @@ def test_only_errors_that_patroni_knows_and_nothing_sent_twice(
     also_version: bool,
     look_again: bool,
 ) -> None:
-    """Whatever comes back: a proper result or an expected exception; no second try, but after an unserved prefix."""
+    """Any answer leads to a proper result or an expected exception.
+
+    Only a prefix that is not served leads to a second request.
+    """
     call, rpc = CALLS[name]
     login = {'username': 'u', 'password': 'p'} if name == 'authenticate' else {}
     client = connect(server, resolver, **login)
@@ -135,11 +142,11 @@ def test_only_errors_that_patroni_knows_and_nothing_sent_twice(
     finally:
         client.http.clear()
     sent = [path for path, _ in server.requests if path.endswith(rpc)]
-    if answer.sends_elsewhere:  # it says that nothing was executed; asked again, as several members may take turns
+    if answer.sends_elsewhere:  # it says that nothing was executed; repeated, since several members may take turns
         assert len(sent) <= UNSERVED, server.requests
         return
     assert len(set(sent)) <= 1, server.requests
-    # An answer which says that the token is refused is followed by a login, even one to a login.
+    # After an answer that refuses the token a login follows, even if that was the answer to a login.
     assert len(sent) - len(set(sent)) <= (name == 'authenticate' and b'etcdserver: ' in answer.body), server.requests
 
 
@@ -148,7 +155,7 @@ def test_only_errors_that_patroni_knows_and_nothing_sent_twice(
 @example(Answer(http(200, [], b'{"token":"x"} and more')))
 @example(Answer(http(200, [], json.dumps({'token': '\u20ac'}).encode())))
 def test_login_after_a_refusal(server: Server, resolver: patroni_etcd.DnsCachingResolver, answer: Answer) -> None:
-    """The token is refused and the request for a new one is answered by anything: one try with each, no more."""
+    """If the token is refused and the login gets any answer, pool and client each repeat the call at most once."""
     client = connect(server, resolver, username='u', password='p')
     server.answer, server.also_version, server.refusing = answer, False, True
     try:
@@ -157,14 +164,14 @@ def test_login_after_a_refusal(server: Server, resolver: patroni_etcd.DnsCaching
         pass
     finally:
         client.http.clear()
-    # Refused by the pool's own try, then by Patroni's, which renews the token once itself.
+    # Refused in the pool's own attempt, then in Patroni's, which renews the token once itself.
     assert len([path for path, _ in server.requests if path.endswith('/kv/put')]) <= 4, server.requests
 
 
 @fuzzed(300)
 @given(answers(), st.integers(0, 2))
 def test_pool_alone(server: Server, resolver: patroni_etcd.DnsCachingResolver, answer: Answer, retries: int) -> None:
-    """The pool has no client around it that could make good for it; urllib3's own repetitions count as well."""
+    """A pool without a client raises only expected errors, even with urllib3's own repetitions."""
     client = connect(server, resolver)
     pool = client.http
     server.answer, server.also_version = answer, False
@@ -184,11 +191,11 @@ class Unstarted(KVCache):  # type: ignore[misc]
     """Patroni's reader of the stream without its thread."""
 
     def start(self) -> None:
-        """The test is the thread."""
+        """Do nothing: the test is the thread."""
 
 
 class NoDcs:
-    """What the reader wants to know of the DCS."""
+    """The part of a DCS that the reader uses."""
 
     config_path, leader_path, leader_optime_path, status_path, _name = 'config', 'leader', 'optime', 'status', 'a'
     event = threading.Event()
@@ -196,7 +203,7 @@ class NoDcs:
 
 @st.composite
 def streams(draw: Any) -> Answer:
-    """Chunked messages: proper ones, then anything, cut anywhere."""
+    """Draw chunked messages: proper ones, then anything, split anywhere."""
     event = {
         'result': {
             'header': {'cluster_id': '7', 'raft_term': '2'},
@@ -218,7 +225,7 @@ def streams(draw: Any) -> Answer:
 @example(Answer(http(200, [], '{"result":{"x":"é"}}'.encode(), [18])))
 @example(Answer(http(200, [], b'not chunked')))
 def test_watch_stream(server: Server, resolver: patroni_etcd.DnsCachingResolver, answer: Answer) -> None:
-    """The reader of the stream gets messages or an expected exception, wherever the stream is cut."""
+    """The reader of the stream gets messages or an expected exception, wherever the stream is split."""
     client = connect(server, resolver)
     cache = Unstarted(NoDcs(), client)
     server.answer, server.also_version = answer, False
@@ -239,7 +246,7 @@ def test_watch_stream(server: Server, resolver: patroni_etcd.DnsCachingResolver,
 def test_a_version_that_is_not_to_be_had_now_costs_no_wait(
     server: Server, resolver: patroni_etcd.DnsCachingResolver
 ) -> None:
-    """A proxy says "come back in an hour" to the question for the version: the HA loop does not wait for that."""
+    """The HA loop does not wait if a proxy answers the question for the version with "come back in an hour"."""
     client = connect(server, resolver)
     client.http.members.get(server.url)._settled = 0
     server.answer, server.also_version = Answer(http(503, [('Retry-After', '3600')], b'')), True

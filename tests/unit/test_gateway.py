@@ -1,6 +1,7 @@
-"""The gateway pool against an HTTP server that answers as etcd members were recorded to.
+"""The gateway pool against an HTTP server that answers as recorded from etcd members.
 
-The same on real members is in tests/etcd; here are the cases that take a count of requests or a server that misbehaves.
+The same is tested on real members in tests/etcd. Here are the cases that need a count of requests or a server that
+misbehaves.
 """
 
 from __future__ import annotations
@@ -65,12 +66,12 @@ class FakeMember:
                 server.expect_request(prefix + rpc).respond_with_handler(self._rpc)
 
     def become(self, version: str, served: list[str] | None = None, **document: Any) -> None:
-        """Answer as that version from now on."""
+        """Answer as another version from now on."""
         self.version = document or {'etcdserver': version, 'etcdcluster': 'not_decided'}
         self.served = SERVED['.'.join(version.split('.')[:2])] if served is None else served
 
     def behind(self, *versions: str, at_random: bool) -> None:
-        """Be several members that take turns."""
+        """Act as several members that take turns."""
         self._turns, self._at_random = list(versions), at_random
 
     def _next(self) -> None:
@@ -95,13 +96,13 @@ class FakeMember:
         return Response(body if isinstance(body, bytes) else json.dumps(body), status)
 
     def paths(self) -> list[str]:
-        """Paths asked for since the last call."""
+        """Return the paths requested since the last call."""
         ret, self.requests[:] = [path for path, _ in self.requests], []
         return ret
 
 
 def settle() -> None:
-    """Wait until no member is being asked for its version; tests of what a change leads to come back to it soon."""
+    """Wait until no member is being asked for its version."""
     for thread in threading.enumerate():
         if thread.name == 'etcd-version':
             thread.join()
@@ -115,7 +116,7 @@ def member(httpserver: HTTPServer) -> FakeMember:
 
 @pytest.fixture
 def pool() -> Iterator[Router]:
-    """A pool as Patroni's client has it."""
+    """A pool like that of Patroni's client."""
     manager = urllib3.PoolManager()
     members = Members(manager)
     yield Router(manager, members, (Gateway(manager, members),))
@@ -124,7 +125,7 @@ def pool() -> Iterator[Router]:
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    """What this package logged: level and text."""
+    """Level and text of what this package logged."""
     return [(r.levelname, r.getMessage()) for r in caplog.records if r.name.startswith('patroni_etcd3_compat')]
 
 
@@ -168,7 +169,10 @@ def put(pool: Router, member: FakeMember, rpc: str = '/kv/put', token: str | Non
 def test_prefix_follows_the_member_alone(
     pool: Router, member: FakeMember, version: str, prefix: str, cluster: dict[str, str]
 ) -> None:
-    """Newer prefixes are not served, the version is asked once, beside the call, and then each call is one request."""
+    """A newer prefix that is not served is skipped, and each later call is one request.
+
+    The version is asked once, beside the call.
+    """
     member.become(version)
     member.version = dict(cluster, etcdserver=version)
     assert put(pool, member).status == 200
@@ -198,7 +202,7 @@ def test_change_costs_one_extra_request_and_one_log_line(
     after: str,
     prefixes: tuple[str, str],
 ) -> None:
-    """A member that comes back as another version is served by the same call, and noted once."""
+    """A member that returns as another version is served by the same call and logged once."""
     caplog.set_level(logging.INFO)
     old, new = prefixes
     member.become(before)
@@ -221,7 +225,7 @@ def test_change_costs_one_extra_request_and_one_log_line(
 
 
 def test_an_old_prefix_that_still_works_is_left_at_the_next_look(pool: Router, member: FakeMember) -> None:
-    """/v3beta works on 3.4 too, but is never the choice there."""
+    """/v3beta, which still works on 3.4, is replaced when the version is asked next."""
     member.become('3.3.25')
     put(pool, member)
     settle()
@@ -248,7 +252,7 @@ def test_an_old_prefix_that_still_works_is_left_at_the_next_look(pool: Router, m
 def test_a_404_that_is_an_answer_is_handed_on(
     pool: Router, member: FakeMember, version: str, answer: tuple[int, Any], text: str
 ) -> None:
-    """It is never sent again."""
+    """A 404 that is an answer is passed on and never sent again."""
     member.become(version)
     put(pool, member)
     settle()
@@ -261,7 +265,7 @@ def test_a_404_that_is_an_answer_is_handed_on(
 
 @pytest.mark.parametrize('served', [['/v3beta'], ['/v3alpha']])
 def test_member_that_does_not_serve_what_its_version_does(pool: Router, member: FakeMember, served: list[str]) -> None:
-    """What works is found by trial, and kept."""
+    """If a member does not serve its version's prefix, one that works is found by trial and kept."""
     member.become('3.4.23', served=served)
     put(pool, member)
     settle()
@@ -274,7 +278,7 @@ def test_member_that_does_not_serve_what_its_version_does(pool: Router, member: 
 
 @pytest.mark.parametrize('document', [{'etcdserver': None}, {'etcdserver': 'unknown'}, {'health': 'true'}])
 def test_member_that_does_not_tell_its_version(pool: Router, member: FakeMember, document: dict[str, Any]) -> None:
-    """Its prefix is found by trial."""
+    """The prefix of a member that does not report its version is found by trial."""
     member.become('3.2.26', **document)
     put(pool, member)
     settle()
@@ -284,10 +288,13 @@ def test_member_that_does_not_tell_its_version(pool: Router, member: FakeMember,
 
 
 def test_gateway_off_and_on_again(pool: Router, member: FakeMember, caplog: pytest.LogCaptureFixture) -> None:
-    """The member counts as unreachable, the remedy names it, and it is good again once the gateway is on."""
+    """A member without a gateway counts as unreachable, and the remedy names it.
+
+    It is used again once the gateway is on.
+    """
     caplog.set_level(logging.INFO)
     member.become('3.4.23', served=[])
-    for requests in (3 + 4 * 3 + 1, 3):  # at first again and again, as several members may take turns, and one look
+    for requests in (3 + 4 * 3 + 1, 3):  # at first repeatedly, as several members may take turns, and one question
         with pytest.raises(GatewayOff) as e:
             put(pool, member)
         assert len(member.paths()) == requests
@@ -306,7 +313,7 @@ def test_gateway_off_and_on_again(pool: Router, member: FakeMember, caplog: pyte
 
 @pytest.mark.parametrize('version', ['3.0.3', '2.3.8'])
 def test_too_old_member_is_refused_by_name(pool: Router, member: FakeMember, version: str) -> None:
-    """Nothing more is sent to it once its version is known."""
+    """Nothing more is sent to a member once its version is known to be too old."""
     member.become('off', etcdserver=version)
     with pytest.raises(GatewayOff):
         put(pool, member)
@@ -318,7 +325,7 @@ def test_too_old_member_is_refused_by_name(pool: Router, member: FakeMember, ver
 
 
 def test_explicit_prefix_goes_before_the_version(pool: Router, member: FakeMember) -> None:
-    """On every member that serves it."""
+    """A configured prefix is used on every member that serves it."""
     pool.members.configure('/v3beta')
     for _ in range(2):
         put(pool, member)
@@ -327,7 +334,10 @@ def test_explicit_prefix_goes_before_the_version(pool: Router, member: FakeMembe
 
 
 def test_explicit_prefix_that_is_not_served(pool: Router, member: FakeMember, caplog: pytest.LogCaptureFixture) -> None:
-    """The fallback stands behind it, with one warning that names the member; back when it is served again."""
+    """A member that does not serve the configured prefix is used under another one, with one warning.
+
+    Once it serves the configured one, that is used again.
+    """
     caplog.set_level(logging.INFO)
     pool.members.configure('/v3alpha')
     put(pool, member)
@@ -347,7 +357,7 @@ def test_explicit_prefix_that_is_not_served(pool: Router, member: FakeMember, ca
 
 
 def test_changed_override_applies_to_known_members(pool: Router, member: FakeMember) -> None:
-    """A reload of the configuration takes effect at the next request."""
+    """A changed ``version_prefix`` takes effect at the next request after a reload."""
     put(pool, member)
     settle()
     member.paths()
@@ -362,7 +372,7 @@ def test_changed_override_applies_to_known_members(pool: Router, member: FakeMem
 
 @pytest.mark.parametrize('version, passed', [('3.2.26', False), ('3.3.25', True), ('3.5.30', True)])
 def test_token_goes_to_members_that_take_one(pool: Router, member: FakeMember, version: str, passed: bool) -> None:
-    """And never to ``/version``."""
+    """A token goes to members that accept one, but never to ``/version``."""
     member.become(version)
     put(pool, member, token='secret')
     settle()
@@ -372,7 +382,7 @@ def test_token_goes_to_members_that_take_one(pool: Router, member: FakeMember, v
 
 
 def test_member_that_now_takes_a_token_is_noticed(pool: Router, member: FakeMember) -> None:
-    """3.3 goes on serving the prefix of 3.2, so the refusal for want of a token is what tells."""
+    """A member upgraded to 3.3, which still serves the prefix of 3.2, is noticed by its refusal of a missing token."""
     member.become('3.2.26')
     put(pool, member, token='secret')
     settle()
@@ -386,7 +396,7 @@ def test_member_that_now_takes_a_token_is_noticed(pool: Router, member: FakeMemb
 
 @pytest.mark.parametrize('name', ['request_txn', 'requestTxn'])
 def test_nested_transaction_is_not_sent(pool: Router, member: FakeMember, name: str) -> None:
-    """Neither to an old member nor to a new one."""
+    """A nested transaction is sent neither to an old member nor to a new one."""
     body = json.dumps({'compare': [{}], 'failure': [{name: {'compare': [{}]}}]})
     for version in ('3.2.26', '3.5.30'):
         member.become(version)
@@ -397,14 +407,14 @@ def test_nested_transaction_is_not_sent(pool: Router, member: FakeMember, name: 
 
 
 def test_key_that_reads_like_a_nested_transaction_is_sent(pool: Router, member: FakeMember) -> None:
-    """Base64 may contain the word."""
+    """A key whose base64 contains the word is sent."""
     body = json.dumps({'compare': [], 'success': [{'request_put': {'key': 'requestTxn', 'value': 'request_txn'}}]})
     assert pool.urlopen('POST', member.url + '/v3/kv/txn', body=body).status == 200
 
 
 @pytest.mark.parametrize('asked', PREFIXES)
 def test_any_prefix_is_replaced(pool: Router, member: FakeMember, asked: str) -> None:
-    """Whoever builds the path, the member gets the one that it serves."""
+    """A path under any prefix reaches the member under the one that it serves."""
     member.become('3.3.25')
     assert pool.urlopen('POST', member.url + asked + '/kv/put', body='{}').status == 200
     assert [path for path in member.paths() if path != '/version'] == ['/v3/kv/put', '/v3beta/kv/put']
@@ -412,7 +422,7 @@ def test_any_prefix_is_replaced(pool: Router, member: FakeMember, asked: str) ->
 
 @pytest.mark.parametrize('body', [b'<html>Bad Gateway</html>', b'404', b'{"header":', b''])
 def test_unreadable_answer_names_the_member(pool: Router, member: FakeMember, body: bytes) -> None:
-    """With the first bytes of what came, and without sending the request again."""
+    """The error names the member and has the first bytes of the answer; the request is not sent again."""
     put(pool, member)
     settle()
     member.paths()
@@ -424,14 +434,14 @@ def test_unreadable_answer_names_the_member(pool: Router, member: FakeMember, bo
 
 
 def test_member_that_shuts_down_counts_as_unreachable(pool: Router, member: FakeMember) -> None:
-    """Recorded from 3.3.25 on its way down; taken for a verdict on the request it would demote a leader."""
+    """The answer of a 3.3.25 that shuts down counts as unreachable, else a leader would demote."""
     member.answer = (408, {'error': 'grpc: the client connection is closing', 'code': 1})
     with pytest.raises(MemberStopping, match='gave up /v3/kv/put: .*grpc: the client connection is closing'):
         put(pool, member)
 
 
 def test_member_is_looked_at_again_after_it_failed(pool: Router, member: FakeMember) -> None:
-    """What comes back after a failure may be another version; the call that finds it does not wait for the question."""
+    """A member is asked for its version again after a failure, while the call that finds it does not wait."""
     member.become('3.3.25')
     put(pool, member)
     settle()
@@ -458,9 +468,9 @@ def test_member_is_looked_at_again_after_it_failed(pool: Router, member: FakeMem
             'certificate without a CommonName',
         ),
         (
-            '\netcd received your request, but the Host header was unrecognized.\n\nTo fix this, choose one of the following '
-            'options:\n- Enable TLS, then any HTTPS request will be allowed.\n- Add the hostname you want to use to the '
-            'whitelist in settings.\n  - e.g. etcd --host-whitelist "there"\n',
+            '\netcd received your request, but the Host header was unrecognized.\n\nTo fix this, choose one of the '
+            'following options:\n- Enable TLS, then any HTTPS request will be allowed.\n- Add the hostname you want to '
+            'use to the whitelist in settings.\n  - e.g. etcd --host-whitelist "there"\n',
             HostRefused,
             '--host-whitelist',
         ),
@@ -470,7 +480,10 @@ def test_member_is_looked_at_again_after_it_failed(pool: Router, member: FakeMem
 def test_refusal_in_plain_text_reaches_the_reader(
     pool: Router, member: FakeMember, text: str, kind: Any, remedy: str | None
 ) -> None:
-    """Whole, as an error of its own, with what is to be done about it until the member answers again."""
+    """A refusal in plain text becomes an error with its full text.
+
+    Its remedy is kept until the member answers again.
+    """
     member.answer = (400, text.encode())
     with pytest.raises(kind) as e:
         put(pool, member)
@@ -482,7 +495,7 @@ def test_refusal_in_plain_text_reaches_the_reader(
 
 
 def test_refused_login_says_nothing_of_the_body(pool: Router, member: FakeMember) -> None:
-    """There may be a token in it."""
+    """The error for a refused login does not contain the body, which may have a token in it."""
     member.answer = (400, b'token secret')
     with pytest.raises(UnexpectedAnswer) as e:
         put(pool, member, '/auth/authenticate')
@@ -494,7 +507,10 @@ def test_refused_login_says_nothing_of_the_body(pool: Router, member: FakeMember
 def test_several_members_behind_one_url(
     pool: Router, member: FakeMember, caplog: pytest.LogCaptureFixture, first: str, second: str, turn: str
 ) -> None:
-    """Both prefixes are tried as needed, no call fails, the gateway is not called off, and one line says what it is."""
+    """With several members behind one URL, no call fails and the gateway does not count as off.
+
+    One line explains it.
+    """
     caplog.set_level(logging.INFO)
     member.behind(first, second, at_random=turn == 'random')
     for _ in range(50):
@@ -506,7 +522,7 @@ def test_several_members_behind_one_url(
 
 
 def test_replaced_member_is_no_second_one(pool: Router, member: FakeMember, caplog: pytest.LogCaptureFixture) -> None:
-    """It has another ID, and the old one never comes back."""
+    """A replaced member, which has a new ID, does not count as a second member."""
     caplog.set_level(logging.INFO)
     for number in '123':
         member.answer = (200, {'header': {'revision': '1', 'member_id': number}})
@@ -516,7 +532,7 @@ def test_replaced_member_is_no_second_one(pool: Router, member: FakeMember, capl
 
 
 def test_no_time_is_no_fault_of_the_member(pool: Router, member: FakeMember) -> None:
-    """Nothing is sent past the deadline of the call."""
+    """Nothing is sent past the deadline of the call, and the member does not count as failed."""
     put(pool, member)
     settle()
     member.paths()
@@ -526,7 +542,7 @@ def test_no_time_is_no_fault_of_the_member(pool: Router, member: FakeMember) -> 
 
 
 def test_question_for_the_version_costs_the_call_nothing(pool: Router, member: FakeMember) -> None:
-    """It is asked in the background, however long that takes."""
+    """The version is asked in the background, so a slow answer does not delay the call."""
     member.version_takes = 1.0
     before = time.monotonic()
     put(pool, member)
@@ -536,7 +552,7 @@ def test_question_for_the_version_costs_the_call_nothing(pool: Router, member: F
 
 
 def test_only_what_is_needed_is_ever_asked(pool: Router, member: FakeMember) -> None:
-    """``GET /health`` of a 3.4 member plants what kills a 3.6 one later (etcd #20809)."""
+    """``GET /health`` is never sent: on a 3.4 member it leaves what kills a 3.6 one later (etcd #20809)."""
     for prefix in (None, '/v3beta'):
         pool.members.configure(prefix)
         pool.members.look_at(member.url, 1)
@@ -546,13 +562,13 @@ def test_only_what_is_needed_is_ever_asked(pool: Router, member: FakeMember) -> 
 
 
 def test_watch_is_handed_on_unread(pool: Router, member: FakeMember) -> None:
-    """The stream is Patroni's to read."""
+    """The stream of a watch is passed on unread."""
     member.answer = (200, b'{"result":{}}')
     response = put(pool, member, '/watch', timeout=urllib3.Timeout(connect=2, read=None))
     assert response.read() == b'{"result":{}}'
 
 
 def test_what_is_no_gateway_call_passes_through(pool: Router, member: FakeMember) -> None:
-    """The stock code may ask for ``/version`` itself."""
+    """A request that is not a gateway call, such as the stock code's for ``/version``, passes through."""
     assert json.loads(pool.urlopen('GET', member.url + '/version').data)['etcdserver'] == '3.4.23'
     assert member.paths() == ['/version']

@@ -1,4 +1,4 @@
-"""Patroni members of different versions: the table of what is known, the warning, the option. For every release."""
+"""The table of hazards of mixed Patroni versions, the warning and the option, under every release."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from patroni_etcd3_compat import hazards, slots
+from patroni_etcd3_compat import hits, slots
 from patroni_etcd3_compat.options import parse_member_slots
 
 
 def cluster(leader: str | None, **versions: str | None) -> Any:
-    """What a view of the cluster has in every release of Patroni."""
+    """Return what a view of the cluster has in every release of Patroni."""
     members = {name: SimpleNamespace(name=name, data={'version': version}) for name, version in versions.items()}
     return SimpleNamespace(
         members=list(members.values()),
@@ -24,7 +24,7 @@ def cluster(leader: str | None, **versions: str | None) -> Any:
 
 
 def test_warning_once_per_change_and_day(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Names, versions, consequence and remedy; again when something changes, and after a day."""
+    """The warning has names, versions, consequence and remedy. It is repeated on a change and after a day."""
     caplog.set_level(logging.INFO)
     now = [1000.0]
     monkeypatch.setattr('time.monotonic', lambda: now[0])
@@ -58,7 +58,7 @@ def test_warning_once_per_change_and_day(monkeypatch: pytest.MonkeyPatch, caplog
 
 
 def test_a_key_that_is_gone_for_a_moment(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """No change: that of the leader, that of a replica, or no leader at all. For ten minutes, then it is one."""
+    """A missing key of a leader or a replica, or a missing leader, counts as a change only after ten minutes."""
     caplog.set_level(logging.INFO)
     now = [1000.0]
     monkeypatch.setattr('time.monotonic', lambda: now[0])
@@ -87,7 +87,7 @@ def test_a_key_that_is_gone_for_a_moment(monkeypatch: pytest.MonkeyPatch, caplog
 
 @pytest.mark.parametrize('enabled', [True, False])
 def test_this_node_is_not_named_where_it_is_cured(monkeypatch: pytest.MonkeyPatch, enabled: bool) -> None:
-    """A replica on 4.0.2 with this package is not affected, unless ``member_slots`` is off."""
+    """A replica on 4.0.2 with this package is not named as affected unless ``member_slots`` is off."""
     monkeypatch.setattr(slots, 'patroni_version', '4.0.2')
     monkeypatch.setattr(slots.MemberSlots, '_completed', lambda self, view: view)
     mine = slots.MemberSlots('me', enabled)
@@ -100,7 +100,7 @@ def test_this_node_is_not_named_where_it_is_cured(monkeypatch: pytest.MonkeyPatc
 
 def test_critical_without_another_version() -> None:
     """``quorum`` under a leader that does not know it is warned of, whatever the others run."""
-    text = hazards.warning(hazards.hazards('a', {'a': '3.3.11'}, {'synchronous_mode': 'quorum'}))
+    text = hits.warning(hits.hazards('a', {'a': '3.3.11'}, {'synchronous_mode': 'quorum'}))
     assert text.startswith('leader a (3.3.11): a leader before 4.0.0 does not know')
 
 
@@ -124,7 +124,7 @@ def test_critical_without_another_version() -> None:
         ),
         ('a', {'a': '3.1.2', 'b': '3.3.3'}, {'slots': {'c': {'database': 'd', 'plugin': 'p'}}}, []),
         ('a', {'a': '3.1.2', 'b': '3.3.3'}, {'ttl': 15}, ['patroni-minimum-times']),
-        ('b', {'a': '3.0.4', 'b': '4.1.5'}, {}, ['patroni-before-3.1', 'patroni-role-primary']),
+        ('b', {'a': '3.0.4', 'b': '4.1.5'}, {}, ['patroni-before-3.1', 'patroni-leader-race', 'patroni-role-primary']),
         (
             'a',
             {'a': '3.1.2', 'b': '3.3.3'},
@@ -136,7 +136,7 @@ def test_critical_without_another_version() -> None:
             'b',
             {'a': '3.3.2', 'b': '3.3.3'},
             {'failsafe_mode': 'on'},
-            ['patroni-failsafe-mode', 'patroni-slots-hold-xmin'],
+            ['patroni-failsafe-mode', 'patroni-failsafe-bugs', 'patroni-slots-hold-xmin'],
         ),
         (
             'b',
@@ -159,8 +159,44 @@ def test_critical_without_another_version() -> None:
 def test_table(
     leader: str | None, versions: dict[str, str | None], config: dict[str, Any], expected: list[str]
 ) -> None:
-    """What applies to which cluster."""
-    assert [hit.hazard.id for hit in hazards.hazards(leader, versions, config)] == expected
+    """What applies to which cluster, apart from bugs that every cluster has as long as a member is old enough."""
+    found = [hit.hazard.id for hit in hits.hazards(leader, versions, config)]
+    assert [id for id in found if id not in ('patroni-stale-etcd', 'patroni-canceled-watch')] == expected
+
+
+@pytest.mark.parametrize(
+    'version, expected',
+    [
+        ('3.0.2', ['patroni-stale-etcd', 'patroni-canceled-watch']),
+        ('3.3.6', ['patroni-stale-etcd', 'patroni-canceled-watch']),
+        ('3.3.7', ['patroni-canceled-watch']),
+        ('3.3.8', []),
+        ('4.0.5', ['patroni-stale-etcd', 'patroni-canceled-watch']),
+        ('4.0.6', ['patroni-canceled-watch']),
+        ('4.0.7', []),
+        ('4.1.0', []),
+    ],
+)
+def test_bugs_of_single_members(version: str, expected: list[str]) -> None:
+    """Old data of etcd is believed before the raft term was compared, and before cancelled watches were noticed."""
+    found = hits.hazards('a', {'a': version}, {})
+    assert [hit.hazard.id for hit in found if hit.hazard.id != 'patroni-slots-hold-xmin'] == expected
+
+
+@pytest.mark.parametrize(
+    'tags, names',
+    [
+        ({'a': {'failover_priority': 0}}, ['a']),
+        ({'a': {'failover_priority': 2}, 'b': {'failover_priority': 1}}, ['a']),
+        ({'a': {'nofailover': True}}, []),
+        ({'b': {'failover_priority': 0}}, []),
+        ({}, []),
+    ],
+)
+def test_tag(tags: dict[str, dict[str, Any]], names: list[str]) -> None:
+    """The tag failover_priority is a hazard on the members that have it and ignore it: those before 3.2.0."""
+    found = hits.hazards('a', {'a': '3.1.2', 'b': '3.2.0'}, {}, tags)
+    assert [name for hit in found if hit.hazard.id == 'patroni-failover-priority' for name in hit.one] == names
 
 
 @pytest.mark.parametrize(
@@ -168,12 +204,12 @@ def test_table(
     [(None, True), ('on', True), (True, True), ('true', True), ('off', False), (False, False), ('no', False)],
 )
 def test_option(value: Any, expected: bool) -> None:
-    """On and off as Patroni writes them."""
+    """``member_slots`` accepts on and off in Patroni's spellings."""
     assert parse_member_slots(value) is expected
 
 
 @pytest.mark.parametrize('value', ['maybe', '', 3, []])
 def test_wrong_option(value: Any) -> None:
-    """A clear error."""
+    """Another value gives a clear error."""
     with pytest.raises(ValueError, match='member_slots is .*, allowed are: on, off'):
         parse_member_slots(value)

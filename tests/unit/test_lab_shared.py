@@ -1,4 +1,4 @@
-"""What several test runs share on one machine: free ports, and what is downloaded or built once."""
+"""Resources that several test runs on one machine share: free ports, downloads and builds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from lab.member import release
 from lab.ports import free_port
 from lab.processes import LabError
 
-PORTS = 'from lab.ports import free_port; import time; print(*(free_port() for _ in range(200)), flush=True); time.sleep(60)'
+PORTS = (
+    'from lab.ports import free_port; import time; print(*(free_port() for _ in range(200)), flush=True); '
+    'time.sleep(60)'
+)
 
 
 def test_no_port_is_given_to_two_processes() -> None:
-    """Four processes pick 200 ports each at the same time, out of one range; all differ."""
+    """Four processes that pick 200 ports each at the same time, out of one range, get different ones."""
     processes = [
         subprocess.Popen([sys.executable, '-c', PORTS], cwd=str(ROOT), stdout=subprocess.PIPE, text=True)
         for _ in range(4)
@@ -36,7 +39,7 @@ def test_no_port_is_given_to_two_processes() -> None:
 def test_the_second_process_waits_for_what_the_first_one_makes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A lock is held across processes, and who waits says so."""
+    """A lock holds across processes, and a process that waits says so."""
     code = 'import time; from lab.cache import locked\nwith locked("x"): print(flush=True); time.sleep(0.5)'
     monkeypatch.setenv('LAB_CACHE', str(tmp_path))
     monkeypatch.setattr(cache, 'CACHE', tmp_path)
@@ -54,7 +57,7 @@ def test_the_second_process_waits_for_what_the_first_one_makes(
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Put an etcd 3.3.25 and 3.5.30 at hand, and a Go that can build the rest; returns what it was asked to build."""
+    """Provide etcd 3.3.25 and 3.5.30 and a Go that can build the rest; return what it was asked to build."""
     asked: list[str] = []
 
     def build(version: str, folder: Path) -> Path:
@@ -73,7 +76,7 @@ def built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 
 def test_etcd_is_built_when_it_is_asked_for(built: list[str]) -> None:
-    """Neither a look at what there is, nor other versions, nor a line that cannot be used: only the version itself."""
+    """A version is built only when it is asked for, not to list what exists, nor for a line that cannot be used."""
     newest = golang.ETCD_VERSIONS[0]
     assert packages.etcd_versions() == ['3.3.25', '3.5.30', *golang.ETCD_VERSIONS]
     assert packages.missing() == ['3.2', '3.4'] and list(packages.etcd_binaries()) == ['3.3.25', '3.5.30']
@@ -87,7 +90,7 @@ def test_etcd_is_built_when_it_is_asked_for(built: list[str]) -> None:
 
 
 def test_a_build_that_failed_is_not_tried_again_at_once(built: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands in for the line does so from then on, in this process and in others."""
+    """After a failed build, its substitute is used in this process and in others."""
 
     def fail(version: str, folder: Path) -> Path:
         built.append(version)

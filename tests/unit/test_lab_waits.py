@@ -1,7 +1,8 @@
-"""The lab on a slow machine, and on members that are not to be had: scripted answers in the place of etcd's."""
+"""The lab on a slow machine, and with unavailable members: scripted answers replace those of etcd."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -15,7 +16,7 @@ from lab.processes import LabError, wait_until
 
 
 class Scripted(EtcdCluster):
-    """A cluster whose members give the answers of a script.
+    """A cluster whose members answer from a script.
 
     :param versions: of the members.
     :param script: status and answer for each call, or what it raises.
@@ -41,13 +42,15 @@ class Scripted(EtcdCluster):
 @pytest.fixture(autouse=True)
 def _running(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EtcdMember, 'running', True)
+    sleep = time.sleep
+    monkeypatch.setattr(time, 'sleep', lambda seconds: sleep(seconds / 20))
     for module in (etcd, etcd_calls):
-        monkeypatch.setattr(module, 'PATIENCE', 2)
+        monkeypatch.setattr(module, 'PATIENCE', 0.2)
         monkeypatch.setattr(module, 'request', lambda *args: (200, {'etcdcluster': '3.2.0'}))
 
 
 def test_an_error_of_the_network_means_not_yet() -> None:
-    """A socket time-out is waited over, and named when nothing else comes."""
+    """A socket time-out does not end a wait; it is named if nothing else arrives."""
     answers: Iterator[Any] = iter([TimeoutError('timed out'), ConnectionRefusedError(111, 'refused'), 'there'])
 
     def look() -> str:
@@ -65,7 +68,7 @@ def test_an_error_of_the_network_means_not_yet() -> None:
 
 
 def test_members_that_read_no_token() -> None:
-    """With authentication on, a 3.2 member is asked without one, and its refusal is a sign of life."""
+    """With authentication on, a 3.2 member is asked without a token, and its refusal proves that it is alive."""
     cluster = Scripted(
         ['3.2.26', '3.4.23'],
         [(400, {'error': 'etcdserver: user name is empty', 'code': 3}), (200, {'token': 'T'}), (200, {'kvs': []})],
@@ -73,11 +76,11 @@ def test_members_that_read_no_token() -> None:
     cluster.auth = ('root', 'sesame')
     cluster.wait_healthy(0.1)
     assert cluster.calls == [(0, 'kv/range', None), (1, 'auth/authenticate', None), (1, 'kv/range', 'T')]
-    assert cluster._any_running() == 1  # what only an administrator may do goes to the one that reads tokens
+    assert cluster._any_running() == 1  # requests of an administrator go to the member that reads tokens
 
 
 def test_any_other_refusal_is_none() -> None:
-    """The same words from a member that reads tokens, and other words from one that does not."""
+    """Neither the same refusal from a member that reads tokens nor another one proves that."""
     for version, text in (('3.4.23', 'etcdserver: user name is empty'), ('3.2.26', 'etcdserver: corrupt cluster')):
         cluster = Scripted([version], [(400, {'error': text})] * 1000)
         with pytest.raises(LabError, match='in vain'):
@@ -85,7 +88,7 @@ def test_any_other_refusal_is_none() -> None:
 
 
 def test_a_change_whose_answer_came_too_late() -> None:
-    """It is asked for again, and what says that it is done already is as good as an answer."""
+    """A change whose answer was late is requested again; "already done" then counts as success."""
     late = Scripted(
         ['3.4.23'],
         [
@@ -114,5 +117,5 @@ def test_a_change_whose_answer_came_too_late() -> None:
     ],
 )
 def test_what_lives_together(lines: str, together: bool) -> None:
-    """A cluster of real members takes 3.6 from 3.5 on, and 3.7 from 3.6 on."""
+    """Real members on 3.6 can join a cluster from 3.5 on, those on 3.7 from 3.6 on."""
     assert live_together(lines.split()) is together

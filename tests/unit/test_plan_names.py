@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from patroni_etcd3_compat.check.facts import Facts
-from patroni_etcd3_compat.check.judge import judge
+from patroni_etcd3_compat.check.findings import judge
 from patroni_etcd3_compat.check.plan import make_plan, render_plan
-from tests.unit.judge_facts import facts, of_versions, patroni_facts, patroni_member
+from tests.unit.finding_facts import facts, of_versions, patroni_facts, patroni_member
 
 BAD_NAMES = [
     'a;reboot',
@@ -41,6 +41,7 @@ BAD_URLS = [
     'http://',
     'http://\u0661',
     '`reboot`@http://a;b',
+    'http://u:pw@10.0.0.2:2379',
 ]
 
 
@@ -79,18 +80,17 @@ def test_bad_names(name: str) -> None:
 
 @pytest.mark.parametrize('url', BAD_URLS)
 def test_bad_urls(url: str) -> None:
-    """Wherever they are from; a user name and a password before the host are left out of the text."""
-    shown = url.rpartition('@')[2] if '//' not in url.rpartition('@')[0] else url
+    """Wherever they are from."""
     for change in ('listed[1].client_urls', 'listed[1].peer_urls'):
         those = some()
         (those.etcd.listed[1].client_urls if 'client' in change else those.etcd.listed[1].peer_urls).append(url)
-        refused(those, shown)
+        refused(those, url)
     those = some()
     those.etcd.endpoints[1].url = url
-    refused(those, shown)
+    refused(those, url)
     those = some()
     those.patroni.members[1].api_url = url
-    refused(those, shown)
+    refused(those, url)
 
 
 @pytest.mark.parametrize('name', ['node-1', 'node_1.example.org', 'a:b@c+d', 'é', 'two words', '', None])
@@ -103,16 +103,7 @@ def test_good_names(name: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    'url',
-    [
-        'https://etcd-1.example.org:2379',
-        'http://[fe80::1%25eth0]:2379',
-        'http://a_b/',
-        'http://u:pw@10.0.0.2:2379',
-        'unixs://a:1',
-        None,
-        '',
-    ],
+    'url', ['https://etcd-1.example.org:2379', 'http://[fe80::1%25eth0]:2379', 'http://a_b/', 'unixs://a:1', None, '']
 )
 def test_good_urls(url: str | None) -> None:
     """Those that etcd and Patroni take."""
@@ -121,7 +112,7 @@ def test_good_urls(url: str | None) -> None:
         those.etcd.listed[1].client_urls.append(url)
     those.patroni.members[1].api_url = url
     for etcd_to, patroni_to in (('3.5', None), (None, '4.1')):
-        assert 'pw@' not in str(make_plan(those, judge(those), etcd_to, patroni_to, False).steps)
+        assert make_plan(those, judge(those), etcd_to, patroni_to, False).steps
 
 
 @pytest.mark.parametrize('version', ['3.4.23\n```\nreboot', '3.4.23;reboot'])

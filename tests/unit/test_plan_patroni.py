@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from patroni_etcd3_compat.check.facts import Facts
-from patroni_etcd3_compat.check.judge import judge
+from patroni_etcd3_compat.check.findings import judge
 from patroni_etcd3_compat.check.plan import Plan, make_plan
 from patroni_etcd3_compat.check.plan.model import PreCheck
-from tests.unit.judge_facts import facts, of_versions, patroni_facts, patroni_member
+from tests.unit.finding_facts import facts, of_versions, patroni_facts, patroni_member
 
 
 def plan(some: Facts, to: str) -> Plan:
@@ -30,8 +30,8 @@ def actions(made: Plan) -> list[str]:
 
 
 def results(made: Plan) -> dict[str, str]:
-    """The pre-checks that are neither right nor to be looked at."""
-    return {check.id: check.result for check in made.prechecks if check.result not in ('ok', 'manual')}
+    """The pre-checks that are neither right, nor to be looked at, nor just to be known."""
+    return {check.id: check.result for check in made.prechecks if check.result not in ('ok', 'manual', 'info')}
 
 
 def checks(made: Plan, id: str) -> list[PreCheck]:
@@ -120,7 +120,9 @@ def test_single_node_and_paused_cluster() -> None:
     some.patroni.paused = True
     paused = plan(some, '4.1')
     assert actions(paused) == ['save-config', 'upgrade node2 4.1', 'upgrade node1 4.1']
-    assert results(paused)['patroni-paused'] == 'warning' and any('paused' in note for note in paused.notes)
+    assert [check.result for check in checks(paused, 'patroni-paused')] == ['info'] and any(
+        'paused' in note for note in paused.notes
+    )
 
 
 def test_nothing_to_do() -> None:
@@ -194,10 +196,15 @@ def test_quorum_under_an_old_leader() -> None:
 @pytest.mark.parametrize(
     'versions, to, expected, absent',
     [
-        (('3.0.4', '3.0.4'), '3.3.11', {'ctl-certificates', 'times'}, {'callbacks', 'ydiff'}),
-        (('3.0.4', '3.0.4'), '3.2.2', {'ctl-certificates', 'times', 'ydiff'}, {'callbacks'}),
-        (('3.3.2', '3.3.2'), '4.1.5', {'callbacks', 'bootstrap-users', 'patroni-slots-hold-xmin'}, {'times', 'ydiff'}),
-        (('4.0.7', '4.0.7'), '4.1.5', set(), {'callbacks', 'bootstrap-users', 'times', 'ctl-certificates'}),
+        (('3.0.4', '3.0.4'), '3.3.11', {'ctl-certificates'}, {'callbacks', 'ydiff'}),
+        (('3.0.4', '3.0.4'), '3.2.2', {'ctl-certificates', 'ydiff'}, {'callbacks'}),
+        (
+            ('3.3.2', '3.3.2'),
+            '4.1.5',
+            {'callbacks', 'bootstrap-users', 'patroni-slots-hold-xmin'},
+            {'ctl-certificates', 'ydiff'},
+        ),
+        (('4.0.7', '4.0.7'), '4.1.5', set(), {'callbacks', 'bootstrap-users', 'ydiff', 'ctl-certificates'}),
     ],
 )
 def test_what_to_look_at(versions: tuple[str, ...], to: str, expected: set[str], absent: set[str]) -> None:
@@ -216,29 +223,35 @@ def test_what_to_look_at(versions: tuple[str, ...], to: str, expected: set[str],
 )
 def test_times(config: dict[str, Any], result: str | None) -> None:
     """loop_wait + 2 * retry_timeout <= ttl is enforced from 3.2.0 on."""
-    assert results(plan(cluster('3.1.2', '3.1.2', **config), '3.3.11')).get('times') == result
+    assert results(plan(cluster('3.1.2', '3.1.2', **config), '3.3.11')).get('patroni-minimum-times') == result
 
 
 @pytest.mark.parametrize(
     'etcd, to, serves, id, result',
     [
-        (of_versions('3.5.30', auth=True), '4.0.7', 'stock', 'auth-guard', 'failed'),
-        (of_versions('3.5.30', auth=True), '4.1.5', 'stock', 'auth-guard', None),
-        (of_versions('3.5.16', auth=True), '4.0.7', 'stock', 'auth-guard', None),
-        (of_versions('3.5.30', auth=True), '4.0.7', 'package', 'auth-guard', None),
-        (of_versions('3.6.12'), '4.0.7', 'stock', 'error-shape', 'warning'),
-        (of_versions('3.6.12'), '4.1.5', 'stock', 'error-shape', None),
+        (of_versions('3.5.30', auth=True), '4.0.7', 'stock', 'etcd-auth-guard', 'failed'),
+        (of_versions('3.5.30', auth=True), '4.1.5', 'stock', 'etcd-auth-guard', 'warning'),
+        (of_versions('3.5.16', auth=True), '4.0.7', 'stock', 'etcd-auth-guard', None),
+        (of_versions('3.5.30', auth=True), '4.0.7', 'package', 'etcd-auth-guard', None),
+        (of_versions('3.6.12'), '4.0.7', 'stock', 'etcd-error-shape', 'warning'),
+        (of_versions('3.6.12'), '4.1.5', 'stock', 'etcd-error-shape', 'warning'),
         (of_versions('3.2.26'), '3.3.11', 'stock', 'nested-transactions', 'warning'),
         (of_versions('3.2.26'), '3.3.11', 'package', 'nested-transactions', None),
         (of_versions('3.4.23', '3.5.16'), '4.1.5', 'package', 'etcd-mixed', 'warning'),
     ],
 )
 def test_target_against_etcd(etcd: Any, to: str, serves: str, id: str, result: str | None) -> None:
-    """What the members of etcd want from the target."""
-    assert results(plan(cluster('3.3.2', '3.3.2', serves=serves, etcd=etcd), to)).get(id) == result
+    """What the members of etcd want from the target; what it is better at than the present release is no obstacle."""
+    made = plan(cluster('3.3.2', '3.3.2', serves=serves, etcd=etcd), to)
+    assert results(made).get(id) == result
+    ended = [check.remedy.startswith('The plan ends it') for check in checks(made, id)]
+    assert any(ended) is (id in ('etcd-auth-guard', 'etcd-error-shape') and to == '4.1.5')
 
 
-@pytest.mark.parametrize('serves, text', [('package', 'same environment'), ('patch', 'put the patch'), ('stock', None)])
+@pytest.mark.parametrize(
+    'serves, text',
+    [('package', 'in the environment of the new Patroni'), ('patch', 'apply the patch'), ('stock', None)],
+)
 def test_what_serves_goes_along(serves: str, text: str | None) -> None:
     """The package, or the patch, has to be there in the new release, too."""
     made = plan(cluster('4.0.7', '4.0.7', serves=serves), '4.1.5')
@@ -252,7 +265,7 @@ def test_member_that_is_down() -> None:
     made = plan(
         facts(None, patroni_facts(patroni_member('node1', '4.0.7'), patroni_member('node2', None, state=None))), '4.1.5'
     )
-    assert results(made)['patroni-members'] == results(made)['versions'] == 'failed'
+    assert results(made)['patroni-running'] == results(made)['patroni-unknown'] == 'failed'
 
 
 def test_without_configuration() -> None:

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patroni_etcd3_compat.check.facts import Facts
-from patroni_etcd3_compat.check.judge import judge
+from patroni_etcd3_compat.check.findings import judge
 from patroni_etcd3_compat.check.plan import Plan, make_plan, render_plan
 from patroni_etcd3_compat.check.plan.model import SCHEMA, Gate, PreCheck, Refusal, Step, Variable
-from tests.unit.judge_facts import facts, of_versions, patroni_facts, patroni_member
-from tests.unit.test_judge_table import FACTS, SECRET
+from tests.examples import examples
+from tests.unit.finding_facts import facts, of_versions, patroni_facts, patroni_member
+from tests.unit.test_findings_any import FACTS, SECRET
 
 #: Markdown that is expected, one file for each case; ``EXPECTED=write`` in the environment writes them anew.
 EXPECTED = Path(__file__).resolve().parent / 'plans'
@@ -63,12 +64,39 @@ CASES = {
 @pytest.mark.parametrize('case', list(CASES))
 def test_markdown(case: str) -> None:
     """Compared as a whole."""
-    text = render_plan(CASES[case](), 'markdown')
+    text = render_plan(CASES[case](), 'markdown', anyway=True)
     path = EXPECTED / (case + '.md')
     if os.environ.get('EXPECTED') == 'write':
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     assert text == path.read_text()
+
+
+def test_verdict_comes_first() -> None:
+    """The second paragraph says whether the plan can be begun, and how much it is."""
+    first = render_plan(CASES['etcd-3.3-to-3.4'](), 'markdown').split('\n\n')[1]
+    assert first == ('**Ready:** 5 steps, 3 restarts of etcd members, 1 point of no return. 2 checks to make by hand.')
+    first = render_plan(CASES['etcd-3.4-to-3.5-with-auth'](), 'markdown').split('\n\n')[1]
+    assert first.startswith('**Not possible:**')
+
+
+def test_steps_of_a_plan_that_is_not_ready() -> None:
+    """They are shown on request only: nobody pastes them by mistake. A program sees that it is not ready."""
+    plan = CASES['patroni-3.3-to-4.0.2']()
+    short, whole = (render_plan(plan, 'markdown', anyway) for anyway in (False, True))
+    assert short.split('\n\n')[1].startswith('**Not ready:** 1 of ') and 'no point of no return' in short
+    assert '## Steps' not in short and '## Variables' not in short and '## Afterwards' not in short
+    assert '--anyway' in short and 'FAILED' in short
+    assert '## Steps' in whole and '## Variables' in whole and '--anyway' not in whole
+    assert json.loads(render_plan(plan, 'json'))['steps']
+
+
+def test_warning_before_a_point_of_no_return() -> None:
+    """It stands before the commands, and only there."""
+    text = render_plan(CASES['etcd-3.3-to-3.4'](), 'markdown')
+    steps = text.split('\n### ')[1:]
+    assert [step.partition('Do:')[0].count('stop and think') for step in steps] == [0, 0, 0, 0, 1]
+    assert text.count('stop and think') == 1
 
 
 @pytest.mark.parametrize('fmt', ['markdown', 'json'])
@@ -114,7 +142,7 @@ def test_other_format() -> None:
         render_plan(made(facts(), etcd_to='3.6'), 'html')
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(FACTS, st.sampled_from(['3.1', '3.3.10', '3.5', '3.6.12', '3.7', '4.0.1', '4.1']), st.booleans(), st.booleans())
 def test_any_facts(some: Facts, to: str, of_patroni: bool, direct: bool) -> None:
     """A plan or a refusal for whatever was collected, none for odd URLs, and nothing that may hold a secret in it."""

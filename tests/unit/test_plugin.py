@@ -1,17 +1,16 @@
-"""How Patroni finds the class. Each case is a Python of its own with the installed wheel, as it is for a user."""
+"""How Patroni finds the class. Each case runs in its own Python, started as a user's is."""
 
 from __future__ import annotations
 
-import os
 import pkgutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import patroni_etcd3_compat
+from patroni_etcd3_compat import hooks, plugin
+from tests.unit.interpreters import Ended, forked, python
 
 WHICH = """
 import logging; logging.basicConfig(level=logging.INFO)
@@ -22,19 +21,6 @@ config.update({name: {"own": name} for name in %r})
 dcs = get_dcs(config)
 print(type(dcs).__module__, type(dcs).__name__, isinstance(dcs, etcd3.Etcd3))
 """
-
-
-def python(code: str, *flags: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run *code* in a new interpreter."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith('PATRONI')}
-    return subprocess.run(
-        [sys.executable, *flags, '-c', code],
-        env=dict(clean, **env),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd='/',
-    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +36,7 @@ def python(code: str, *flags: str, **env: str) -> subprocess.CompletedProcess[st
     ],
 )
 def test_which_class_serves(sections: list[str], env: dict[str, str], expected: str) -> None:
-    """Drop-in for ``etcd3``, by name for ``etcd3_compat``, stock when switched off."""
+    """Our class serves ``etcd3`` as a drop-in and ``etcd3_compat`` by name; stock serves when it is switched off."""
     ret = python(WHICH % sections, **env)
     assert ret.stdout.splitlines()[-1:] == [expected], ret.stderr
     section = sections[-1]
@@ -64,34 +50,32 @@ def test_which_class_serves(sections: list[str], env: dict[str, str], expected: 
     + ['patroni_etcd3_compat.' + module.name for module in pkgutil.iter_modules(patroni_etcd3_compat.__path__)],
 )
 def test_order_of_imports_does_not_matter(first: str) -> None:
-    """Whichever of the modules comes first."""
-    ret = python(
+    """The class is found whichever of the modules is imported first."""
+    ret = forked(
         f'import {first}, patroni.dcs.etcd3 as m\nprint([name for name in vars(m) if name.lower() == "etcd3"])'
     )
     assert ret.stdout == "['ETCD3', 'Etcd3']\n", ret.stderr
 
 
 def test_by_name_without_the_package_refuses_to_start() -> None:
-    """Patroni's own message, rather than stock in the place of what was asked for."""
+    """Without the package, section ``etcd3_compat`` gives Patroni's own error and never the stock class."""
     ret = python(WHICH % ['etcd3_compat'], PATRONI_ETCD3_COMPAT='off')
     assert ret.returncode and 'Can not find suitable configuration' in ret.stderr
 
 
 def test_other_stores_are_left_alone() -> None:
-    """Nothing of this package is loaded for them."""
-    ret = python('import sys; import patroni.dcs.etcd, patroni.dcs; print("patroni_etcd3_compat.dcs" in sys.modules)')
+    """Nothing of this package is loaded for other kinds of DCS."""
+    ret = forked('import sys; import patroni.dcs.etcd, patroni.dcs; print("patroni_etcd3_compat.dcs" in sys.modules)')
     assert ret.stdout == 'False\n', ret.stderr
 
 
-# A hook that meets with a Patroni, or a package, that lacks something. Patroni itself has it again afterwards.
+# A hook in a Patroni or a package that lacks something. Afterwards, Patroni itself has it again.
 BREAK = """
 import logging, sys; logging.basicConfig(level=logging.INFO)
-from patroni_etcd3_compat import plugin
+from patroni_etcd3_compat import hooks
 
 def lacks(name, attribute, of=lambda module: module, instead=None):
-    hook = plugin.HOOKS[name]
-
-    def patch(module, patch=hook.patch):
+    def patch(module, patch=hooks.HOOKS[name]):
         kept = vars(of(module))[attribute]
         delattr(of(module), attribute)
         if instead:
@@ -101,7 +85,7 @@ def lacks(name, attribute, of=lambda module: module, instead=None):
         finally:
             setattr(of(module), attribute, kept)
 
-    hook.patch = patch
+    hooks.HOOKS[name] = patch
 
 def lost(module):
     sys.modules["patroni_etcd3_compat." + module] = None
@@ -110,9 +94,9 @@ def lost(module):
 FAILED = 'patroni-etcd3-compat could not hook into {0}: {1}\n'
 
 
-def broken(what: str, code: str, failed: str, otherwise: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run *code* where a hook fails, and look for its message: once, with a traceback."""
-    ret = python(f'{BREAK}\n{what}\n{code}', **env)
+def broken(what: str, code: str, failed: str, otherwise: str, **env: str) -> Ended:
+    """Run *code* while a hook fails; expect its message once, with a traceback."""
+    ret = forked(f'{BREAK}\n{what}\n{code}', **env)
     line = FAILED.format(failed, otherwise)
     assert ret.stderr.count('could not hook into ' + failed) == ret.stderr.count(line) == 1, ret.stderr
     assert ret.stderr.partition(line)[2].startswith('Traceback')
@@ -123,11 +107,11 @@ def broken(what: str, code: str, failed: str, otherwise: str, **env: str) -> sub
     'what', ['lost("client")', 'lost("slots")', 'lost("dcs")', 'lacks("patroni.dcs.etcd3", "PatroniEtcd3Client")']
 )
 def test_without_our_class(what: str) -> None:
-    """The stock one serves ``etcd3``. Section ``etcd3_compat`` is refused, also when there is one for ``etcd3``."""
+    """The stock class serves ``etcd3``. Section ``etcd3_compat`` is refused, even if there is one for ``etcd3``."""
     otherwise = "section etcd3 is served by Patroni's own class, section etcd3_compat is refused"
     ret = broken(what, WHICH % ['etcd3'], 'patroni.dcs.etcd3', otherwise)
     assert ret.stdout.splitlines() == ['section etcd3', 'patroni.dcs.etcd3 Etcd3 True'], ret.stderr
-    ret = python(BREAK + what + '\nimport patroni.dcs.etcd3 as m; print([n for n in vars(m) if n.lower() == "etcd3"])')
+    ret = forked(BREAK + what + '\nimport patroni.dcs.etcd3 as m; print([n for n in vars(m) if n.lower() == "etcd3"])')
     assert ret.stdout == "['Etcd3']\n", ret.stderr
     if what.startswith('lacks'):  # only while the hook runs
         return
@@ -143,14 +127,14 @@ def test_without_our_class(what: str) -> None:
 
 
 def test_without_our_class_others_are_listed() -> None:
-    """A section that is misspelt gets the answer that it gets from stock Patroni, and refuses nothing by itself."""
-    ret = python(BREAK + 'lost("slots")\n' + WHICH % ['etcd33'])
+    """A misspelt section gets the same answer as in stock Patroni, without a refusal from this package."""
+    ret = forked(BREAK + 'lost("slots")\n' + WHICH % ['etcd33'])
     assert 'Can not find suitable configuration' in ret.stderr and 'cannot be served' not in ret.stderr
 
 
 @pytest.mark.parametrize('sections', [['etcd3'], ['etcd3_compat'], ['etcd3', 'etcd3_compat']])
 def test_without_the_list_of_modules(sections: list[str]) -> None:
-    """``etcd3`` is served by our class all the same, and one for ``etcd3_compat`` alone is not found."""
+    """Our class still serves ``etcd3``, but a section ``etcd3_compat`` alone is not found."""
     import patroni.dcs
 
     name, function = (
@@ -179,7 +163,7 @@ def test_without_the_list_of_modules(sections: list[str]) -> None:
     ],
 )
 def test_without_the_environment(what: str) -> None:
-    """Patroni reads it as stock does, in the third case because it calls the function in a way that is unknown here."""
+    """Patroni reads the environment as stock does; in the third case it calls the function in an unknown way."""
     ret = broken(
         what,
         'from patroni.config import Config\n'
@@ -199,12 +183,12 @@ def test_without_the_environment(what: str) -> None:
     [
         'lost("options")',
         'lacks("patroni.validator", "Optional")',
-        'lacks("patroni.validator", "_schema", lambda module: next(case for key, case in module.schema.validator.items() '
-        'if isinstance(key, module.Or) and "etcd3" in key.args))',
+        'lacks("patroni.validator", "_schema", lambda module: next(case for key, case in '
+        'module.schema.validator.items() if isinstance(key, module.Or) and "etcd3" in key.args))',
     ],
 )
 def test_without_the_validator(what: str) -> None:
-    """``--validate-config`` is that of stock Patroni: the option is not looked at, the section unknown; no KeyError."""
+    """``--validate-config`` behaves as in stock Patroni: no check of the option, an unknown section, no KeyError."""
     ret = broken(
         what,
         'from patroni.validator import schema\n'
@@ -219,7 +203,7 @@ def test_without_the_validator(what: str) -> None:
 
 @pytest.mark.parametrize('what', ['parse_dcs', 'DCS_DEFAULTS'])
 def test_without_patronictl(what: str) -> None:
-    """``--dcs-url`` is that of stock Patroni."""
+    """``--dcs-url`` behaves as in stock Patroni."""
     ret = broken(
         f'lacks("patroni.ctl", "{what}")',
         'from patroni.ctl import DCS_DEFAULTS, parse_dcs\nprint("etcd3_compat" in DCS_DEFAULTS, parse_dcs.__module__)',
@@ -242,8 +226,8 @@ def test_nothing_heavy_at_the_start_of_python() -> None:
 
 
 def test_patched_modules_look_as_before() -> None:
-    """Loader and source are there; the stock class keeps its name in its module."""
-    ret = python(
+    """The modules keep their loader and source, and the stock class keeps its name in its module."""
+    ret = forked(
         'import inspect, patroni.dcs.etcd3 as m\n'
         'print(type(m.__loader__).__name__, type(m.__spec__.loader).__name__)\n'
         'print(len(inspect.getsource(m)) > 999, m.Etcd3.__module__, m.ETCD3.__module__)\n'
@@ -260,8 +244,50 @@ def test_patched_modules_look_as_before() -> None:
     ], ret.stderr
 
 
+# What the standard library, and tools, ask of a module that was found: some before it is loaded, some afterwards.
+ASK = """
+import importlib, importlib.resources, importlib.util, inspect, pkgutil, runpy, sys
+for name in ('patroni.dcs', 'patroni.ctl'):
+    package = name == 'patroni.dcs'
+    loader = importlib.util.find_spec(name).loader
+    path = loader.get_filename(name)
+    print(name, loader.is_package(name), path, len(loader.get_source(name)), len(loader.get_data(path)))
+    print(loader.get_code(name).co_filename, package or len(runpy.run_module(name, run_name='other')))
+    print(package and len(pkgutil.get_data(name, '__init__.py')))
+    sys.modules.pop(name, None)
+    module = importlib.import_module(name)
+    print(len(inspect.getsource(module)), inspect.getsourcefile(module), inspect.getmodulename(path), module.__file__)
+    print(package and len(pkgutil.get_data(name, '__init__.py')))
+    files = getattr(importlib.resources, 'files', None)  # since Python 3.9
+    print(package and files and len((files(name) / '__init__.py').read_bytes()))
+    print(package and sorted(found.name for found in pkgutil.iter_modules(module.__path__)))
+    print(importlib.util.find_spec(name) is module.__spec__, type(importlib.reload(module).__spec__.loader))
+"""
+
+
+def test_modules_answer_as_in_stock() -> None:
+    """Found, loaded or loaded again: code, source, data and resources are those that the module's own loader gives."""
+    stock, ours = (python(ASK, PATRONI_ETCD3_COMPAT=switch) for switch in ('off', 'on'))
+    assert (ours.stdout, ours.returncode) == (stock.stdout, 0), ours.stderr
+    assert len(stock.stdout.splitlines()) == 16
+
+
+def test_loaded_again() -> None:
+    """A module that is loaded again is changed again."""
+    ret = forked(
+        'import importlib, patroni.ctl as m; importlib.reload(m)\n'
+        'print("etcd3_compat" in m.DCS_DEFAULTS, m.parse_dcs.__module__)'
+    )
+    assert ret.stdout == 'True patroni_etcd3_compat.hooks\n', ret.stderr
+
+
+def test_each_hook_has_its_consequence() -> None:
+    """The two tables are about the same modules."""
+    assert list(hooks.HOOKS) == list(plugin.HOOKED)
+
+
 def test_environment_reaches_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``PATRONI_ETCD3_VERSION_PREFIX`` as its neighbours, and all of them for the section by name."""
+    """``PATRONI_ETCD3_VERSION_PREFIX`` is read like its neighbours, and all of them for the section by name."""
     from patroni.config import Config
 
     for name, value in {
@@ -287,7 +313,7 @@ def test_environment_reaches_its_section(monkeypatch: pytest.MonkeyPatch) -> Non
         'version_prefix': 'auto',
         'member_slots': 'on',
     }
-    assert sorted(ret) == ['etcd3', 'etcd3_compat']  # no user of the database made out of the password
+    assert sorted(ret) == ['etcd3', 'etcd3_compat']  # the password does not become a user of the database
 
 
 @pytest.mark.parametrize('section', ['etcd3', 'etcd3_compat'])
@@ -308,7 +334,7 @@ def test_validator_knows_the_option(section: str, value: object, good: bool) -> 
 
 @pytest.mark.parametrize('value, good', [('off', True), (False, True), (True, True), ('maybe', False)])
 def test_validator_knows_member_slots(value: object, good: bool) -> None:
-    """The same for ``member_slots``."""
+    """``patroni --validate-config`` checks ``member_slots`` in both sections."""
     from patroni.validator import schema
 
     results = schema.validate({'etcd3': {'srv': 'example.org', 'member_slots': value}})
@@ -320,23 +346,23 @@ def test_validator_knows_member_slots(value: object, good: bool) -> None:
 @pytest.mark.parametrize('section', ['etcd3', 'etcd3_compat'])
 @pytest.mark.parametrize('ctl', [True, False])
 def test_wrong_prefix_at_start(section: str, ctl: bool) -> None:
-    """One clear line and exit status 1 for the daemon, Patroni's own exception for patronictl."""
-    ret = python(
-        'from patroni.dcs import get_dcs\nget_dcs({%r: {"hosts": "localhost:1", "version_prefix": "/v4"}, '
-        '"patronictl": %r, "scope": "s", "retry_timeout": 5})' % (section, ctl)
+    """A wrong prefix ends the daemon with one clear line and status 1. patronictl gets Patroni's own exception."""
+    ret = forked(
+        f'from patroni.dcs import get_dcs\nget_dcs({{{section!r}: {{"hosts": "localhost:1", "version_prefix": "/v4"}}, '
+        f'"patronictl": {ctl!r}, "scope": "s", "retry_timeout": 5}})'
     )
-    text = "Invalid configuration in section {0}: version_prefix is '/v4', allowed are: auto, /v3, /v3beta, /v3alpha"
-    assert ret.returncode == 1 and text.format(section) in ret.stderr
+    text = f"Invalid configuration in section {section}: version_prefix is '/v4', allowed are: "
+    assert ret.returncode == 1 and text + 'auto, /v3, /v3beta, /v3alpha' in ret.stderr
     assert ('Traceback' in ret.stderr) is ctl and ('PatroniFatalException' in ret.stderr) is ctl
 
 
 def test_dcs_url_replaces_the_section_by_name(tmp_path: Path) -> None:
-    """``patronictl --dcs-url`` is about the cluster it names, whatever patroni.yml says."""
+    """``patronictl --dcs-url`` uses the cluster in the URL, whatever patroni.yml says."""
     config = tmp_path / 'patroni.yml'
     config.write_text('scope: s\netcd3_compat:\n  hosts: nowhere:1\n')
-    ret = python(
-        'from patroni.ctl import load_config; config = load_config(%r, "etcd://there:2"); '
-        'print("etcd3_compat" in config, config["etcd"])' % str(config)
+    ret = forked(
+        f'from patroni.ctl import load_config; config = load_config({str(config)!r}, "etcd://there:2"); '
+        'print("etcd3_compat" in config, config["etcd"])'
     )
     assert ret.stdout == "False {'host': 'there:2'}\n", ret.stderr
 
@@ -382,7 +408,7 @@ for url in %r:
 
 
 def test_dcs_url_as_in_stock() -> None:
-    """Each form of ``patronictl --dcs-url`` means what it means without this package."""
+    """Each form of ``patronictl --dcs-url`` has the same meaning as without this package."""
     urls = [None, *URLS]
     stock, ours = (python(PARSE % urls, PATRONI_ETCD3_COMPAT=switch).stdout.splitlines() for switch in ('off', 'on'))
     assert dict(zip(urls, ours)) == dict(zip(urls, stock)) and len(stock) == len(urls)
@@ -394,8 +420,8 @@ def test_dcs_url_as_in_stock() -> None:
     ['', 'host', 'host:99', ':99', 'host/', 'host:99/namespace', '[::1]:99', 'a,b', 'a,b:99', 'a:1,b:2', 'host:port'],
 )
 def test_dcs_url_with_the_section_by_name(rest: str) -> None:
-    """``etcd3_compat://`` is followed by what follows ``etcd://`` (and ``etcd3://``, which Patroni 3.0.2 lacks)."""
-    stock, lower, upper = python(
+    """``etcd3_compat://`` takes what ``etcd://`` takes (and ``etcd3://``, which Patroni 3.0.2 lacks)."""
+    stock, lower, upper = forked(
         PARSE % [scheme + '://' + rest for scheme in ('etcd', 'etcd3_compat', 'ETCD3_Compat')]
     ).stdout.splitlines()
     expected = eval(stock) if stock.startswith('{') else stock
@@ -411,37 +437,36 @@ def test_dcs_url_with_the_section_by_name(rest: str) -> None:
     [('etcd3_compat://there:2', 'etcd3_compat'), ('etcd3_compat://there:2/ns', 'etcd3_compat'), ('there:2', 'etcd')],
 )
 def test_dcs_url_is_the_only_section(tmp_path: Path, url: str, section: str) -> None:
-    """That of the configuration goes, and with it its other options."""
+    """The section of the configuration is dropped together with its other options."""
     config = tmp_path / 'patroni.yml'
     config.write_text('scope: s\nnamespace: before\netcd3_compat:\n  hosts: nowhere:1\n  username: somebody\n')
-    ret = python(
-        'from patroni.ctl import load_config; config = load_config(%r, %r); '
+    ret = forked(
+        f'from patroni.ctl import load_config; config = load_config({str(config)!r}, {url!r}); '
         'print([(name, config[name]) for name in ("etcd", "etcd3", "etcd3_compat") if name in config])'
-        % (str(config), url)
     )
     assert ret.stdout == f"[({section!r}, {{'host': 'there:2'}})]\n", ret.stderr
 
 
 def test_stands_back_from_a_patched_patroni(tmp_path: Path) -> None:
-    """Where the classes are part of Patroni, section ``etcd3`` is left alone; the one by name is served as ever."""
+    """In a patched Patroni, section ``etcd3`` is not touched; the one by name is served as always."""
     package = tmp_path / 'etcd3_compat'
     package.mkdir()
     (package / '__init__.py').write_text('__version__ = "9.9.9"\n')
     patched = f'import patroni; patroni.__path__.append({str(tmp_path)!r})\n'
     line = (
-        f'patroni-etcd3-compat {patroni_etcd3_compat.__version__} stands back: section etcd3 is served by version 9.9.9, which is part of this '
-        'Patroni\n'
+        f'patroni-etcd3-compat {patroni_etcd3_compat.__version__} stands back: section etcd3 is served by version '
+        '9.9.9, which is part of this Patroni\n'
     )
 
-    ret = python(patched + WHICH % ['etcd3'])  # stock, since this patch has no class
+    ret = forked(patched + WHICH % ['etcd3'])  # stock, since this patch has no class
     assert ret.stdout.splitlines()[-1:] == ['patroni.dcs.etcd3 Etcd3 True'], ret.stderr
     assert ret.stderr.count('patroni-etcd3-compat') == ret.stderr.count(line) == 1, ret.stderr
-    ret = python(patched + WHICH % ['etcd3_compat'])
+    ret = forked(patched + WHICH % ['etcd3_compat'])
     assert ret.stdout.splitlines()[-1:] == ['patroni_etcd3_compat.dcs Etcd3_Compat True'], ret.stderr
     assert ret.stderr.count('stands back') == ret.stderr.count(line) == 1
     assert ret.stderr.count('serves section etcd3_compat') == 1
 
-    ret = python(
+    ret = forked(
         patched + 'import os; from patroni.config import Config; from patroni.validator import schema\n'
         'print(dict(Config._build_environment_configuration()))\n'
         'print("PATRONI_ETCD3_VERSION_PREFIX" in os.environ)\n'
@@ -451,5 +476,5 @@ def test_stands_back_from_a_patched_patroni(tmp_path: Path) -> None:
         PATRONI_ETCD3_COMPAT_VERSION_PREFIX='/v3beta',
     )
     assert ret.stdout == "{'etcd3_compat': {'version_prefix': '/v3beta'}}\nTrue\n['etcd3_compat']\n", ret.stderr
-    (package / '__init__.py').unlink()  # what compiled Python may leave of a patch that was taken back
-    assert python(patched + WHICH % ['etcd3']).stdout.splitlines()[-1:] == ['patroni_etcd3_compat.dcs Etcd3 True']
+    (package / '__init__.py').unlink()  # what compiled Python may leave behind of a reverted patch
+    assert forked(patched + WHICH % ['etcd3']).stdout.splitlines()[-1:] == ['patroni_etcd3_compat.dcs Etcd3 True']

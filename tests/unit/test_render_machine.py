@@ -1,4 +1,4 @@
-"""What programs read: JSON by its schema, YAML, tab-separated values."""
+"""Output for programs: JSON by its schema, YAML, tab-separated values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEMA_FILE = Path(__file__).resolve().parent.parent.parent / 'docs' / 'check.sc
 
 @pytest.fixture(scope='module')
 def schema() -> dict[str, Any]:
-    """The schema that is documented."""
+    """The documented schema."""
     loaded: dict[str, Any] = json.loads(SCHEMA_FILE.read_text())
     return loaded
 
@@ -41,7 +41,7 @@ def test_json_is_as_documented(schema: dict[str, Any], some: Facts) -> None:
 
 
 def kinds(annotation: Any) -> set[str]:
-    """Name the types of JSON that a field may have."""
+    """Return the JSON types that a field may have."""
     origin = get_origin(annotation)
     if origin is Union or origin is getattr(types, 'UnionType', Union):
         return set().union(*map(kinds, get_args(annotation)))
@@ -61,7 +61,7 @@ def kinds(annotation: Any) -> set[str]:
 
 
 def documented_kinds(part: dict[str, Any]) -> set[str]:
-    """Name the types of JSON that the schema allows there."""
+    """Return the JSON types that the schema allows there."""
     if '$ref' in part:
         return {part['$ref'].rpartition('/')[2]}
     nested: list[dict[str, Any]] = part.get('anyOf', []) + part.get('allOf', [])
@@ -71,7 +71,7 @@ def documented_kinds(part: dict[str, Any]) -> set[str]:
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason='annotations cannot be evaluated')
 def test_schema_knows_every_field(schema: dict[str, Any]) -> None:
-    """Each class of the facts is described, field by field with its type, and nothing that is not there."""
+    """The schema describes each field of the facts with its type, and nothing else."""
     own = {'schema', 'exit_status', 'findings'}
     definitions = dict(
         schema['definitions'],
@@ -92,7 +92,7 @@ def test_schema_knows_every_field(schema: dict[str, Any]) -> None:
 
 
 def test_schema_notices(schema: dict[str, Any]) -> None:
-    """What is not as documented is not valid."""
+    """Output that does not match the documentation is not valid."""
     document = json.loads(render('json', facts(), findings()))
     document['findings'][0]['severity'] = 'bad'
     document['etcd']['endpoints'][0]['raft_term'] = 'three'
@@ -107,14 +107,14 @@ def test_schema_notices(schema: dict[str, Any]) -> None:
 
 
 def test_yaml_is_the_same() -> None:
-    """YAML holds what JSON holds, under both names that patronictl has for it."""
+    """YAML has the same content as JSON, under both names that patronictl has for it."""
     document = json.loads(render('json', facts(), findings()))
     assert yaml.safe_load(render('yaml', facts(), findings())) == document
     assert yaml.safe_load(render('yml', facts(), findings())) == document
 
 
 def test_odd_values_from_the_dcs() -> None:
-    """What is no JSON in strict eyes, or no text at all, does not get through."""
+    """Values that are not strict JSON, or not valid text, are not passed through."""
     odd = facts()
     assert odd.patroni is not None
     odd.patroni.members[0].tags = {'a': float('nan'), 'b': {1: {'x': (1, 2)}}, 'c': b'x', '\ud800': '\ud800'}
@@ -129,7 +129,7 @@ def test_odd_values_from_the_dcs() -> None:
 
 
 def test_tsv() -> None:
-    """A line for each finding under a header; no text can break the line."""
+    """Each finding is one line under a header, and no text can break the line."""
     some = findings()
     some[0].seen = 'one\ttwo\r\nthree'
     rows = list(csv.reader(io.StringIO(render('tsv', facts(), some)), delimiter='\t', quoting=csv.QUOTE_NONE))

@@ -1,4 +1,4 @@
-"""The transport of a call is chosen per member, and what holds for all transports stands before it."""
+"""The transport of a call is chosen per member; what applies to all transports happens before."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NESTED = '{"failure": [{"request_txn": {}}]}'
 
 
 class Recording:
-    """A transport of some members."""
+    """A transport of some members, which records its calls."""
 
     def __init__(self, *urls: str) -> None:
         self.urls = urls
@@ -31,25 +31,25 @@ class Recording:
         return member.url in self.urls
 
     def send(self, member: Member, call: Call) -> Reply:
-        """Note the call."""
+        """Record the call."""
         self.calls.append((member.url, call.rpc))
         if self.error:
             raise self.error
         return Answer(200, b'{}')
 
     def clear(self) -> None:
-        """Note it."""
+        """Record it."""
         self.cleared += 1
 
 
 def router(*transports: Recording) -> Router:
-    """A router over them."""
+    """Return a router over them."""
     manager = urllib3.PoolManager()
     return Router(manager, Members(manager), transports)
 
 
 def test_the_first_transport_that_serves_a_member_carries_its_calls() -> None:
-    """Under whichever prefix Patroni builds the path; all of them are cleared."""
+    """The first transport that serves a member carries its calls, under any prefix, and all are cleared."""
     new, old = Recording(OTHER), Recording(ONE, OTHER)
     it = router(new, old)
     it.urlopen('POST', ONE + '/v3/kv/put')
@@ -60,7 +60,7 @@ def test_the_first_transport_that_serves_a_member_carries_its_calls() -> None:
 
 
 def test_no_transport_gets_what_must_not_be_sent() -> None:
-    """A nested transaction, a call without time, a member that is too old."""
+    """A nested transaction, a call without time, or one to a member that is too old reaches no transport."""
     transport = Recording(ONE)
     it = router(transport)
     with pytest.raises(NestedTransaction):
@@ -75,7 +75,7 @@ def test_no_transport_gets_what_must_not_be_sent() -> None:
 
 
 def test_a_member_is_told_of_its_failure() -> None:
-    """Whatever the transport."""
+    """A failure is reported to the member, whatever the transport."""
     transport = Recording(ONE)
     transport.error = MemberError('no')
     it = router(transport)

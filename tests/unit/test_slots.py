@@ -17,14 +17,14 @@ if 'retain_slots' not in getattr(Status, '_fields', ()):
 
 
 def member(name: str, version: str | None = '4.0.2', lsn: Any = 100, **tags: Any) -> Member:
-    """A member as it stands in the DCS."""
+    """Return a member as it is in the DCS."""
     data: dict[str, Any] = {'conn_url': 'postgres://x/', 'api_url': 'http://x/', 'state': 'running', 'tags': tags}
     data.update({'version': version} if version else {}, **({'xlog_location': lsn} if lsn is not None else {}))
     return Member(0, name, '', data)
 
 
 def cluster(leader: Member | None, *others: Member, published: dict[str, int] | None = None, **config: Any) -> Cluster:
-    """The stock view of a cluster."""
+    """Return the stock view of a cluster."""
     values: dict[str, Any] = dict.fromkeys(Cluster._fields)
     values.update(
         initialize='1',
@@ -40,7 +40,7 @@ def cluster(leader: Member | None, *others: Member, published: dict[str, int] | 
 
 @pytest.fixture
 def mine(monkeypatch: pytest.MonkeyPatch) -> slots.MemberSlots:
-    """What looks at the views on node ``me``, with an affected release of Patroni."""
+    """Return what completes the views on node ``me``, with an affected release of Patroni."""
     monkeypatch.setattr(slots, 'patroni_version', '4.0.2')
     return slots.MemberSlots('me', True)
 
@@ -49,7 +49,7 @@ OLD = member('old', '3.2.1', 200)
 
 
 def test_positions_come_from_the_members(mine: slots.MemberSlots) -> None:
-    """The leader and other replicas, not this node; what the leader does publish stays as it is."""
+    """Positions are those of the leader and the other replicas, not of this node. Published ones stay unchanged."""
     stock = cluster(OLD, member('me'), member('c', lsn=50), member('d', lsn=60), published={'d': 10})
     view = mine.view(stock)
     assert view.slots == {'old': 200, 'c': 50, 'd': 10}
@@ -62,19 +62,19 @@ def test_positions_come_from_the_members(mine: slots.MemberSlots) -> None:
     'stock',
     [
         cluster(None, member('me'), member('c')),  # no leader
-        cluster(member('new', '4.0.0'), member('me'), member('c')),  # publishes by itself
-        cluster(member('strange', None), member('me'), member('c')),  # does not tell
+        cluster(member('new', '4.0.0'), member('me'), member('c')),  # publishes the positions itself
+        cluster(member('strange', None), member('me'), member('c')),  # does not report
         cluster(member('strange', 'main'), member('me'), member('c')),
         cluster(member('me', '3.2.1'), member('c')),  # this node is the leader
     ],
 )
 def test_stock_view_is_handed_on(mine: slots.MemberSlots, stock: Cluster) -> None:
-    """Whenever the leader is not known to be an older one."""
+    """The stock view is passed on unless the leader is known to be an older one."""
     assert mine.view(stock) is stock
 
 
 def test_other_releases_and_switched_off(mine: slots.MemberSlots, monkeypatch: pytest.MonkeyPatch) -> None:
-    """4.0.0 to 4.0.2 only, and not with ``member_slots: off``."""
+    """Positions are added only on 4.0.0 to 4.0.2, and not with ``member_slots: off``."""
     stock = cluster(OLD, member('me'), member('c'))
     mine.enabled = False
     assert mine.view(stock) is stock
@@ -84,7 +84,10 @@ def test_other_releases_and_switched_off(mine: slots.MemberSlots, monkeypatch: p
 
 
 def test_slots_that_must_hold(mine: slots.MemberSlots) -> None:
-    """A member that reports nothing, ``nostream``, the own slot, logical slots; of one name the one behind."""
+    """No position is added for a silent member, ``nostream``, this node or logical slots.
+
+    A shared slot follows the member that is behind.
+    """
     view = mine.view(
         cluster(
             OLD,
@@ -106,7 +109,7 @@ def test_slots_that_must_hold(mine: slots.MemberSlots) -> None:
 
 @pytest.mark.parametrize('lsn', ['1e400', '9' * 5000, 2**64, -5, {}, 'far'])
 def test_rubbish_in_one_key(mine: slots.MemberSlots, lsn: Any) -> None:
-    """The slot of that member holds, the others go on."""
+    """An invalid key holds the slot of its member; the other slots advance."""
     assert mine.view(cluster(OLD, member('me'), member('c', lsn=lsn), member('d', '9' * 5000))).slots == {
         'old': 200,
         'd': 100,
@@ -114,7 +117,7 @@ def test_rubbish_in_one_key(mine: slots.MemberSlots, lsn: Any) -> None:
 
 
 def test_doubt_means_stock(mine: slots.MemberSlots, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever goes wrong here, the HA loop gets its view, and the log says so once."""
+    """If anything fails here, the HA loop still gets its view, and the log says so once."""
     strange = cluster(OLD, Member(0, 'c', '', {'version': ['x'], 'xlog_location': {}}), member('me'))
     broken = strange._asdict()
     broken['status'] = 'none'
@@ -124,7 +127,7 @@ def test_doubt_means_stock(mine: slots.MemberSlots, caplog: pytest.LogCaptureFix
 
 
 def test_start_and_stop_are_logged_once(mine: slots.MemberSlots, caplog: pytest.LogCaptureFixture) -> None:
-    """With leader and version; a moment without a leader is neither."""
+    """Start and stop are logged with leader and version; a moment without a leader is neither."""
     caplog.set_level(logging.INFO)
     old, new = cluster(OLD, member('me')), cluster(member('new', '4.1.5'), member('me'))
     for view in (new, old, old, cluster(None, member('me')), old, new, new):
@@ -142,14 +145,14 @@ def test_start_and_stop_are_logged_once(mine: slots.MemberSlots, caplog: pytest.
 
 
 class FakeSlots:
-    """What SlotsHandler has loaded from PostgreSQL."""
+    """The slots that SlotsHandler has loaded from PostgreSQL."""
 
     def __init__(self, **restart_lsn: int | None) -> None:
         self._replication_slots = {name: {'type': 'physical', 'restart_lsn': lsn} for name, lsn in restart_lsn.items()}
 
 
 def test_lost_slot(mine: slots.MemberSlots, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patroni gets no position for it, so it goes on with the others; the log has the statement, once."""
+    """Patroni gets no position for a lost slot, so the others advance; the log has the statement once."""
     monkeypatch.setattr(
         Cluster,
         'get_replication_slots',

@@ -1,4 +1,4 @@
-"""What reaches the socket to etcd."""
+"""The options of the socket to etcd."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from patroni_etcd3_compat import dcs
 
 @pytest.fixture
 def sock() -> Any:
-    """A TCP socket that is connected to nobody."""
+    """A TCP socket without a connection."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         yield sock
 
 
 @pytest.mark.parametrize('connection', [urllib3.connection.HTTPConnection, urllib3.connection.HTTPSConnection])
 def test_options_of_urllib3_and_of_patroni(sock: socket.socket, connection: Any) -> None:
-    """TCP_NODELAY, which the stock class drops, beside Patroni's keepalive."""
+    """TCP_NODELAY, which the stock class drops, is set in addition to Patroni's keepalive options."""
     store: Any = object.__new__(dcs.Etcd3)
     store._ttl, store._loop_wait, store._retry = 30, 10, SimpleNamespace(deadline=10)
     options: list[tuple[int, int, int]] = connection.default_socket_options
@@ -32,7 +32,7 @@ def test_options_of_urllib3_and_of_patroni(sock: socket.socket, connection: Any)
 
 
 def test_no_options_at_all(sock: socket.socket) -> None:
-    """urllib3 may ask for none."""
+    """No options are an acceptable argument, as urllib3 may pass none."""
     store: Any = object.__new__(dcs.Etcd3)
     store._ttl, store._loop_wait, store._retry = 30, 10, SimpleNamespace(deadline=10)
     store.set_socket_options(sock, None)

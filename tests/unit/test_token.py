@@ -1,4 +1,4 @@
-"""The token: renewed when it was refused, sent with each call, shown nowhere."""
+"""The token is renewed when it was refused, sent with each call, and shown nowhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ URL = 'http://member:2379'
 
 
 class Gateway:
-    """Takes the token ``good`` and gives it to whoever knows the password."""
+    """A gateway that accepts the token ``good`` and gives it to whoever knows the password."""
 
     def __init__(self, version: str = '3.5.30', enabled: bool = True) -> None:
         self.calls: list[tuple[str, str | None]] = []
@@ -29,7 +29,7 @@ class Gateway:
         self.refusal = TOKEN_REFUSED[1]
 
     def get(self, url: str) -> Member:
-        """What is known about the member."""
+        """Return what is known about the member."""
         assert url == URL
         return self.known
 
@@ -52,7 +52,7 @@ def pool(gateway: Gateway, password: str | None = 'right') -> AuthPool:
 
 
 def put(auth: AuthPool) -> Answer:
-    """One call; Patroni's own idea of the token, made earlier, is in its headers."""
+    """Send a call whose headers contain the token that Patroni got earlier."""
     answer = auth.urlopen('POST', URL + '/v3/kv/put', headers={'authorization': 'old'}, body='{}')
     assert isinstance(answer, Answer)
     return answer
@@ -60,7 +60,7 @@ def put(auth: AuthPool) -> Answer:
 
 @pytest.mark.parametrize('refusal', TOKEN_REFUSED)
 def test_refused_token_is_renewed_and_the_call_sent_once_more(refusal: str) -> None:
-    """Once; the next call has the new token."""
+    """A refused token is renewed and the call repeated once; the next call has the new token."""
     gateway = Gateway()
     gateway.refusal = refusal
     auth = pool(gateway)
@@ -74,7 +74,7 @@ def test_refused_token_is_renewed_and_the_call_sent_once_more(refusal: str) -> N
 
 
 def test_refused_again_is_handed_on() -> None:
-    """No endless loop."""
+    """A second refusal is passed on and causes no endless loop."""
     gateway = Gateway()
     auth = pool(gateway)
     refusal = Answer(401, b'', 16, TOKEN_REFUSED[1])
@@ -85,25 +85,25 @@ def test_refused_again_is_handed_on() -> None:
 
 
 def test_wrong_password_is_what_patroni_gets_to_see() -> None:
-    """The reason, in the place of the refusal."""
+    """Patroni gets the wrong password as the reason instead of the refusal."""
     assert 'authentication failed' in put(pool(Gateway(), 'wrong')).error
 
 
 def test_no_password_no_attempt() -> None:
-    """The refusal is handed on."""
+    """Without a password, the refusal is passed on."""
     gateway = Gateway()
     assert put(pool(gateway, None)).status == 401 and len(gateway.calls) == 1
 
 
 def test_other_errors_are_handed_on() -> None:
-    """Permission denied is an answer."""
+    """Other errors, such as permission denied, are answers and passed on."""
     gateway = Gateway()
     gateway.refusal = 'etcdserver: permission denied'
     assert put(pool(gateway)).status == 401 and len(gateway.calls) == 1
 
 
 def test_auth_turned_off_meanwhile() -> None:
-    """The token is dropped."""
+    """The token is dropped when authentication was turned off."""
     gateway = Gateway(enabled=False)
     auth = pool(gateway)
     auth.token = Secret('stale')
@@ -120,7 +120,7 @@ def test_auth_turned_off_meanwhile() -> None:
 
 
 def test_member_that_takes_no_token(caplog: pytest.LogCaptureFixture) -> None:
-    """Counts as one that can't serve, and is used last; said once."""
+    """A member that accepts no token counts as unusable and is used last; the log says so once."""
     gateway = Gateway('3.2.26')
     for _ in range(2):
         with pytest.raises(TakesNoToken, match=URL):
@@ -133,7 +133,7 @@ def test_member_that_takes_no_token(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_nobody_waits_for_a_login_past_the_deadline() -> None:
-    """Another thread is at it; the HA loop has no time for that."""
+    """The HA loop does not wait past its deadline for another thread's login."""
     gateway = Gateway()
     auth = pool(gateway)
     with auth._lock, deadline.within(0.05), pytest.raises(LoginPending) as e:
@@ -142,28 +142,28 @@ def test_nobody_waits_for_a_login_past_the_deadline() -> None:
 
 
 def test_secret_shows_nowhere() -> None:
-    """Nor by accident."""
+    """A secret does not appear anywhere, not even by accident."""
     secret = Secret('abc')
-    assert [str(secret), repr(secret), '%s %r' % (secret, secret), f'{secret} {secret!r}', f'{secret}'] == [
-        '***',
-        '***',
-        '*** ***',
-        '*** ***',
-        '***',
-    ]
-    assert [format(secret), format(secret, '>5'), f'{secret!s:>5}', '%5s' % secret, str([secret]), f'{[secret]}'] == [
-        '***',
-        '  ***',
-        '  ***',
-        '  ***',
-        '[***]',
-        '[***]',
-    ]
+    assert [
+        str(secret),
+        repr(secret),
+        '%s %r' % (secret, secret),  # noqa: UP031
+        f'{secret} {secret!r}',
+        f'{secret}',
+    ] == ['***', '***', '*** ***', '*** ***', '***']
+    assert [
+        format(secret),
+        format(secret, '>5'),
+        f'{secret!s:>5}',
+        '%5s' % secret,  # noqa: UP031
+        str([secret]),
+        f'{[secret]}',
+    ] == ['***', '  ***', '  ***', '  ***', '[***]', '[***]']
     assert secret == 'abc' and secret.encode() == b'abc'
 
 
 def test_secret_is_whole_where_it_is_sent() -> None:
-    """JSON is the body of a call, not a log: the server wants to see it."""
+    """JSON contains the secret, since it is the body of a call, not a log."""
     assert json.dumps({'token': Secret('abc')}) == '{"token": "abc"}'
     assert json.dumps({'token': Secret('abc')}, indent=1) == '{\n "token": "abc"\n}'  # not by the C encoder
     assert 'Bearer ' + Secret('abc') == 'Bearer abc'
@@ -171,7 +171,7 @@ def test_secret_is_whole_where_it_is_sent() -> None:
 
 @pytest.mark.parametrize('again', [Secret, copy.copy, copy.deepcopy, lambda secret: pickle.loads(pickle.dumps(secret))])
 def test_secret_stays_the_same_secret(again: Callable[[Secret], Secret]) -> None:
-    """Patroni puts the old token back when it has got no new one: it goes through the setter of the client again."""
+    """A secret that Patroni sets again, having got no new token, stays the same."""
     secret = again(again(Secret('abc')))
     assert type(secret) is Secret
     assert secret == 'abc' and secret.encode() == b'abc' and str(secret) == '***'

@@ -1,4 +1,4 @@
-"""What is generated in docs/ is what is committed."""
+"""The generated parts of docs/ are up to date."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(sys.version_info < (3, 10), reason='annotations 
 
 
 def test_committed_files() -> None:
-    """They are up to date; if not, ``make docs`` writes them."""
+    """The committed files are up to date; if not, ``make docs`` writes them."""
     from tools import docs
 
     assert docs.differences() == ''

@@ -1,4 +1,4 @@
-"""The JSON schemas in docs/ are what the dataclasses say."""
+"""The JSON schemas in docs/ match the dataclasses."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.skipif(sys.version_info < (3, 10), reason='annotations 
 
 
 def test_committed_files() -> None:
-    """They are up to date; if not, ``python -m tools.schemas`` writes them."""
+    """The committed files are up to date; if not, ``python -m tools.schemas`` writes them."""
     assert schemas.differences() == ''
 
 
 def test_check_notices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that differs, or is missing, is a diff and status 1, until it is written."""
+    """A file that differs or is missing gives a diff and status 1 until it is written."""
     monkeypatch.setattr(schemas, 'DOCS', tmp_path)
     monkeypatch.setattr(sys, 'argv', ['schemas', '--check'])
     assert schemas.main() == 1
@@ -37,7 +37,7 @@ def test_check_notices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: 
 
 
 def properties(part: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give all properties in a schema."""
+    """Return all properties of a schema."""
     if isinstance(part, dict):
         yield from part.get('properties', {}).items()
         for value in part.values():
@@ -46,7 +46,7 @@ def properties(part: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize('make', [schemas.check_schema, schemas.plan_schema])
 def test_everything_is_described(make: Callable[[], dict[str, Any]]) -> None:
-    """Each property has a sentence in JSON's words and a type; a schema is one of draft 7."""
+    """Each property has a type and a sentence in JSON's terms; each schema is valid under draft 7."""
     schema = make()
     jsonschema.Draft7Validator.check_schema(schema)
     for name, part in properties(schema):
@@ -60,7 +60,7 @@ def test_everything_is_described(make: Callable[[], dict[str, Any]]) -> None:
 
 @dataclass
 class Uncommented:
-    """One field says what it is."""
+    """A class in which only one field has a comment."""
 
     #: it may be None;
     #: of two lines
@@ -69,7 +69,7 @@ class Uncommented:
 
 
 def test_a_field_without_a_comment_is_an_error() -> None:
-    """So no field is forgotten."""
+    """A field without a comment is an error, so that none is forgotten."""
     assert schemas._comments(Uncommented) == {'told': 'It may be null; of two lines.'}
     with pytest.raises(ValueError, match=r'Uncommented\.untold has no comment'):
         schemas._class(Uncommented)

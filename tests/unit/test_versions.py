@@ -1,4 +1,4 @@
-"""The table of etcd releases and the readers around it."""
+"""The table of etcd releases and the functions that read it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from patroni_etcd3_compat.versions import (
     ],
 )
 def test_versions_parse_with_and_without_suffix(text: object, version: object) -> None:
-    """A version parses whatever comes behind it, and what is none is none."""
+    """A version is parsed with any suffix; a text that is not a version gives ``None``."""
     assert parse_version(text) == version
 
 
@@ -57,7 +57,7 @@ def test_versions_parse_with_and_without_suffix(text: object, version: object) -
     ],
 )
 def test_each_release_has_its_prefix(text: str, prefix: str) -> None:
-    """The prefix follows from the version of the member (FACTS: measured per release)."""
+    """The prefix follows from the version of the member (measured for each release)."""
     version = parse_version(text)
     assert version
     gateway = gateway_of(version)
@@ -66,7 +66,7 @@ def test_each_release_has_its_prefix(text: str, prefix: str) -> None:
 
 @pytest.mark.parametrize('version', [(3, 0, 3), (2, 3, 8), (0, 4, 6)])
 def test_too_old_releases_have_no_gateway(version: tuple[int, int, int]) -> None:
-    """Nothing before 3.0.4 can be used."""
+    """No release before 3.0.4 has a usable gateway."""
     assert gateway_of(version) is None
 
 
@@ -74,25 +74,25 @@ def test_too_old_releases_have_no_gateway(version: tuple[int, int, int]) -> None
     'value, prefix', [(None, None), ('auto', None), ('/v3', '/v3'), ('/v3beta', '/v3beta'), ('/v3alpha', '/v3alpha')]
 )
 def test_version_prefix_option(value: object, prefix: object) -> None:
-    """The documented values of ``version_prefix``."""
+    """``version_prefix`` accepts the documented values."""
     assert parse_version_prefix(value) == prefix
 
 
 @pytest.mark.parametrize('value', ['v3', '/v3/', '', '/v2', 'AUTO', 3, True, ['/v3'], {'a': 1}])
 def test_any_other_version_prefix_is_refused(value: object) -> None:
-    """The error lists what is allowed."""
+    """The error for another value lists the allowed ones."""
     with pytest.raises(ValueError) as e:
         parse_version_prefix(value)
     assert f'version_prefix is {value!r}, allowed are: auto, /v3, /v3beta, /v3alpha' == str(e.value)
 
 
 def test_lines_follow_each_other() -> None:
-    """Each release line can be upgraded to from the one before and from no other."""
+    """Each release line can be upgraded to from the previous line and from no other."""
     minors = [line.minor for line in LINES]
     assert minors == sorted(set(minors))
     for before, line in zip(LINES, LINES[1:]):
         assert line.upgrade_from[:2] == before.minor
-        assert line.guide.endswith('/upgrade_{0}_{1}/'.format(*line.minor))
+        assert line.guide.endswith(f'/upgrade_{line.minor[0]}_{line.minor[1]}/')
         assert (before.end_of_life or '9') < (line.end_of_life or '99')
 
 
@@ -113,13 +113,13 @@ def test_lines_follow_each_other() -> None:
     ],
 )
 def test_guard_of_the_member_list(text: str, guarded: bool, admins: bool) -> None:
-    """CVE-2026-33413: which releases want a token, and which want an admin's."""
+    """The releases that require a token, and those that require an admin's, are known (CVE-2026-33413)."""
     version = parse_version(text)
     assert version and (wants_token_for_list(version), lists_for_admins_only(version)) == (guarded, admins)
 
 
 def test_line_of() -> None:
-    """By major and minor version; nothing for what is not in the table."""
+    """The line follows from major and minor version; there is none for a release outside the table."""
     line = line_of((3, 5, 16))
     assert line and line.minor == (3, 5) and not line.upgrade_with_auth
     assert line_of((3, 0, 17)) is None and line_of((4, 0, 0)) is None

@@ -21,7 +21,7 @@ TIMEOUT = urllib3.Timeout(connect=1, total=1)
 
 
 class Server:
-    """Answers one request after the other on each connection as it was told to; notes packets and connections."""
+    """A server that answers the requests of each connection as told, and records packets and connections."""
 
     def __init__(self) -> None:
         self.answers: list[bytes] = []
@@ -46,7 +46,7 @@ class Server:
             while True:
                 try:
                     packet = connection.recv(65536)
-                except ConnectionResetError:  # the client did not read all that it was sent
+                except ConnectionResetError:  # the client did not read everything
                     return
                 if not packet:
                     return
@@ -89,7 +89,7 @@ def pool(server: Server) -> Iterator[urllib3.HTTPConnectionPool]:
 
 
 def call(pool: Any, **kwargs: Any) -> Any:
-    """One call as the gateway makes it."""
+    """Send one call as the gateway sends it."""
     response = wire.request(
         pool, 'POST', '/v3/kv/put', '{"key": "YQ=="}', {'user-agent': 'x'}, **dict({'timeout': TIMEOUT}, **kwargs)
     )
@@ -97,7 +97,7 @@ def call(pool: Any, **kwargs: Any) -> Any:
 
 
 def test_one_packet_on_the_open_connection(server: Server, pool: Any) -> None:
-    """Head and body together; the connection goes back and serves urllib3 as well."""
+    """Head and body leave in one packet; the connection is returned and works for urllib3 as well."""
     server.answers = [GOOD, CHUNKED, GOOD, GOOD]
     assert call(pool) == (200, b'{}') and call(pool) == (404, b'{"a":1}')
     assert pool.urlopen('POST', '/x', body='{}').data == b'{}'
@@ -109,7 +109,7 @@ def test_one_packet_on_the_open_connection(server: Server, pool: Any) -> None:
 
 
 def test_nothing_is_sent_without_an_open_connection(server: Server) -> None:
-    """When none is to be made."""
+    """Nothing is sent without an open connection if none may be made."""
     pool = urllib3.HTTPConnectionPool('127.0.0.1', server.port)
     assert call(pool, connect=False) is None and not server.requests
     assert call(pool) == (200, b'{}') and call(pool, connect=False) == (200, b'{}')
@@ -119,7 +119,7 @@ def test_nothing_is_sent_without_an_open_connection(server: Server) -> None:
 
 
 def test_says_when_it_was_sent_and_over_what(server: Server, pool: Any) -> None:
-    """The lease counts from there, and a new connection is a sign of a change."""
+    """The answer says when the request was sent, from which the lease counts, and whether the connection is new."""
     before = time.monotonic()
     response = wire.request(pool, 'GET', '/', timeout=TIMEOUT)
     assert response and before <= response.sent <= time.monotonic() and not response.fresh
@@ -131,7 +131,7 @@ def test_says_when_it_was_sent_and_over_what(server: Server, pool: Any) -> None:
 
 
 def test_a_line_for_who_debugs(server: Server, pool: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """As urllib3 writes it."""
+    """A debug line is logged in urllib3's format."""
     caplog.set_level(logging.DEBUG)
     call(pool)
     assert [r.getMessage() for r in caplog.records if r.name == 'patroni_etcd3_compat.wire'] == [
@@ -152,12 +152,12 @@ def test_a_line_for_who_debugs(server: Server, pool: Any, caplog: pytest.LogCapt
     ],
 )
 def test_time_outs_of_urllib3(timeout: Any, expected: Any) -> None:
-    """For connecting, and for everything."""
+    """urllib3's time-outs give the limit for connecting and the one for the whole exchange."""
     assert wire.limits(timeout) == expected
 
 
 def test_connection_that_was_closed_meanwhile(server: Server, pool: Any) -> None:
-    """Is noticed before anything is sent."""
+    """A connection that the server has closed is noticed before anything is sent."""
     server.answers = [b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}']
     assert call(pool) == (200, b'{}')
     assert call(pool, connect=False) is None
@@ -166,10 +166,10 @@ def test_connection_that_was_closed_meanwhile(server: Server, pool: Any) -> None
 
 @pytest.mark.parametrize('answer', [b'', b'PRI * HTTP/2.0\r\n\r\n', b'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{'])
 def test_broken_answer(server: Server, pool: Any, answer: bytes) -> None:
-    """The same error as urllib3's, nothing is sent twice, and the connection is not used again."""
+    """A broken answer raises urllib3's error; nothing is sent twice, and the connection is not used again."""
     server.answers = [answer]
     if answer.endswith(b'{'):
-        with pytest.raises(ReadTimeoutError):  # the rest never comes
+        with pytest.raises(ReadTimeoutError):  # the rest never arrives
             call(pool)
     else:
         with pytest.raises(ProtocolError, match='Connection aborted'):
@@ -179,7 +179,7 @@ def test_broken_answer(server: Server, pool: Any, answer: bytes) -> None:
 
 
 def test_time_out(server: Server, pool: Any) -> None:
-    """As urllib3 reports it."""
+    """A time-out is reported as urllib3 reports it."""
     server.answers = [b'hang']
     with pytest.raises(ReadTimeoutError, match='Read timed out'):
         call(pool, timeout=urllib3.Timeout(connect=1, total=0.2))
@@ -188,22 +188,22 @@ def test_time_out(server: Server, pool: Any) -> None:
 
 @pytest.mark.parametrize('start', [b'', b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n'])
 def test_a_byte_now_and_then_does_not_prolong_it(server: Server, pool: Any, start: bytes) -> None:
-    """Neither in the head nor in the body: urllib3 by itself would wait for as long as something comes."""
+    """Single bytes in the head or body do not prolong the time-out, as they would in urllib3."""
     server.answers = [start + b'drip']
     with pytest.raises(ReadTimeoutError):
         call(pool, timeout=urllib3.Timeout(connect=1, total=0.5))
-    assert server.dripped < 40  # of a hundred, one each 50 ms
+    assert server.dripped < 40  # out of a hundred, one every 50 ms
 
 
 def test_ends_with_the_deadline_of_its_call(server: Server, pool: Any) -> None:
-    """Whatever its own time-out."""
+    """A request ends at the deadline of its call, whatever its own time-out."""
     server.answers = [b'hang']
     with deadline.within(0.2), pytest.raises(ReadTimeoutError):
         call(pool, timeout=urllib3.Timeout(connect=60, total=60))
 
 
 def test_nobody_listens() -> None:
-    """Told from what may have been executed."""
+    """A refused connection is distinguished from a request that may have been executed."""
     with socket.create_server(('127.0.0.1', 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(NewConnectionError) as e:
@@ -212,7 +212,7 @@ def test_nobody_listens() -> None:
 
 
 def test_hangs_in_the_handshake() -> None:
-    """TLS where somebody accepts and is silent."""
+    """A silent server in the TLS handshake does not hold the request past its time-out."""
     with socket.create_server(('127.0.0.1', 0)) as listener:
         pool = urllib3.HTTPSConnectionPool('127.0.0.1', listener.getsockname()[1])
         with pytest.raises(ReadTimeoutError, match='handshake'):

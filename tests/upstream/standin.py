@@ -1,7 +1,7 @@
-"""Stand-in for ``tests/__init__.py`` of Patroni, which its source distributions leave out.
+"""A stand-in for Patroni's ``tests/__init__.py``, which is missing in its source distributions.
 
-It has what ``test_etcd.py``, ``test_etcd3.py`` and ``test_ctl.py`` take from there, and what importing ``test_ha.py``
-needs, which ``test_ctl.py`` takes its clusters from. It was written from how they use it.
+It has what ``test_etcd.py``, ``test_etcd3.py`` and ``test_ctl.py`` import from there. It also has what the import of
+``test_ha.py`` needs, from which ``test_ctl.py`` takes its clusters. It was written from how they use it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class MockResponse:
         return self.content.encode('utf-8')
 
     def getheader(self, name: str, default: str = '') -> str:
-        """One header."""
+        """Return one header."""
         return self.headers.get(name, default)
 
 
 def requests_get(url: str, **kwargs: Any) -> MockResponse:
-    """Answer of the peer port of an etcd member that was found by its SRV record."""
+    """Return the answer of an etcd member's peer port that was found by its SRV record."""
     response = MockResponse()
     if url.endswith('/bad_response'):
         response.content = '{'
@@ -52,7 +52,7 @@ def requests_get(url: str, **kwargs: Any) -> MockResponse:
 
 
 class MockCursor:
-    """A cursor in a database that is no replica, which is all that patronictl asks for by itself."""
+    """A cursor in a database that is not a replica, which is all that patronictl asks for itself."""
 
     def __init__(self, connection: MockConnect) -> None:
         self.connection = connection
@@ -67,11 +67,11 @@ class MockCursor:
         self._rows = [(False,)]
 
     def fetchone(self) -> tuple[Any, ...]:
-        """One row of the result."""
+        """Return one row of the result."""
         return self._rows[0]
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """All rows of the result."""
+        """Return all rows of the result."""
         return self._rows
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
@@ -99,8 +99,8 @@ def psycopg_connect(*args: Any, **kwargs: Any) -> MockConnect:
 
 
 class MockPostmaster:
-    """Stands in decorators of ``test_ha.py``, whose tests are not run."""
+    """A name for decorators of ``test_ha.py``, whose tests are not run."""
 
 
 class PostgresInit(unittest.TestCase):
-    """Base of the tests in ``test_ha.py``, which are not run."""
+    """The base of the tests in ``test_ha.py``, which are not run."""

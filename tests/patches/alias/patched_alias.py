@@ -1,7 +1,7 @@
 """Run this project's tests on a patched Patroni: ``pytest -p patched_alias``, with this folder on the path.
 
-What the tests import as ``patroni_etcd3_compat`` is then ``patroni.etcd3_compat``. At the end the run fails if a module
-of the package itself was imported after all.
+The tests then import ``patroni.etcd3_compat`` as ``patroni_etcd3_compat``. If a module of the package itself was
+imported nevertheless, the run fails at the end.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pkgutil
 import sys
 from typing import Any
 
-import patroni.dcs.etcd3  # the others come with it
+import patroni.dcs.etcd3  # this imports the others
 import pytest
 
 NAME = 'patroni_etcd3_compat'
@@ -33,13 +33,13 @@ def strangers() -> list[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run when something else than the patched Patroni was tested."""
+    """Fail the run if something other than the patched Patroni was tested."""
     if strangers():
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say what was tested."""
+    """Print what was tested."""
     terminalreporter.write_line(f'instead of {NAME}: {package.__name__} of {patroni.__file__}')
     if strangers():
         terminalreporter.write_line('FAILED: not from the patched Patroni: ' + ', '.join(strangers()))

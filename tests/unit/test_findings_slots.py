@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from patroni_etcd3_compat.check.facts import Facts, PatroniMember, Slot
-from tests.unit.judge_facts import MB, facts, found, one, patroni_facts, patroni_member, text_of, with_slots
+from tests.unit.finding_facts import MB, facts, found, one, patroni_facts, patroni_member, text_of, with_slots
 
 SLOTS = ('slot-stuck', 'slot-lost', 'slot-retains-wal', 'slot-holds-xmin')
 
@@ -60,8 +60,8 @@ def test_stuck() -> None:
     assert finding.severity == 'critical' and finding.where == 'node1, slot lead_er'
     for part in (
         'restart_lsn 0/38400000 in two samples 30 s apart',
-        'lead-er went on from 0/3B600000 to 0/3DE00000',
-        'keeps 100 MB',
+        'lead-er moved on from 0/3B600000 to 0/3DE00000',
+        'retains 100 MB',
         'pg_wal of node1 (128 MB now)',
         "pg_drop_replication_slot('lead_er')",
     ):
@@ -115,7 +115,7 @@ def test_permanent_slot_that_moves_on_the_leader_alone() -> None:
     config = {'slots': {'backup': {'type': 'physical'}}}
     moving, standing, behind = slot('backup', 950, 980, active=True), slot('backup', 950, 950), slot('backup', 900, 950)
     finding = one(on_replica(slot('backup', 900, 900), leader_slots=(moving,), config=config), 'slot-stuck')
-    assert 'the same slot on the leader lead-er went on' in finding.seen and finding.where == 'node1, slot backup'
+    assert 'the same slot on the leader lead-er moved on' in finding.seen and finding.where == 'node1, slot backup'
     for on_leader in (standing, behind, slot('other', 950, 980)):
         some = on_replica(slot('backup', 900, 900), leader_slots=(on_leader,), config=config)
         assert not found(some, 'slot-stuck')
@@ -172,7 +172,7 @@ def test_retained() -> None:
     stopped = patroni_member('stopped', state='stopped', error='connection refused')
     some = on_replica(slot('stopped', retained=2000 * MB), others=(stopped,))
     finding = one(some, 'slot-retains-wal')
-    assert finding.severity == 'warning' and 'keeps 2.0 GB, more than max_wal_size (1.0 GB)' in finding.seen
+    assert finding.severity == 'warning' and 'retains 2.0 GB, more than max_wal_size (1.0 GB)' in finding.seen
     assert 'It belongs to member stopped (stopped, REST API does not answer)' in finding.seen
     assert (
         'permanent slot'
@@ -181,7 +181,7 @@ def test_retained() -> None:
             'slot-retains-wal',
         ).seen
     )
-    assert 'no member that is there' in one(on_replica(slot('gone', retained=2000 * MB)), 'slot-retains-wal').seen
+    assert 'no known member' in one(on_replica(slot('gone', retained=2000 * MB)), 'slot-retains-wal').seen
     assert kinds(on_replica(slot('gone', retained=1024 * MB))) == []
 
 
@@ -199,10 +199,47 @@ def test_retained_and_the_settings() -> None:
     postgres.max_wal_size, postgres.max_slot_wal_keep_size, postgres.free_disk = 1024 * MB, 4096 * MB, 10 * MB
     finding = one(some, 'slot-retains-wal')
     assert 'at 4.0 GB (max_slot_wal_keep_size) the slot is lost (10 MB free)' in finding.consequence
-    assert 'pg_wal (128 MB) can not shrink' in finding.consequence
+    assert 'pg_wal (128 MB) cannot shrink' in finding.consequence
     for unlimited in (None, -1):
         postgres.max_slot_wal_keep_size = unlimited
-        assert 'up to the end of the disk' in one(some, 'slot-retains-wal').consequence
+        assert 'until the disk is full' in one(some, 'slot-retains-wal').consequence
     assert 'subscriber' not in finding.remedy
     many.type = 'logical'
     assert 'subscriber' in one(some, 'slot-retains-wal').remedy
+
+
+def test_slots_of_a_server_that_stands_still() -> None:
+    """The slots of a server that does not move itself cannot move: that server is the fault, not its slots."""
+    some = on_replica(slot('lead_er', 900, 900))
+    assert some.patroni
+    some.patroni.members[1].later_position = some.patroni.members[1].position
+    assert 'slot-stuck' not in kinds(some)
+
+
+def test_retained_by_a_slot_that_moves() -> None:
+    """A slot that moves on between the samples catches up by itself: an information, and nothing to drop."""
+    behind = slot('old', 900, 940, retained=4096 * MB)
+    finding = one(on_replica(behind), 'slot-retains-wal')
+    assert finding.severity == 'info' and 'pg_drop_replication_slot' not in finding.remedy
+    behind.later_restart_lsn = behind.restart_lsn
+    finding = one(on_replica(behind), 'slot-retains-wal')
+    assert finding.severity == 'warning' and 'pg_drop_replication_slot' in finding.remedy
+
+
+def test_permanent_slot_leaves_the_configuration_first() -> None:
+    """Patroni creates a permanent slot again, so the remedy begins with the configuration."""
+    kept = slot('backup', 900, retained=4096 * MB, xmin='7')
+    some = on_replica(kept, config={'slots': {'backup': {'type': 'physical'}}})
+    for id in ('slot-retains-wal', 'slot-holds-xmin'):
+        remedy = one(some, id).remedy
+        assert remedy.index('patronictl edit-config batman') < remedy.index("pg_drop_replication_slot('backup')")
+
+
+def test_catalog_xmin() -> None:
+    """An inactive logical slot on the leader holds it. On a replica, Patroni keeps such slots inactive."""
+    logical = slot('app', 900, type='logical', catalog_xmin='745')
+    finding = one(on_replica(leader_slots=(logical,)), 'slot-holds-xmin')
+    assert finding.seen == 'inactive, with catalog_xmin 745' and 'system catalogs' in finding.consequence
+    assert kinds(on_replica(logical)) == []
+    logical.active = True
+    assert kinds(on_replica(leader_slots=(logical,))) == []

@@ -16,7 +16,7 @@ from patroni_etcd3_compat.check.facts import (
     Slot,
     ThisHost,
 )
-from patroni_etcd3_compat.check.judge import judge
+from patroni_etcd3_compat.check.findings import judge
 from patroni_etcd3_compat.versions import gateway_of, parse_version
 
 TAKEN = '2026-07-01T12:00:00+00:00'
@@ -25,7 +25,7 @@ MB = 1024 * 1024
 
 
 def etcd_member(
-    number: int = 1, version: str | None = '3.5.16', cluster: str | None = '3.5.0', **different: Any
+    number: int = 1, version: str | None = '3.5.30', cluster: str | None = '3.5.0', **different: Any
 ) -> EtcdEndpoint:
     """A member that answers; ``version=None``: one that does not."""
     parsed = parse_version(version)
@@ -63,7 +63,7 @@ def etcd_facts(*members: EtcdEndpoint, listed: bool = True, **different: Any) ->
 def of_versions(*versions: str, cluster: str = '', **different: Any) -> Etcd:
     """A cluster of members of these releases; the version of the cluster follows from them."""
     oldest = min(version for version in map(parse_version, versions) if version)
-    cluster = cluster or '{0}.{1}.0'.format(*oldest)
+    cluster = cluster or f'{oldest[0]}.{oldest[1]}.0'
     return etcd_facts(
         *(etcd_member(number, version, cluster, **different) for number, version in enumerate(versions, 1))
     )
@@ -123,9 +123,9 @@ def facts(
         etcd = of_versions('3.5.30', '3.5.30', '3.5.30')
     if patroni is None:
         patroni = patroni_facts(patroni_member('node1'), patroni_member('node2'))
-    return Facts(
-        taken, 0.1, etcd, patroni, ThisHost('node1', 'etcd3', serves, None, '4.1.5', '2.8.0', '3.11.2'), slots_interval
-    )
+    for member in patroni.members:
+        member.serves = member.serves or serves
+    return Facts(taken, 0.1, etcd, patroni, ThisHost('node1', 'etcd3', serves, None, '4.1.5', '3.11.2'), slots_interval)
 
 
 def found(some: Facts, *ids: str) -> list[Finding]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from patroni_etcd3_compat.check.facts import NO_CREDENTIALS, Patroni, Postgres
-from patroni_etcd3_compat.check.judge import exit_status, judge
-from tests.unit.judge_facts import (
+from patroni_etcd3_compat.check.findings import exit_status, judge
+from tests.unit.finding_facts import (
     etcd_facts,
     etcd_member,
     facts,
@@ -31,7 +31,8 @@ def test_nothing_about_healthy_clusters() -> None:
     """In states that pass as well; a single member of any release."""
     assert ids(patroni_facts(patroni_member('a'), patroni_member('b'), patroni_member('c', state='starting'))) == []
     old = patroni_facts(patroni_member('a', '3.0.2'))
-    assert {f.id for f in judge(facts(of_versions('3.4.23'), old))} == {'etcd-end-of-life', 'node-serves'}
+    of_old = {'patroni-stale-etcd', 'patroni-canceled-watch'}
+    assert {f.id for f in judge(facts(of_versions('3.4.45'), old))} == {'etcd-end-of-life', 'node-serves', *of_old}
     assert [f.id for f in judge(dataclasses.replace(facts(), patroni=None))] == ['node-serves']
 
 
@@ -86,17 +87,32 @@ def test_nothing_could_be_read() -> None:
     for patroni in (Patroni('batman', error='no etcd member gave the keys below /service/batman/'), Patroni('batman')):
         some = facts(patroni=patroni)
         assert one(some, 'patroni-unknown').severity == 'unknown' and exit_status(some, judge(some)) == 3
-        assert '/service/batman/' in one(some, 'patroni-unknown').remedy
+        assert one(some, 'patroni-unknown').remedy.endswith('etcdctl get --prefix --keys-only /service/')
         assert some.etcd.endpoints
         for member in some.etcd.endpoints:
             member.error = 'no answer within 5 s'
         assert ('findings about etcd' in one(some, 'patroni-unknown').remedy) is bool(patroni.error)
 
 
+@pytest.mark.parametrize(
+    'scopes, remedy',
+    [
+        ([], 'correct the namespace, or start the cluster: below /service/ there is no cluster at all'),
+        (['lab'], 'correct the scope: below /service/ there is lab'),
+        (list('abcdefghijkl'), 'correct the scope: below /service/ there is a, b, c, d, e, f, g, h, i, j and 2 more'),
+    ],
+)
+def test_wrong_scope(scopes: list[str], remedy: str) -> None:
+    """The scopes that there are below the namespace are named."""
+    patroni = Patroni('batman', error='there are no keys below /service/batman/ in etcd', scopes=scopes)
+    assert one(facts(patroni=patroni), 'patroni-unknown').remedy == remedy
+
+
 def test_etcd_is_not_there() -> None:
     """That is said once."""
     some = facts(etcd_facts(etcd_member(1, None)), Patroni('batman', error='no etcd member gave the keys'))
-    assert not found(some, 'patroni-unknown') and exit_status(some, judge(some)) == 3
+    assert not found(some, 'patroni-unknown') and exit_status(some, judge(some)) == 2
+    assert [f.id for f in judge(some) if f.severity == 'critical'] == ['etcd-quorum-lost']
 
 
 @pytest.mark.parametrize(
@@ -119,12 +135,33 @@ def test_hazards(replica: str, config: dict[str, Any], id: str, severity: str) -
     assert not found(facts(patroni=patroni), 'patroni-versions-differ')
 
 
+def test_hazard_that_the_package_ends() -> None:
+    """A cancelled watch is a hazard on the members that the package does not serve."""
+    patroni = patroni_facts(
+        patroni_member('a', '3.3.6', serves='stock'), patroni_member('b', '3.3.6', serves='package')
+    )
+    assert one(facts(patroni=patroni), 'patroni-canceled-watch').where == 'a'
+    assert one(facts(patroni=patroni), 'patroni-stale-etcd').where == 'a and b'
+    patroni.members[0].serves = 'patch'
+    assert not found(facts(patroni=patroni), 'patroni-canceled-watch')
+
+
 def test_hazard_on_a_node_with_the_package() -> None:
-    """What the package does about it there is said; the severity stays, for it can be switched off."""
-    patroni = patroni_facts(patroni_member('old', '3.3.11'), patroni_member('node1', '4.0.2'))
-    assert 'takes the positions' in one(facts(patroni=patroni, serves='package'), 'patroni-member-slots').consequence
+    """The text names the replicas that the package serves. If it serves all, a warning is left: it can be off."""
+    patroni = patroni_facts(
+        patroni_member('old', '3.3.11', serves='stock'),
+        patroni_member('node1', '4.0.2', serves='package'),
+        patroni_member('node2', '4.0.2', serves='stock'),
+    )
     finding = one(facts(patroni=patroni), 'patroni-member-slots')
-    assert 'takes the positions' not in finding.consequence and finding.where == 'node1'
+    assert (finding.severity, finding.where) == ('critical', 'node1 and node2')
+    assert 'on node1 the package takes the positions' in finding.consequence
+    patroni.members[2].serves = 'patch'
+    finding = one(facts(patroni=patroni), 'patroni-member-slots')
+    assert finding.severity == 'warning' and 'on node1 and node2 the package takes' in finding.consequence
+    patroni.members[1].serves = patroni.members[2].serves = None
+    finding = one(facts(patroni=patroni, serves=None), 'patroni-member-slots')
+    assert finding.severity == 'critical' and 'takes the positions' not in finding.consequence
 
 
 def test_versions_that_differ() -> None:
@@ -156,7 +193,7 @@ def test_node(serves: str | None, versions: list[str], severity: str | None) -> 
     findings = found(facts(of_versions(*versions), serves=serves), 'node-serves')
     assert [finding.severity for finding in findings] == [severity][: bool(severity)]
     for finding in findings:
-        assert finding.where == 'node node1' and 'Patroni 4.1.5' in finding.seen
+        assert finding.where == 'node1' and 'Patroni 4.1.5' in finding.seen
         assert ('etcd-prefix-mixed' in finding.consequence) is (severity in ('warning', 'unknown'))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from patroni_etcd3_compat.check.facts import Facts
-from tests.unit.judge_facts import facts, found, of_versions, one, patroni_facts, patroni_member
+from patroni_etcd3_compat.check.findings.registry import ETCD_GATE, kind_of, stopping
+from tests.unit.finding_facts import facts, found, of_versions, one, patroni_facts, patroni_member
 
 
 def with_auth(*versions: str, patroni: str = '4.1.5', auth: bool | None = True, **other: Any) -> Facts:
@@ -33,6 +34,9 @@ def test_members_that_take_no_token() -> None:
     [
         ('3.5.30', '4.1.0', True),
         ('3.5.30', '4.0.7', True),
+        ('3.5.30', '4.0.8', False),
+        ('3.5.30', '3.3.8', True),
+        ('3.5.30', '3.3.9', False),
         ('3.5.30', '4.1.1', False),
         ('3.5.27', '4.0.7', False),
         ('3.4.42', '3.0.4', True),
@@ -42,7 +46,7 @@ def test_members_that_take_no_token() -> None:
     ],
 )
 def test_guard_of_the_member_list(etcd: str, patroni: str, expected: bool) -> None:
-    """CVE-2026-33413 against Patroni before 4.1.1."""
+    """CVE-2026-33413 against Patroni before 3.3.9, 4.0.8 and 4.1.1."""
     findings = found(with_auth(etcd, etcd, patroni=patroni), 'etcd-auth-guard')
     assert bool(findings) is expected
     for finding in findings:
@@ -51,9 +55,15 @@ def test_guard_of_the_member_list(etcd: str, patroni: str, expected: bool) -> No
 
 
 def test_guard_with_the_package() -> None:
-    """For information, with what holds for the other nodes."""
-    finding = one(with_auth('3.5.30', patroni='4.0.7', serves='package'), 'etcd-auth-guard')
-    assert finding.severity == 'info' and 'other nodes' in finding.consequence
+    """An information if the package serves the members of older releases, whatever serves the others."""
+    some = with_auth('3.5.30', patroni='4.0.7', serves='package')
+    finding = one(some, 'etcd-auth-guard')
+    assert finding.severity == 'info' and 'serves every Patroni member' in finding.consequence
+    assert some.patroni
+    some.patroni.members[1].serves = 'stock'
+    assert one(some, 'etcd-auth-guard').severity == 'critical'
+    some.patroni.members[1].version = '4.1.5'
+    assert one(some, 'etcd-auth-guard').severity == 'info'
 
 
 @pytest.mark.parametrize('version, again', [('3.4.42', '3.4.43'), ('3.5.28', '3.5.29'), ('3.6.9', '3.6.10')])
@@ -99,6 +109,8 @@ def test_auth_not_told() -> None:
         ('3.5.0', '4.1.0', 'stock', 'info'),
         ('3.6.10', '4.1.0', 'package', 'info'),
         ('3.6.10', '4.1.1', 'stock', None),
+        ('3.6.10', '4.0.11', 'stock', None),
+        ('3.6.10', '3.3.8', 'stock', 'warning'),
         ('3.5.16', '4.1.0', 'stock', 'info'),
         ('3.4.23', '3.0.2', 'stock', None),
     ],
@@ -165,7 +177,7 @@ def test_patch_release_before_an_upgrade(versions: list[str], least: str | None)
     for finding in findings:
         assert finding.severity == 'warning' and str(least) in finding.remedy
         assert finding.where == 'etcd infra1 (http://10.0.0.1:2379)'
-        assert finding.link.endswith('/upgrade_{0}_{1}/'.format(*versions[-1].split('.')))
+        assert finding.link.endswith(f'/upgrade_{"_".join(versions[-1].split(".")[:2])}/')
 
 
 def test_without_a_configuration() -> None:
@@ -173,3 +185,67 @@ def test_without_a_configuration() -> None:
     alone = dataclasses.replace(with_auth('3.5.30', patroni='4.0.7'), patroni=None)
     assert not found(alone, 'etcd-auth-guard', 'etcd-error-shape')
     assert found(dataclasses.replace(facts(of_versions('3.3.25', '3.5.16')), patroni=None), 'etcd-upgrade-skips')
+
+
+def test_downgrade() -> None:
+    """A downgrade that is enabled is a finding of its own; the low cluster version is right then."""
+    etcd = of_versions('3.6.16', '3.6.16', cluster='3.5.0', storage_version='3.5.0', downgrade='')
+    assert found(facts(etcd), 'etcd-cluster-version') and not found(facts(etcd), 'etcd-downgrade')
+    etcd.endpoints[1].downgrade = '3.5.0'
+    assert not found(facts(etcd), 'etcd-cluster-version')
+    finding = one(facts(etcd), 'etcd-downgrade')
+    assert finding.severity == 'warning' and 'a downgrade to 3.5.0 is enabled; storage version 3.5.0' in finding.seen
+    assert 'infra1' in finding.seen and 'still at 3.6.16' in finding.seen
+    assert finding.remedy.endswith('etcdctl --endpoints=http://10.0.0.1:2379 downgrade cancel')
+    assert 'etcd-downgrade' in stopping(ETCD_GATE)
+
+
+def test_downgrade_is_unknown() -> None:
+    """Releases that do not tell of a downgrade lead to no finding about it."""
+    assert not found(facts(of_versions('3.5.30', '3.5.30')), 'etcd-downgrade')
+
+
+@pytest.mark.parametrize(
+    'versions, there',
+    [
+        (['3.5.30', '3.5.30'], False),
+        (['3.5.30', '3.6.11'], True),
+        (['3.5.30', '3.5.31'], True),
+        (['3.4.45', '3.6.11'], False),
+    ],
+)
+def test_versions_differ(versions: list[str], there: bool) -> None:
+    """Members of neighbouring releases are an information; those further apart are a finding of their own."""
+    findings = found(facts(of_versions(*versions)), 'etcd-versions-differ')
+    assert [finding.severity for finding in findings] == ['info'] * there
+    for finding in findings:
+        assert f'infra2 (http://10.0.0.2:2379) ({versions[1]})' in finding.seen and versions[1] in finding.remedy
+
+
+@pytest.mark.parametrize(
+    'version, v2_reads, raft_snapshots, severity',
+    [
+        ('3.4.45', 1, 0, 'info'),
+        ('3.4.45', 0, 0, None),
+        ('3.4.45', None, None, None),
+        ('3.3.25', 5, 0, None),
+        ('3.5.30', 1, 0, None),
+        ('3.5.30', 2, 0, 'warning'),
+        ('3.5.30', 2, 1, 'info'),
+        ('3.5.30', 2, None, 'info'),
+        ('3.5.30', None, 0, None),
+        ('3.6.16', 9, 0, None),
+    ],
+)
+def test_v2_requests(version: str, v2_reads: int | None, raft_snapshots: int | None, severity: str | None) -> None:
+    """Requests made on 3.4 are an information, a warning once 3.5 has them in its log; unknown numbers say nothing."""
+    etcd = of_versions(version, version, v2_reads=v2_reads, raft_snapshots=raft_snapshots)
+    findings = found(facts(etcd), 'etcd-v2-requests')
+    assert [finding.severity for finding in findings] == ([severity] if severity else [])
+    for finding in findings:
+        assert 'infra1' in finding.where and 'infra2' in finding.where and '--snapshot-count=1' in finding.remedy
+
+
+def test_v2_requests_are_no_reason_to_hurry() -> None:
+    """An upgrade does not end them, it fails at them."""
+    assert not kind_of('etcd-v2-requests').ended_by

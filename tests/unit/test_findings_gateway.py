@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from patroni.dcs import etcd3
 
-from patroni_etcd3_compat.check.facts import Etcd
-from patroni_etcd3_compat.check.judge.stock import outlook, stock_prefix
-from tests.unit.judge_facts import (
+from patroni_etcd3_compat.check.facts import Etcd, ThisHost
+from patroni_etcd3_compat.check.stock import outlook, stock_prefix
+from tests.unit.finding_facts import (
     etcd_facts,
     etcd_member,
     facts,
@@ -105,11 +105,11 @@ def test_prefix_with_stock() -> None:
     etcd.endpoints.append(etcd_member(4, None))
     finding = one(facts(etcd), 'etcd-prefix-mixed')
     assert finding.severity == 'critical' and 'infra4' not in text_of(finding)
-    assert 'configured it does not' not in finding.consequence
+    assert 'only these members configured' not in finding.consequence
     for part in (
         'cluster version 3.2.0',
         'etcd infra3 (http://10.0.0.3:2379) 3.4.23: /v3 /v3beta',
-        'takes /v3alpha for all members',
+        'uses /v3alpha for all members',
         'whether it starts depends',
         'gets no member list from infra3 (/v3alpha is not served there)',
         'as soon as it moves to infra3',
@@ -122,21 +122,45 @@ def test_prefix_with_stock() -> None:
 
 @pytest.mark.parametrize('serves', ['package', 'patch'])
 def test_prefix_with_the_package(serves: str) -> None:
-    """For information, and what holds for other nodes."""
+    """With every Patroni member served by the package or the patch, mixed prefixes are an information."""
     some = facts(of_versions('3.2.26', '3.2.26', '3.4.23'), serves=serves)
     finding = one(some, 'etcd-prefix-mixed')
-    assert finding.severity == 'info' and f'This node has the {serves}' in finding.consequence
-    assert 'other nodes can not be seen from here' in finding.consequence
+    assert finding.severity == 'info' and 'the package or the patch serves every Patroni member' in finding.consequence
+
+
+@pytest.mark.parametrize(
+    'node2, text', [('stock', 'stock Patroni serves node2'), (None, 'what serves node2 is unknown')]
+)
+def test_one_member_without_the_package(node2: str | None, text: str) -> None:
+    """One member that may be stock makes it critical, wherever the command runs, and the text names that member."""
+    patroni = patroni_facts(patroni_member('node1', serves='package'), patroni_member('node2'), patroni_member('node3'))
+    some = facts(of_versions('3.2.26', '3.2.26', '3.4.23'), patroni, serves='package')
+    patroni.members[1].serves = node2
+    for id in ('etcd-prefix-mixed', 'etcd-nested-transactions'):
+        finding = one(some, id)
+        assert finding.severity == 'critical' and text in finding.consequence and 'node1' not in finding.consequence
+        assert 'install patroni-etcd3-compat on node2 and restart' in finding.remedy
+
+
+def test_nothing_known_about_patroni() -> None:
+    """Without facts about Patroni it counts as stock, and nothing is said about this host."""
+    some = facts(of_versions('3.2.26', '3.2.26', '3.4.23'))
+    some.patroni, some.this_host = None, ThisHost(section='etcd3')
+    for id in ('etcd-prefix-mixed', 'etcd-nested-transactions'):
+        finding = one(some, id)
+        assert finding.severity == 'critical' and 'what serves Patroni is unknown' in finding.consequence
+        assert 'on every Patroni node' in finding.remedy
+    assert not found(some, 'node-serves')
 
 
 def test_prefix_harmless_with_all_hosts() -> None:
-    """One member in a state that stock Patroni can not read, the others are fine: a warning."""
+    """One member in a state that stock Patroni cannot read, the others are fine: a warning."""
     etcd = of_versions('3.5.30', '3.5.30')
     etcd.endpoints[1].version = '3.6.0-rc.1'
     finding = one(facts(etcd), 'etcd-prefix-mixed')
     assert finding.severity == 'warning' and 'it starts' in finding.consequence
-    assert 'on a node that has only these configured it does not' in finding.consequence
-    assert 'it can not read version 3.6.0-rc.1' in finding.consequence
+    assert 'does not start on a node that has only these members configured' in finding.consequence
+    assert 'it cannot read version 3.6.0-rc.1' in finding.consequence
 
 
 @pytest.mark.parametrize(
@@ -152,11 +176,11 @@ def test_no_prefix_finding(etcd: Etcd) -> None:
     'serves, severity', [('stock', 'critical'), (None, 'critical'), ('package', 'warning'), ('patch', 'warning')]
 )
 def test_nested_transactions(serves: str | None, severity: str) -> None:
-    """Critical unless this node is safe, and still a warning then."""
+    """Critical unless every member is safe, and still a warning then."""
     finding = one(facts(of_versions('3.2.26', '3.2.26', '3.4.23'), serves=serves), 'etcd-nested-transactions')
     assert finding.severity == severity and 'the cluster is lost' in finding.consequence
     assert 'infra1' in finding.where and 'infra3' not in finding.where and 'infra3' in finding.seen
-    assert 'every Patroni node' in finding.remedy
+    assert ('install patroni-etcd3-compat on node1 and node2' in finding.remedy) is (severity == 'critical')
 
 
 def test_no_nested_transactions() -> None:
@@ -184,7 +208,7 @@ def test_gateway_off() -> None:
     untold = etcd_member(2, prefixes=[], gateway=None)
     assert not found(facts(etcd_facts(etcd_member(1), untold)), 'etcd-gateway-off')
     finding = one(facts(etcd_facts(off), serves='package'), 'etcd-gateway-off')
-    assert finding.severity == 'critical' and 'can not use any member' in finding.consequence
+    assert finding.severity == 'critical' and 'cannot use any member' in finding.consequence
     assert not found(facts(), 'etcd-gateway-off')
 
 
@@ -256,7 +280,7 @@ def test_version_prefix() -> None:
     etcd.version_prefix = 'v3'
     for serves, severity in (('package', 'critical'), ('patch', 'critical'), ('stock', 'warning')):
         finding = one(facts(etcd, serves=serves), 'etcd-prefix-option')
-        assert finding.severity == severity and 'auto, /v3, /v3beta and /v3alpha' in finding.remedy
+        assert finding.severity == severity and 'auto, /v3, /v3beta or /v3alpha' in finding.remedy
     for prefix in ('/v3beta', None):
         etcd.version_prefix = prefix
         assert not found(facts(etcd), 'etcd-prefix-option')
