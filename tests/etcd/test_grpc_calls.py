@@ -15,6 +15,11 @@ from lab.processes import wait_until
 from .test_endpoints import refuses_common_name, use_all, warnings
 
 
+def wait_for_log(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    """Wait until *text* is in the log. A prefix is logged with the version, from another thread."""
+    wait_until(lambda: text in caplog.text, 5, text)
+
+
 @pytest.mark.parametrize('version', sorted({version.rsplit('.', 1)[0] for version in packages.etcd_binaries()}))
 def test_loops(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, version: str
@@ -115,11 +120,11 @@ def test_transport_changes_by_reload(
     for transport in ('grpc', 'auto', 'grpc', 'gateway'):
         section = dict(dcs.config['etcd3'], transport=transport)
         general = {key: dcs.config[key] for key in ('ttl', 'loop_wait', 'retry_timeout')}
-        dcs.dcs.reload_config(dict(general, etcd3=section))
         caplog.clear()
+        dcs.dcs.reload_config(dict(general, etcd3=section))
         for _ in range(3):
             assert dcs.loop()
-        assert ('using gRPC' if transport == 'grpc' else 'using gateway prefix') in caplog.text
+        wait_for_log(caplog, 'using gRPC' if transport == 'grpc' else 'using gateway prefix')
         assert not [record for record in caplog.records if record.levelno > logging.INFO and 'watch' not in record.msg]
     dcs.dcs.reload_config(dict(general, etcd3=dict(section, transport='carrier pigeon')))
     assert "transport is 'carrier pigeon', allowed are: auto, gateway, grpc" in caplog.text and dcs.loop()
