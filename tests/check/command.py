@@ -37,7 +37,7 @@ _VARYING = {
 
 _PATTERNS = (
     (r'leader etcd\d', 'leader etcdN'),
-    (r' {2,}\d{4}-\d\d-\d\d [0-9:]{8}, [0-9.]+ s,', '  TIME,'),
+    (r'\n? {2,}\d{4}-\d\d-\d\d [0-9:]{8} UTC, [^ ,]+, [0-9.]+ s,', '  TIME,'),
     (r'(?m)^.*(serves|Patroni|unknown) here.*', lambda match: re.sub(r'\d+\.[0-9.]+', 'X.Y.Z', match.group())),
     (r'which runs in [^ ,]+', 'which runs in PYTHON'),
     (r'/\S+/test_\w+\d+/', 'FOLDER/'),

@@ -22,6 +22,7 @@ def facts() -> Facts:
     """Return a cluster with some of everything: a member of etcd with its gateway off, a dead one, a lost slot."""
     return Facts(
         taken='2026-01-02T03:04:05+00:00',
+        asked_from='db1',
         seconds=0.412,
         etcd=Etcd(
             configured=['http://10.0.0.1:2379', 'http://10.0.0.2:2379', 'http://10.0.0.3:2379'],

@@ -9,6 +9,7 @@ import pytest
 
 from patroni_etcd3_compat.check.facts import Facts
 from patroni_etcd3_compat.check.findings.registry import ETCD_GATE, kind_of, stopping
+from patroni_etcd3_compat.check.log_snapshot import OPTION
 from tests.unit.finding_facts import facts, found, of_versions, one, patroni_facts, patroni_member
 
 
@@ -243,7 +244,7 @@ def test_v2_requests(version: str, v2_reads: int | None, raft_snapshots: int | N
     findings = found(facts(etcd), 'etcd-v2-requests')
     assert [finding.severity for finding in findings] == ([severity] if severity else [])
     for finding in findings:
-        assert 'infra1' in finding.where and 'infra2' in finding.where and '--snapshot-count=1' in finding.remedy
+        assert 'infra1' in finding.where and 'infra2' in finding.where and f'{OPTION} ' in finding.remedy
 
 
 def test_v2_requests_are_no_reason_to_hurry() -> None:

@@ -17,7 +17,7 @@ from tests.unit import finding_facts
 from tests.unit.render_samples import facts, findings
 
 WHOLE = """\
-CRITICAL  batman: 1 critical, 1 warning                                               2026-01-02 03:04:05, 0.4 s, exit 2
+CRITICAL  batman: 1 critical, 1 warning                                      2026-01-02 03:04:05 UTC, db1, 0.4 s, exit 2
   CRITICAL slot-lost         node1, slot gone: wal_status is lost
   WARNING  etcd-gateway-off  infra2: GET /version is answered with 3.4.23, every prefix with 404 page not found
 
@@ -139,7 +139,7 @@ def test_etcd_alone() -> None:
         Etcd(endpoints=[EtcdEndpoint('https://10.0.0.1:2379', True, True, 'infra1', protocol='grpc')]),
     )
     first, last = text_of(alone)
-    assert re.fullmatch(r'OK  etcd: no findings {40,}2026-01-02 03:04:05, 0.1 s, exit 0', first)
+    assert re.fullmatch(r'OK  etcd: no findings {40,}2026-01-02 03:04:05 UTC, 0.1 s, exit 0', first)
     assert '| infra1 | https://10.0.0.1:2379 | -       | -       | gRPC only | -' in last
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Iterable, Mapping
 
 from ..facts import JSON, NO_CREDENTIALS, EtcdEndpoint, Facts, PatroniMember, Postgres
@@ -44,7 +45,7 @@ class _Collection:
 
     def run(self) -> Facts:
         started = time.monotonic()
-        taken = datetime.now().astimezone().isoformat(timespec='seconds')
+        taken = datetime.now(timezone.utc).isoformat(timespec='seconds')
         try:
             self._ask_members(self._endpoints.configured())
             self._take_answers()
@@ -65,6 +66,7 @@ class _Collection:
             self._cluster.facts if self._cluster else None,
             this_host(self._settings, self._cluster.facts if self._cluster else None),
             self._settings.slots_interval if self._cluster else None,
+            asked_from=socket.gethostname(),
         )
 
     def _ask_members(self, members: Iterable[EtcdEndpoint]) -> None:

@@ -89,6 +89,8 @@ class Endpoints:
             list(self._members.values()),
             settings.tls_files,
             settings.dcs_url,
+            settings.username,
+            list(settings.given),
         )
 
     def _listed(self) -> list[ListedMember] | None:

@@ -57,6 +57,8 @@ class Settings:
     config_file: str | None = None
     #: the URL in place of the configured DCS, without credentials
     dcs_url: str | None = None
+    #: options of the command line that count before the configuration, without passwords
+    given: Sequence[str] = ()
     #: names of the Patroni members that there have to be
     members: Sequence[str] = ()
     #: number of the Patroni members that there have to be
@@ -153,6 +155,7 @@ def load_settings(
         tls_options(client.options),
         config_file=config_file,
         dcs_url=str(url) if url else None,
+        given=_given(given[0], etcd, group),
     )
     settings.tls_files = read_files(settings.tls)
     _add_patroni(settings, config, scope, where if config_file or not endpoints else None)
@@ -167,6 +170,17 @@ def load_settings(
             raise ConfigError('--group is about a Citus cluster: name it (SCOPE), or its configuration file (-c)')
         settings.group, settings.name, settings.api_url = group, None, None  # the configuration is of another group
     return settings
+
+
+def _given(urls: Sequence[str], etcd: Mapping[str, str], group: int | None) -> list[str]:
+    """Return the options with which another call finds the same cluster; the password is not one of them."""
+    values = {
+        'endpoints': ','.join(urls),
+        **{name: etcd.get(name) for name in ('cacert', 'cert', 'key')},
+        'user': etcd.get('username'),
+        'group': None if group is None else str(group),
+    }
+    return [part for name, value in values.items() if value for part in (f'--{name}', value)]
 
 
 def _prefix(value: object) -> str | None:

@@ -108,7 +108,7 @@ class Limits:
 class Facts:
     """Everything that was collected."""
 
-    #: time of collection, ISO 8601 with zone
+    #: time of collection by the clock of the host that asked, ISO 8601 with zone
     taken: str
     #: seconds that the collection took
     seconds: float
@@ -124,6 +124,8 @@ class Facts:
     certificate_days: list[float] = field(default_factory=lambda: list(CERTIFICATE_DAYS))
     #: limits that the command was given
     limits: Limits = field(default_factory=Limits)
+    #: name of the host that asked: another one may reach other members
+    asked_from: str = ''
 
 
 @dataclass

@@ -167,3 +167,7 @@ class Etcd:
     files: list[TlsFile] = field(default_factory=list)
     #: the URL in place of the configured DCS (``--dcs-url``, ``DCS_URL``), without credentials; None: none is
     dcs_url: str | None = None
+    #: user name for etcd; None: none is configured
+    username: str | None = None
+    #: options of the command line that count before the configuration, as they were given, without passwords
+    given: list[str] = field(default_factory=list)

@@ -7,6 +7,7 @@ from typing import Iterator
 from ...hazards import Releases
 from ..cluster import EtcdMember, known_members
 from ..facts import EtcdEndpoint, Facts
+from ..log_snapshot import LEAST, OPTION, TAKEN, WRITES
 from ..units import comma
 from .examples import both, etcd_member, etcd_runs
 from .registry import ETCD, Seen, Subject
@@ -51,7 +52,8 @@ def _seen(severity: str, rows: list[tuple[EtcdMember, EtcdEndpoint]], text: str)
         seen=f'{"each of them" if len(names) > 1 else "it"} {text}',
         consequence='a member that is upgraded to 3.6 does not start while such a request is in its log after the last '
         'raft snapshot ("detected disallowed v2 WAL"). One member after the other is lost',
-        remedy='let probes ask etcdctl endpoint health instead of /health. On 3.5, before any member goes to 3.6: '
-        'restart each member with --snapshot-count=1, write a key, restart it without that option, and run etcdutl '
-        'check v2store of 3.5.32 or later on its data directory',
+        remedy='let probes ask etcdctl endpoint health instead of /health. Before any member goes to 3.6, on 3.5 and '
+        f'one member after the other: restart it with {OPTION} and without --enable-v2, write and delete a key '
+        f'{WRITES} times, wait until {TAKEN} in its /metrics is {LEAST} or more, and restart it without the option. '
+        '"plan --etcd-to 3.6" has these steps as commands',
     )

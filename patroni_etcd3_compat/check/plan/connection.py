@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from typing import Sequence
+from typing import Mapping, Sequence
 
 from ..cluster import EtcdMember, authentication
 from ..facts import Facts
 from .model import Variable
 
-#: Programs take the options of TLS in these two forms: etcdctl, curl.
-TLS_FILES = {'=': '--cacert=FILE --cert=FILE --key=FILE', ' ': '--cacert FILE --cert FILE --key FILE'}
+#: Options of TLS, and what stands in for a file that is not known.
+_TLS = ('cacert', 'cert', 'key')
+FILE = 'FILE'
+
+#: What can be in a variable that the shell splits at blanks.
+_PLAIN = re.compile(r'[\w./:@+,=\[\]-]+')
 
 #: etcdctl for all voting members of etcd.
 ETCDCTL = 'etcdctl $ETCDCTL_FLAGS --endpoints=$ENDPOINTS'
 
 _PROGRAM = 'patroni-etcd3-compat check'
+
+#: What the files are, by option.
+_FOR = {'cacert': 'the CA of etcd, for check', 'cert': 'a client certificate', 'key': 'its key'}
 
 
 def tls(facts: Facts) -> bool:
@@ -23,9 +31,36 @@ def tls(facts: Facts) -> bool:
     return any(url.tls for url in facts.etcd.endpoints)
 
 
-def tls_variable(name: str, value: str, secure: bool) -> Variable:
-    """Return a variable with options of TLS, which is empty without it."""
-    return Variable(name, value if secure else '', 'for TLS' if secure else 'for TLS; not needed here')
+def tls_variable(name: str, files: Mapping[str, str], between: str, secure: bool) -> Variable:
+    """Return a variable with options of TLS, which is empty without it.
+
+    :param files: paths by option.
+    :param between: what the program wants between an option and its value.
+    :param secure: TLS is used.
+    """
+    value = ' '.join(f'--{option}{between}{path}' for option, path in files.items()) if secure else ''
+    return Variable(name, value, 'for TLS' if secure else 'for TLS; not needed here')
+
+
+def any_files() -> dict[str, str]:
+    """Return all options of TLS with placeholders."""
+    return dict.fromkeys(_TLS, FILE)
+
+
+def etcd_files(facts: Facts) -> dict[str, str]:
+    """Return the files with which etcd was reached, by option.
+
+    The authority may be unknown, because Patroni does without, unlike etcdctl and curl.
+    """
+    known = {file.option: _plain(file.path) for file in facts.etcd.files}
+    if 'cert' in known:
+        known.setdefault('key', known['cert'])  # which may hold the key as well
+    return {'cacert': FILE, **known}
+
+
+def _plain(text: str, otherwise: str = FILE) -> str:
+    """Return a text that the shell leaves alone, or else what stands in for it."""
+    return text if _PLAIN.fullmatch(text) else otherwise
 
 
 def check_variables(facts: Facts, members: Sequence[EtcdMember], config_file: str | None) -> list[Variable]:
@@ -41,10 +76,14 @@ def check_variables(facts: Facts, members: Sequence[EtcdMember], config_file: st
     if patroni is None:
         urls = ','.join(member.url for member in members)
         return [*_access(facts), Variable('CHECK', f'{_PROGRAM} --endpoints {urls}', 'this program')]
+    check = [_PROGRAM]
     if config_file:
         found = [Variable('PATRONICTL_CONFIG_FILE', config_file, 'configuration of Patroni', True)]
+        check += map(_plain, facts.etcd.given)
         if facts.etcd.dcs_url:
             found.append(Variable('DCS_URL', facts.etcd.dcs_url, 'in place of the etcd of that configuration', True))
+        if '--user' in facts.etcd.given:
+            found += _login(facts)
     else:
         found = [Variable('PATRONI_ETCD3_HOSTS', _hosts(facts), 'members of etcd', True)]
         if tls(facts):
@@ -52,7 +91,8 @@ def check_variables(facts: Facts, members: Sequence[EtcdMember], config_file: st
         if patroni.namespace != '/service':
             found.append(Variable('PATRONI_NAMESPACE', patroni.namespace, 'path that all clusters are below', True))
         found += _access(facts)
-    return [*found, Variable('CHECK', f'{_PROGRAM} {shlex.quote(patroni.scope)}', 'this program')]
+        check += [] if patroni.group is None else ['--group', str(patroni.group)]
+    return [*found, Variable('CHECK', ' '.join([*check, shlex.quote(patroni.scope)]), 'this program')]
 
 
 def _hosts(facts: Facts) -> str:
@@ -65,16 +105,18 @@ def _hosts(facts: Facts) -> str:
 
 def _access(facts: Facts) -> list[Variable]:
     """Return what Patroni's configuration would say about credentials and certificates."""
-    found = []
-    if authentication(facts) or facts.etcd.credentials:
-        found += [
-            Variable('PATRONI_ETCD3_USERNAME', 'USER', 'a user of etcd, for check', True),
-            Variable('PATRONI_ETCD3_PASSWORD', 'PASSWORD', 'its password', True),
-        ]
-    if tls(facts):
-        found += [
-            Variable('PATRONI_ETCD3_CACERT', 'FILE', 'the CA of etcd, for check', True),
-            Variable('PATRONI_ETCD3_CERT', 'FILE', 'a client certificate; empty if etcd wants none', True),
-            Variable('PATRONI_ETCD3_KEY', 'FILE', 'its key; empty if etcd wants none', True),
-        ]
-    return found
+    found = _login(facts) if authentication(facts) or facts.etcd.credentials else []
+    return found + [
+        Variable(f'PATRONI_ETCD3_{file.option.upper()}', _plain(file.path), _FOR[file.option], True)
+        for file in facts.etcd.files
+        if tls(facts)
+    ]
+
+
+def _login(facts: Facts) -> list[Variable]:
+    return [
+        Variable(
+            'PATRONI_ETCD3_USERNAME', _plain(facts.etcd.username or '', 'USER'), 'a user of etcd, for check', True
+        ),
+        Variable('PATRONI_ETCD3_PASSWORD', 'PASSWORD', 'its password', True),
+    ]

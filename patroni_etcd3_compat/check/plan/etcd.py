@@ -78,6 +78,7 @@ def _empty(facts: Facts, members: Sequence[EtcdMember], target: str, direct: boo
         'etcd',
         target,
         facts.taken,
+        facts.asked_from,
         direct,
         sources=[POLICY, RECOVERY],
     )  # fmt: skip

@@ -44,7 +44,10 @@ def _json(plan: Plan, _: bool) -> str:
 def _markdown(plan: Plan, anyway: bool) -> str:
     shown = anyway or not plan.failed
     blocks = [f'# Upgrade of {plan.title}', _verdict(plan)]
-    blocks.append(f'Made for the cluster as it was at {plan.taken}. If anything has changed since, make a new plan.')
+    seen_from = f', seen from {plan.asked_from}' if plan.asked_from else ''
+    blocks.append(
+        f'Made for the cluster as it was at {plan.taken}{seen_from}. If anything has changed since, make a new plan.'
+    )
     blocks += ['> **Warning:** ' + text for text in plan.warnings]
     blocks.append(
         _table(

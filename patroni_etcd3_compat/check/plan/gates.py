@@ -14,7 +14,7 @@ from ..facts import RUNNING, Facts
 from ..findings.registry import ETCD_GATE, PATRONI_GATE, at_the_end, stopping
 from ..patroni_cluster import TELLS_STREAMING, place
 from . import snapshots
-from .connection import ETCDCTL, TLS_FILES, check_variables, tls, tls_variable
+from .connection import ETCDCTL, any_files, check_variables, etcd_files, tls, tls_variable
 from .model import Gate, Variable
 
 _PAUSED = 'Maintenance mode: on'
@@ -90,15 +90,15 @@ class Commands:
         if self._patroni:
             secure = any((member.api_url or '').startswith('https') for member in self._patroni.members)
             found.append(Variable('SLOTS_INTERVAL', '60', 'seconds between two samples of the slots'))
-            found.append(tls_variable('API_FLAGS', TLS_FILES[' '], secure))
+            found.append(tls_variable('API_FLAGS', any_files(), ' ', secure))
         return found
 
     def _etcd_variables(self) -> list[Variable]:
         found = [
             Variable('ENDPOINTS', ','.join(self.endpoints), 'client URLs of the members of etcd that have a vote'),
             Variable('ETCDCTL_API', '3', 'for etcdctl before 3.4', True),
-            tls_variable('ETCDCTL_FLAGS', TLS_FILES['='], self._tls),
-            tls_variable('CURL_FLAGS', TLS_FILES[' '], self._tls),
+            tls_variable('ETCDCTL_FLAGS', etcd_files(self._facts), '=', self._tls),
+            tls_variable('CURL_FLAGS', etcd_files(self._facts), ' ', self._tls),
         ]
         if self._auth:
             found.append(Variable('ETCDCTL_USER', 'root:PASSWORD', 'a user with role root, for etcdctl', True))
@@ -125,7 +125,9 @@ class Commands:
 
     def patronictl(self, command: str, *options: str) -> str:
         """Return a call of ``patronictl`` for this cluster."""
-        return ' '.join(('patronictl', command, self._scope) + options)
+        group = self._patroni.group if self._patroni else None
+        citus = () if group is None else ('--group', str(group))
+        return ' '.join(('patronictl', command, self._scope, *citus) + options)
 
     def leads(self) -> list[Gate]:
         """Return the gate that is open if Patroni has a leader whose PostgreSQL runs; none if there is no Patroni."""

@@ -8,23 +8,16 @@ from __future__ import annotations
 
 from ..cluster import EtcdMember
 from ..findings.registry import ETCD_GATE, PATRONI_GATE
+from ..log_snapshot import ALSO, LEAST, OPTION, TAKEN, WRITES
 from .connection import ETCDCTL
 from .gates import Commands
 from .legs import Leg
 from .model import Gate, Step
 
-#: The option that a member has during these steps, and its value: so many entries are between two snapshots.
-OPTION = '--snapshot-count=5'
-
-#: Writes and deletes a key so often that a member with :data:`OPTION` takes several snapshots.
-_WRITES = 15
-
 _KEY = 'patroni-etcd3-compat-plan'
 
-#: Snapshots since the member was started. The first may be taken before all of the old log is applied; the next one may
-#: not, because it covers what the first one does not.
-_TAKEN = 'etcd_debugging_snap_save_total_duration_seconds_count'
-_LEAST = '([2-9]|[1-9][0-9]+)$'
+#: The line of :data:`.log_snapshot.TAKEN` in ``/metrics`` of a member that has taken enough of them.
+_ENOUGH = f'^{TAKEN} ([{LEAST}-9]|[1-9][0-9]+)$'
 
 
 def write_something(times: int = 1) -> str:
@@ -47,7 +40,7 @@ def log_snapshot(leg: Leg, member: EtcdMember, first: bool, commands: Commands) 
     metrics = f'curl -fsS $CURL_FLAGS {member.url.rstrip("/")}/metrics'
     taken = Gate(
         f'{member.label} has taken snapshots of its log',
-        f"{metrics} | grep -E '^{_TAKEN} {_LEAST}'",
+        f"{metrics} | grep -E '{_ENOUGH}'",
         'how many since it was started',
     )
     return Step(
@@ -57,10 +50,10 @@ def log_snapshot(leg: Leg, member: EtcdMember, first: bool, commands: Commands) 
         [
             f'# on {member.label}, whose URL is {member.url}:',
             '# systemctl stop etcd',
-            f'# add the option {OPTION} (ETCD_SNAPSHOT_COUNT=5, or snapshot-count: 5 in a configuration file)',
+            f'# add the option {OPTION} ({ALSO})',
             '# and take --enable-v2 out',
             '# systemctl start etcd',
-            write_something(_WRITES),
+            write_something(WRITES),
         ],
         [taken, commands.healthy(), *commands.checks(ETCD_GATE, PATRONI_GATE), *commands.leads()],
         f'Take the option out again and restart {member.label}.',

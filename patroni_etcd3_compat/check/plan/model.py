@@ -138,6 +138,8 @@ class Plan:
     target: str
     #: time of the facts that it was made from, ISO 8601 with zone
     taken: str
+    #: name of the host that asked for them
+    asked_from: str
     #: the way that skips minor releases of etcd
     direct: bool = False
     #: version of this format

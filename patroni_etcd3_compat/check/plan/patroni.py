@@ -40,6 +40,7 @@ def plan_patroni(facts: Facts, findings: Sequence[Finding], to: str, config_file
         'patroni',
         to,
         facts.taken,
+        facts.asked_from,
         sources=list(_SOURCES),
     )
     plan.members = [

@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 from ...versions import LINES, Line, Minor, Version, gateway_of, line_of, parse_version
+from ..log_snapshot import OPTION
 
 #: etcd's policy: one minor release at a time, newest patch release first.
 POLICY = 'https://etcd.io/docs/v3.6/upgrades/upgrading-etcd/'
@@ -47,7 +48,7 @@ class Guide(NamedTuple):
         return self.line.upgrade_from if self.line.upgrade_from[2] else None
 
 
-_OPTION_OUT = 'take the option --snapshot-count=5 of the steps before out again'
+_OPTION_OUT = f'take the option {OPTION} of the steps before out again'
 
 GUIDES: tuple[Guide, ...] = (
     Guide((3, 1)),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from ..facts import Facts, Finding, Limit
 from ..findings import exit_status
 from ..nagios import line
 from ..units import number
-from .text import STATUS, Style, clean, counts, etcd_label, one_line, silence, summary
+from .text import STATUS, Style, clean, counts, etcd_label, one_line, silence, summary, taken
 
 #: How many findings the line for Nagios names; the rest is counted.
 NAMED = 5
@@ -192,11 +190,7 @@ def prometheus(facts: Facts, findings: list[Finding], style: Style) -> str:
     metrics.add(
         'check_status', 'exit status of the check: 0 ok, 1 warning, 2 critical, 3 unknown', exit_status(facts, findings)
     )
-    metrics.add(
-        'check_time_seconds',
-        'time of the check in seconds since 1970',
-        datetime.fromisoformat(facts.taken.replace('Z', '+00:00')).timestamp(),
-    )
+    metrics.add('check_time_seconds', 'time of the check in seconds since 1970', taken(facts).timestamp())
     metrics.add('check_duration_seconds', 'duration of the check', facts.seconds)
     for severity, count in counts(findings).items():
         metrics.add('check_findings', 'number of findings', count, severity=severity)

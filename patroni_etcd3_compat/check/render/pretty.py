@@ -10,7 +10,7 @@ from ..facts import Facts, Finding
 from ..findings import exit_status
 from .groups import details, groups, lines, whole
 from .tables import tables
-from .text import STATUS, Style, verdict
+from .text import STATUS, Style, clean, utc, verdict
 
 #: Colours of the words for an exit status.
 _COLOURS = ('green', 'yellow', 'red', 'magenta')
@@ -20,7 +20,7 @@ def _first_line(facts: Facts, findings: list[Finding], width: int, colour: bool)
     """Return the verdict, and at the end of the line when it was made. What does not fit goes into a second line."""
     status = exit_status(facts, findings)
     left = f'{STATUS[status]}  {verdict(facts, findings)}'
-    right = f'{facts.taken[:19].replace("T", " ")}, {facts.seconds:.1f} s, exit {status}'
+    right = ', '.join(filter(None, (utc(facts), clean(facts.asked_from), f'{facts.seconds:.1f} s', f'exit {status}')))
     gap = ' ' * (width - len(left) - len(right))
     text = (
         f'{left}{gap}{right}'

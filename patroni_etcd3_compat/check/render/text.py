@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import NamedTuple
 
 from ..facts import SEVERITIES, EtcdEndpoint, Facts, Finding
@@ -62,6 +63,16 @@ def summary(findings: list[Finding]) -> str:
     """Return in a few words how many findings have which severity: ``2 critical, 1 warning``."""
     parts = [f'{count} {severity}' for severity, count in counts(findings).items() if count]
     return ', '.join(parts) or 'no findings'
+
+
+def taken(facts: Facts) -> datetime:
+    """Return the time of the facts, which has a zone."""
+    return datetime.fromisoformat(facts.taken.replace('Z', '+00:00'))  # Z is understood from Python 3.11 on
+
+
+def utc(facts: Facts) -> str:
+    """Return the same for people on several hosts, as etcd's own logs have it: ``2026-11-25 17:12:57 UTC``."""
+    return f'{taken(facts).astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC'
 
 
 def silence(facts: Facts) -> str:
