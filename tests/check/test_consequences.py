@@ -8,6 +8,7 @@ from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 import pytest
 
+from lab.balancer import Balancer, Choice
 from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster
 from lab.node import PatroniNode, unprivileged_user
@@ -46,8 +47,9 @@ def start() -> Iterator[Start]:
     nodes: list[PatroniNode] = []
     folder.chmod(0o755)
 
-    def new(where: Environment, hosts: Sequence[str], **options: Any) -> PatroniNode:
+    def new(where: Environment, hosts: Sequence[str], scope: str = 'lab', **options: Any) -> PatroniNode:
         node = PatroniNode(f'node{len(nodes)}', where, hosts, folder, settings={'etcd3': options})
+        node.config['scope'] = scope
         nodes.append(node)
         node.start()
         return node
@@ -169,6 +171,24 @@ def test_advertised_port_speaks_grpc(start: Start) -> None:
         node = start(ours(), etcd.hosts)
         assert leads(node, 60), node.log_text()[-2000:]
         assert severities(node)['etcd-advertised-unusable'] == {'info'}
+
+
+def test_balancer_without_a_shared_prefix(start: Start) -> None:
+    """Behind a balancer per request, a stock primary demotes once members serve different prefixes; ours stays."""
+    with EtcdCluster(['3.2', '3.2', '3.2']) as etcd, Balancer(etcd.urls, Choice.RANDOM) as balancer:
+        host = [balancer.url.partition('//')[2]]
+        nodes = []
+        for where, scope in (stock(), 'a'), (ours(), 'b'):
+            node = start(where, host, scope, use_proxies=True)
+            nodes.append(node)
+            assert leads(node, 60), node.log_text()[-2000:]
+        assert severities(nodes[0])['etcd-shared-url'] == {'info'}
+        for number in (0, 1):
+            etcd.upgrade(number, '3.4')
+        wait_until(lambda: 'demot' in nodes[0].log_text(), 60, 'the primary to demote')
+        assert severities(nodes[0])['etcd-shared-url'] == {'critical'}
+        assert severities(nodes[1])['etcd-shared-url'] == {'info'}
+        assert 'demot' not in nodes[1].log_text()
 
 
 def test_quorum_lost() -> None:

@@ -143,6 +143,17 @@ def test_several_members_behind_one_url() -> None:
     assert interview(healthy()).member.shared_by == []
 
 
+def test_members_without_a_common_prefix() -> None:
+    """A call that meets a member without the prefix is made under another one, and that it was needed is noted."""
+    member = interview(
+        healthy(v3__kv__range=NOT_SERVED, v3beta__kv__range=NOT_SERVED, v3alpha__kv__range=as_member('2'))
+    ).member
+    assert (member.prefixes_vary, member.error, len(member.shared_by)) == (True, None, 2)
+    assert not interview(healthy()).member.prefixes_vary
+    nowhere = interview(healthy(v3__kv__range=NOT_SERVED)).member
+    assert 'not from etcd' in str(nowhere.error)
+
+
 def test_prefixes_behind_a_balancer() -> None:
     """A prefix may meet a member that does not serve it: it is asked again before the gateway is called off."""
     script = healthy(v3__maintenance__status=[NOT_SERVED, STATUS])

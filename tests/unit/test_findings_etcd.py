@@ -186,6 +186,23 @@ def test_balancer_for_each_request() -> None:
     assert [f.where for f in found(facts(etcd), 'etcd-unreachable')] == ['etcd infra3 (http://10.0.0.3:2379)']
 
 
+def test_balancer_without_a_common_prefix() -> None:
+    """It is critical under stock Patroni, an information under the package, whether or not the members are known."""
+    for shared_by, behind in (['a1', 'a2'], 'infra1 and infra2'), ([], 'several members'):
+        balancer = etcd_member(
+            9, '3.4.45', id=None, name=None, advertised=False, shared_by=shared_by, prefixes_vary=True
+        )
+        some = facts(etcd_facts(balancer, *(etcd_member(number, '3.4.45') for number in (1, 2, 3))))
+        finding = one(some, 'etcd-shared-url')
+        assert finding.severity == 'critical' and f'answered by {behind} in turn' in finding.seen
+        assert 'in place of the balancer, or install patroni-etcd3-compat on ' in finding.remedy
+        assert some.patroni is not None
+        for member in some.patroni.members:
+            member.serves = 'package'
+        finding = one(some, 'etcd-shared-url')
+        assert finding.severity == 'info' and 'package' in finding.consequence and 'install' not in finding.remedy
+
+
 def test_hosts_that_are_gone() -> None:
     """A configured host that is no member and does not answer, unless Patroni does not compare (use_proxies)."""
     etcd = etcd_facts(etcd_member(1), etcd_member(9, None, id=None, advertised=False, name=None))

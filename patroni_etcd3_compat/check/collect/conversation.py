@@ -153,19 +153,26 @@ class Conversation:
         return document
 
     def _send(self, rpc: str, request: Mapping[str, object], clock: Clock | None = None) -> Answer:
-        path = self._prefix + rpc
         probed = self._probed.pop(self._prefix, None) if rpc == STATUS else None
-        try:
-            status, body = probed or self._web.ask(
-                'POST', self._member.url + path, clock or self._clock, json.dumps(request).encode(), self._token
-            )
-        except Unanswered as e:
-            raise Unanswered(f'{path}: {e}') from None
+        path, (status, body) = self._prefix + rpc, probed or self._ask(self._prefix + rpc, request, clock)
+        # It was served when it was chosen: a balancer sends each request to another member.
+        for other in [prefix for prefix in PREFIXES if prefix != self._prefix]:
+            if not prefix_not_served(status, body):
+                break
+            self._member.prefixes_vary = True
+            path, (status, body) = other + rpc, self._ask(other + rpc, request, clock)
         try:
             return read_answer(rpc, status, body)
         except UnreadableBody:
             self._refused(status, body)
             raise Refused(f'{path} is answered with status {status} and a body that is not from etcd') from None
+
+    def _ask(self, path: str, request: Mapping[str, object], clock: Clock | None) -> tuple[int, bytes]:
+        document = json.dumps(request).encode()
+        try:
+            return self._web.ask('POST', self._member.url + path, clock or self._clock, document, self._token)
+        except Unanswered as e:
+            raise Unanswered(f'{path}: {e}') from None
 
     def _refused(self, status: int, body: bytes) -> None:
         """Raise what the member refuses in plain text, if it is known."""

@@ -6,6 +6,7 @@ The names were seen on 3.3.25, 3.4.23, 3.5.16, 3.5.30, 3.6.16 and 3.7.3. No toke
 from __future__ import annotations
 
 from ..facts import EtcdEndpoint
+from ..log_snapshot import TAKEN
 from .values import as_int
 
 _HAS_LEADER, _IS_LEADER, _IS_LEARNER = 'etcd_server_has_leader', 'etcd_server_is_leader', 'etcd_server_is_learner'
@@ -15,11 +16,10 @@ _REVISION, _COMPACTED = 'etcd_debugging_mvcc_current_revision', 'etcd_debugging_
 _V2_READS = 'etcd_debugging_store_reads_total{action="get"}'
 #: Present, unlike the former, whether or not there was a read: the family is there at all.
 _V2_FAMILY = 'etcd_debugging_store_reads_total{action="getRecursive"}'
-_SNAPSHOTS = 'etcd_debugging_snap_save_total_duration_seconds_count'
 
 _NAMES = frozenset(
     (_HAS_LEADER, _IS_LEADER, _IS_LEARNER, _SIZE, _INDEX, _IN_USE, _QUOTA, _REVISION, _COMPACTED, _V2_READS)
-    + (_V2_FAMILY, _SNAPSHOTS)
+    + (_V2_FAMILY, TAKEN)
 )
 
 
@@ -73,4 +73,4 @@ def add_metrics(member: EtcdEndpoint, values: dict[str, float]) -> None:
     compacted = as_int(values.get(_COMPACTED))
     member.compacted = None if compacted is None else max(compacted, 0)  # -1: there was none
     member.v2_reads = as_int(values.get(_V2_READS, 0 if _V2_FAMILY in values else None))
-    member.raft_snapshots = as_int(values.get(_SNAPSHOTS))
+    member.raft_snapshots = as_int(values.get(TAKEN))

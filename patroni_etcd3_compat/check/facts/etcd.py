@@ -99,6 +99,8 @@ class EtcdEndpoint:
     raft_snapshots: int | None = None
     #: ids of the members that answered at this URL, if it was more than one; what belongs to one member is unknown then
     shared_by: list[str] = field(default_factory=list)
+    #: a prefix was served for one request and not for the next one, so the members behind it do not all serve the same
+    prefixes_vary: bool = False
 
     @property
     def quota_used(self) -> float:

@@ -7,9 +7,8 @@ docs/findings.md are made from the register.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from typing import Callable, Iterator, NamedTuple, Sequence
+from typing import Callable, Iterator, NamedTuple, Sequence, TypeVar
 
 from ..facts import SEVERITIES, Facts, Finding
 
@@ -43,7 +42,9 @@ class Seen(NamedTuple):
     link: str | None = None
 
 
-Check = Callable[[Facts], Iterator[Seen]]
+#: A function of facts; one that draws a conclusion (:attr:`Kind.derived`) gets the other findings as well.
+Check = Callable[..., Iterator[Seen]]
+_AnyCheck = TypeVar('_AnyCheck', bound=Check)
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,20 @@ class Kind:
     ended_by: tuple[str, ...] = ()
     #: a plan names it even as an information, if it is there after a step
     noted: bool = False
-    #: it only points to other findings, so plans leave it out
+    #: it only points to other findings: it is made when these are known, and plans leave it out
     derived: bool = False
     #: tests on real servers that produce the state and show the finding
     shown: tuple[str, ...] = ()
     #: tests on real servers that show its consequence as well; without any, the consequence is quoted from :attr:`link`
     proved: tuple[str, ...] = ()
 
-    def find(self, facts: Facts) -> Iterator[Finding]:
+    def find(self, facts: Facts, others: Sequence[Finding] = ()) -> Iterator[Finding]:
         """Yield what the check finds.
 
         :param facts: as they were collected, or as they will be after a step of a plan.
+        :param others: the findings that it may point to.
         """
-        for seen in self.check(facts):
+        for seen in self.check(facts, others) if self.derived else self.check(facts):
             yield Finding(
                 self.id, seen.severity, seen.where, seen.seen, seen.consequence, seen.remedy, seen.link or self.link
             )
@@ -123,7 +125,7 @@ class Subject:
         derived: bool = False,
         shown: Sequence[str] = (),
         proved: Sequence[str] = (),
-    ) -> Callable[[Check], Check]:
+    ) -> Callable[[_AnyCheck], _AnyCheck]:
         """Register a function as the check for a finding.
 
         The severities that it may have are named, each with its condition in words (empty: always). The rest is as in
@@ -136,7 +138,7 @@ class Subject:
         if id in _register or not severities:
             raise ValueError(f'{id}: registered already, or without a severity')
 
-        def register(check: Check) -> Check:
+        def register(check: _AnyCheck) -> _AnyCheck:
             _register[id] = Kind(
                 id,
                 title,
@@ -192,5 +194,8 @@ def judge(facts: Facts) -> list[Finding]:
 
     :returns: the findings, most severe first, then in the order of :func:`kinds`.
     """
-    found = itertools.chain.from_iterable(kind.find(facts) for kind in kinds())
-    return sorted(found, key=lambda finding: -SEVERITIES.index(finding.severity))
+    found: list[Finding] = []
+    for kind in sorted(kinds(), key=lambda kind: kind.derived):
+        found += kind.find(facts, found)
+    places = {kind.id: place for place, kind in enumerate(kinds())}
+    return sorted(found, key=lambda finding: (-SEVERITIES.index(finding.severity), places[finding.id]))

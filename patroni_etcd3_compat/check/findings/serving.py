@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Iterator, Sequence
 
-from ..facts import Facts, ThisHost
+from ..facts import Facts, Finding, ThisHost
 from ..units import comma
 from .examples import etcd_runs
-from .registry import PATRONI, Seen, Subject, kinds
+from .registry import PATRONI, Seen, Subject, kind_of
 
 SUBJECT = Subject(110, 'This host')
 
 
-def _needed(facts: Facts) -> list[str]:
+def _needed(findings: Sequence[Finding]) -> list[str]:
     """Return the identifiers of the warnings and critical findings that the package or the patch cures."""
-    found = [finding for kind in kinds() if kind.cured for finding in kind.find(facts)]
-    return sorted({finding.id for finding in found if finding.severity in ('warning', 'critical')})
+    matter = {finding.id for finding in findings if finding.severity in ('warning', 'critical')}
+    return sorted(id for id in matter if kind_of(id).cured)
 
 
 def _versions(host: ThisHost) -> str:
@@ -35,12 +35,12 @@ def _versions(host: ThisHost) -> str:
     shown=['tests/check/test_command_etcd.py::test_mixed_with_3_2'],
     example=etcd_runs('3.2.26', '3.2.26', '3.4.23'),
 )
-def serves(facts: Facts) -> Iterator[Seen]:
+def serves(facts: Facts, findings: Sequence[Finding]) -> Iterator[Seen]:
     """Find what serves the member whose configuration was read. Its key tells, not the Python of this command."""
     host = facts.this_host
     if host.name is None:
         return
-    needed, where, versions = _needed(facts), host.name, _versions(host)
+    needed, where, versions = _needed(findings), host.name, _versions(host)
     needs = f'this cluster needs the package or the patch, see {comma(needed)}'
     if host.serves in ('package', 'patch'):
         yield Seen(

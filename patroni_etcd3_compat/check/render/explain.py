@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from ..facts import SEVERITIES, Finding
-from ..findings import Kind
+from ..findings import Kind, judge
 from ..findings.examples import healthy
 from ..findings.registry import ETCD_GATE, ETCD_UPGRADE, PACKAGE, PATRONI_UPGRADE
 from .groups import whole
@@ -58,7 +58,7 @@ def example(kind: Kind) -> Finding:
     """
     facts = healthy()
     kind.example(facts)
-    found = next(kind.find(facts), None)
+    found = next(kind.find(facts, judge(facts) if kind.derived else ()), None)
     if found is None:
         raise ValueError(f'{kind.id}: its example does not show it')
     return found
