@@ -162,10 +162,11 @@ class EtcdCluster(EtcdCalls, Service):
         member.start()
         self.wait_healthy()
 
-    def replace(self, i: int, version: str, shape: Shape | None = None) -> None:
+    def replace(self, i: int, version: str, shape: Shape | None = None, learner: bool = False) -> None:
         """Remove a member from the cluster and add it again, empty, with another version on the same ports.
 
         :param shape: as in `release`.
+        :param learner: without a vote; nobody waits until it is healthy, since a learner refuses to say so.
 
         :raises LabError: when the others refuse for a minute, or it does not come up.
         """
@@ -178,13 +179,15 @@ class EtcdCluster(EtcdCalls, Service):
         own = next(entry['ID'] for entry in listed if member.peer_url in entry['peerURLs'])
         self._change(helper, 'cluster/member/remove', {'ID': own}, 'member not found')
         shutil.rmtree(str(member.folder / 'data'))
-        self._change(helper, 'cluster/member/add', {'peerURLs': [member.peer_url]}, 'Peer URLs already exists')
+        added = {'peerURLs': [member.peer_url], 'isLearner': learner}
+        self._change(helper, 'cluster/member/add', added, 'Peer URLs already exists')
         member.release = new
         peers = ','.join(f'{other.name}={other.peer_url}' for other in self.members)
         member.bootstrap = ['--initial-cluster', peers, '--initial-cluster-state', 'existing']
         self._reshape()
         member.start()
-        self.wait_healthy()
+        if not learner:
+            self.wait_healthy()
 
     def wipe(self, versions: Sequence[str]) -> None:
         """Stop everything and start a new, empty cluster of these versions on the same ports, without authentication.

@@ -173,6 +173,23 @@ def test_advertised_port_speaks_grpc(start: Start) -> None:
         assert severities(node)['etcd-advertised-unusable'] == {'info'}
 
 
+def test_configured_port_speaks_grpc(start: Start) -> None:
+    """With no other host than a port for gRPC alone, stock Patroni does not start; with the right one it does."""
+    with EtcdCluster(['3.5.30']) as etcd:
+        (member,) = etcd.members
+        grpc = f'127.0.0.1:{free_port()}'
+        member.flags += ['--listen-client-http-urls', member.real_url, '--listen-client-urls', f'http://{grpc}']
+        member.flags += ['--advertise-client-urls', member.real_url]
+        member.restart()
+        node = start(stock(), [grpc])
+        assert not leads(node, WAIT)
+        assert severities(node)['etcd-configured-unusable'] == {'critical'}
+        node.stop()
+        node = start(stock(), etcd.hosts)
+        assert leads(node, 60), node.log_text()[-2000:]
+        assert 'etcd-configured-unusable' not in severities(node)
+
+
 def test_balancer_without_a_shared_prefix(start: Start) -> None:
     """Behind a balancer per request, a stock primary demotes once members serve different prefixes; ours stays."""
     with EtcdCluster(['3.2', '3.2', '3.2']) as etcd, Balancer(etcd.urls, Choice.RANDOM) as balancer:

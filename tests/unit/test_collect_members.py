@@ -295,6 +295,42 @@ etcd_mvcc_db_total_size_in_bytes 24576
 """
 
 
+def histogram(*counts: int) -> bytes:
+    """The syncs of the log of a member: so many within 1 ms, 2 ms, 4 ms and so on."""
+    name = b'etcd_disk_wal_fsync_duration_seconds'
+    lines = [b'%s_bucket{le="%g"} %d' % (name, 0.001 * 2**place, sum(counts[: place + 1])) for place in range(14)]
+    return b'\n'.join(
+        [*lines, b'%s_bucket{le="+Inf"} %d' % (name, sum(counts)), b'%s_count %d\n' % (name, sum(counts))]
+    )
+
+
+@pytest.mark.parametrize(
+    'counts, seconds',
+    [
+        ((1000,), 0.00099),
+        ((980, 20), 0.0015),
+        ((990, 10), 0.001),
+        ((0,) * 10 + (1000,), 1.01888),
+        ((900,) + (0,) * 13 + (100,), 8.192),
+        ((999,), None),
+    ],
+)
+def test_slow_disks(counts: tuple[int, ...], seconds: float | None) -> None:
+    """The time of one sync in a hundred is where Prometheus puts it; a few syncs say nothing."""
+    member = interview(healthy(metrics=histogram(*counts))).member
+    assert (member.fsync_p99, member.error) == (seconds, None)
+
+
+def test_elections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaders seen, and for how long it has been counted; the clock of a member may be ahead."""
+    monkeypatch.setattr('time.time', lambda: 1.795e9)
+    metrics = b'etcd_server_leader_changes_seen_total 7\nprocess_start_time_seconds %s\n'
+    member = interview(healthy(metrics=metrics % b'1.794999e+09')).member
+    assert (member.leader_changes, member.uptime) == (7, 1000)
+    assert interview(healthy(metrics=metrics % b'1.7951e+09')).member.uptime == 0
+    assert interview(healthy(metrics=metrics % b'?')).member.uptime is None
+
+
 def test_status_for_admins_alone() -> None:
     """Metrics replace a status that only admins may read; without them the refusal is an error.
 

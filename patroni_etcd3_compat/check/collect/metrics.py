@@ -5,6 +5,8 @@ The names were seen on 3.3.25, 3.4.23, 3.5.16, 3.5.30, 3.6.16 and 3.7.3. No toke
 
 from __future__ import annotations
 
+import time
+
 from ..facts import EtcdEndpoint
 from ..log_snapshot import TAKEN
 from .values import as_int
@@ -16,10 +18,17 @@ _REVISION, _COMPACTED = 'etcd_debugging_mvcc_current_revision', 'etcd_debugging_
 _V2_READS = 'etcd_debugging_store_reads_total{action="get"}'
 #: Present, unlike the former, whether or not there was a read: the family is there at all.
 _V2_FAMILY = 'etcd_debugging_store_reads_total{action="getRecursive"}'
+_CHANGES, _STARTED = 'etcd_server_leader_changes_seen_total', 'process_start_time_seconds'
+_SYNCS = 'etcd_disk_wal_fsync_duration_seconds_count'
+#: Followed by the upper bound and the end of the name.
+_SYNCS_WITHIN = 'etcd_disk_wal_fsync_duration_seconds_bucket{le="'
+
+#: So many syncs make one in a hundred meaningful.
+_ENOUGH_SYNCS = 1000
 
 _NAMES = frozenset(
     (_HAS_LEADER, _IS_LEADER, _IS_LEARNER, _SIZE, _INDEX, _IN_USE, _QUOTA, _REVISION, _COMPACTED, _V2_READS)
-    + (_V2_FAMILY, TAKEN)
+    + (_V2_FAMILY, TAKEN, _CHANGES, _STARTED, _SYNCS)
 )
 
 
@@ -34,7 +43,7 @@ def read_metrics(status: int, body: bytes) -> dict[str, float]:
     values = {}
     for line in body.decode('utf-8', 'replace').splitlines() if status == 200 else ():
         name, _, value = line.partition(' ')
-        if name in _NAMES:
+        if name in _NAMES or name.startswith(_SYNCS_WITHIN):
             try:
                 values[name] = float(value)
             except ValueError:
@@ -74,3 +83,24 @@ def add_metrics(member: EtcdEndpoint, values: dict[str, float]) -> None:
     member.compacted = None if compacted is None else max(compacted, 0)  # -1: there was none
     member.v2_reads = as_int(values.get(_V2_READS, 0 if _V2_FAMILY in values else None))
     member.raft_snapshots = as_int(values.get(TAKEN))
+    member.leader_changes = as_int(values.get(_CHANGES))
+    started = values.get(_STARTED)
+    member.uptime = None if started is None else round(max(time.time() - started, 0), 1)
+    member.fsync_p99 = _p99(values)
+
+
+def _p99(values: dict[str, float]) -> float | None:
+    """Return the time of the slowest sync among a hundred, estimated as Prometheus does: evenly within its bucket.
+
+    If it took longer than the largest bound, 8.192 s, it is that bound.
+    """
+    syncs = values.get(_SYNCS)
+    if syncs is None or syncs < _ENOUGH_SYNCS:
+        return None
+    counts = {name[len(_SYNCS_WITHIN) :].rstrip('"}'): count for name, count in values.items() if _SYNCS_WITHIN in name}
+    rank, below, faster = 0.99 * syncs, 0.0, 0.0
+    for bound, count in sorted((float(bound), count) for bound, count in counts.items() if bound != '+Inf'):
+        if count >= rank:
+            return round(below + (bound - below) * (rank - faster) / (count - faster), 6)
+        below, faster = bound, count
+    return below or None

@@ -73,4 +73,5 @@ def forget_single_member(url: EtcdEndpoint, ids: Collection[str]) -> None:
     url.id = url.name = None
     url.leader = url.learner = None
     url.raft_index = url.db_size = url.db_size_in_use = url.quota = url.compacted = None
-    url.v2_reads = url.raft_snapshots = None
+    url.v2_reads = url.raft_snapshots = url.leader_changes = None
+    url.fsync_p99 = url.uptime = None

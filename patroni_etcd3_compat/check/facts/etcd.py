@@ -97,6 +97,12 @@ class EtcdEndpoint:
     v2_reads: int | None = None
     #: raft snapshots that the member has saved since it was started
     raft_snapshots: int | None = None
+    #: seconds within which 99 of 100 syncs of its log were done since it was started; None: unknown, or too few syncs
+    fsync_p99: float | None = None
+    #: leaders that it has seen since it was started
+    leader_changes: int | None = None
+    #: seconds since it was started
+    uptime: float | None = None
     #: ids of the members that answered at this URL, if it was more than one; what belongs to one member is unknown then
     shared_by: list[str] = field(default_factory=list)
     #: a prefix was served for one request and not for the next one, so the members behind it do not all serve the same

@@ -95,6 +95,7 @@ def _by_end(ends: Sequence[tuple[str, str | None]]) -> dict[str, list[str]]:
     f'{ETCD_DOCS}op-guide/security/',
     critical='3 days before, or as --certificate-days says',
     warning='30 days before, or as --certificate-days says',
+    shown=['tests/check/test_connections.py::test_seven_faults'],
     example=etcd_member(2, tls=True, certificate_expires='2026-07-15T12:00:00+00:00'),
 )
 def etcd_expires(facts: Facts) -> Iterator[Seen]:

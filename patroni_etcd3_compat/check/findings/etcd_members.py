@@ -34,6 +34,7 @@ WRONG_LOGIN = 'invalid user ID or password'
     'https://etcd.io/docs/v3.5/learning/design-learner/',
     info='',
     noted=True,
+    proved=['tests/check/test_states_etcd.py::test_learner'],
     example=etcd_member(3, learner=True),
 )
 def learner(facts: Facts) -> Iterator[Seen]:

@@ -113,6 +113,7 @@ def _below_every_member(facts: Facts) -> Iterator[Seen]:
     f'{ETCD_DOCS}upgrades/upgrade_3_6/',
     info='',
     ended_by=[ETCD_UPGRADE],
+    shown=['tests/check/test_states_etcd.py::test_versions_differ'],
     example=etcd_runs('3.5.30', '3.5.30', '3.6.11'),
 )
 def versions_differ(facts: Facts) -> Iterator[Seen]:
@@ -206,6 +207,7 @@ def patch(facts: Facts) -> Iterator[Seen]:
     'https://etcd.io/docs/v3.5/upgrades/upgrade_3_5/',
     warning='',
     ended_by=[ETCD_UPGRADE],
+    shown=['tests/check/test_states_etcd.py::test_versions_differ'],
     example=etcd_runs('3.4.45', '3.4.45', '3.5.30', auth=True),
 )
 def upgrade_auth(facts: Facts) -> Iterator[Seen]:

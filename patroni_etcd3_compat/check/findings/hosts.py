@@ -89,6 +89,7 @@ def _unusable(facts: Facts, url: EtcdEndpoint, remote: bool) -> str | None:
     f'{PATRONI}issues/3382',
     critical='if no other configured URL works',
     warning='',
+    proved=['tests/check/test_consequences.py::test_configured_port_speaks_grpc'],
     example=etcd_member(2, advertised=False, **_GRPC),
 )
 def configured_unusable(facts: Facts) -> Iterator[Seen]:
@@ -146,6 +147,7 @@ def _keys(facts: Facts) -> str:
     f'{PATRONI}issues/1283',
     warning='',
     info='if a member is just not configured, or if a silent host may be another name of a silent member',
+    shown=['tests/check/test_states_etcd.py::test_hosts_differ'],
     example=etcd_member(3, url='http://10.0.0.9:2379', advertised=False, id='c9', name=None),
 )
 def hosts_differ(facts: Facts) -> Iterator[Seen]:

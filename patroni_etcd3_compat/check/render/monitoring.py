@@ -130,6 +130,8 @@ def _etcd(metrics: Metrics, facts: Facts) -> None:
         metrics.add('etcd_raft_index', 'raft index', member.raft_index, **labels)
         metrics.add('etcd_db_size_bytes', 'size of the database', member.db_size, **labels)
         metrics.add('etcd_alarms', 'number of raised alarms', len(member.alarms) if member.answers else None, **labels)
+        metrics.add('etcd_wal_fsync_p99_seconds', 'sync of the log, 99 of 100', member.fsync_p99, **labels)
+        metrics.add('etcd_leader_changes', 'leaders seen since its start', member.leader_changes, **labels)
         metrics.add('etcd_auth', 'whether authentication is on', member.auth, **labels)
 
 
