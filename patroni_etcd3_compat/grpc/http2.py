@@ -89,7 +89,12 @@ class Connection:
             connection.close()
             raise
         self._h2 = _Framing(
-            H2Configuration(header_encoding='utf-8', validate_outbound_headers=False, normalize_outbound_headers=False)
+            H2Configuration(
+                header_encoding='utf-8',
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+                validate_inbound_headers=False,
+            )
         )
         self._h2.local_settings = Settings(
             initial_values={
