@@ -142,10 +142,9 @@ _BUGS = (
             f'{ETCD}{link}',
         )
         for releases, which, link in (
-            # The index of such entries is only lost since 3.5.3, which changed when it is stored.
-            (
+            (  # 3.5.3 changed when the index of an entry is stored
                 Releases((3, 5, 3), (3, 5, 5)),
-                'after a power failure, a member that only listed alarms for a while (monitoring asks for them)',
+                'after a power failure, a member that had no writes for long, only lists of alarms (as of monitoring)',
                 'issues/14382',
             ),
             (
@@ -214,20 +213,10 @@ _BUGS = (
         'a release of etcd that can give an old state to a read',
         'info',
         (Releases((3, 4, 0), (3, 4, 42)), Releases((3, 5, 0), (3, 5, 28)), Releases((3, 6, 0), (3, 6, 9))),
-        'around an election of etcd, or when a member was paused (a suspended machine, a slow disk), a read may give an '
-        'old state. Patroni may see a former leader until it reads again',
+        'around an election of etcd, or when a member was paused (a suspended machine, a slow disk), a read may give '
+        'an old state. Patroni may see a former leader until it reads again',
         '',
         f'{ETCD}issues/20418',
-    ),
-    Bug(
-        'etcd-reads-wait',
-        'a release of etcd that can drop reads after an election',
-        'info',
-        (Releases((3, 4, 0), (3, 4, 20)),),
-        'a read that comes just after an election of etcd may be dropped: the member answers with a timeout, after 7 s '
-        'by default. Patroni loses that time',
-        '',
-        f'{ETCD}pull/12762',
     ),
     Bug(
         'etcd-defrag-snapshot',
@@ -253,23 +242,15 @@ _BUGS = (
 
 
 def _members_with(bug: Bug, facts: Facts) -> Iterator[Seen]:
-    there = [
-        (member, version)
-        for member, version in known_members(facts.etcd)
-        if any(version in releases for releases in bug.releases)
-    ]
+    there, fixes = [], set()
+    for member, version in known_members(facts.etcd):
+        for releases in bug.releases:
+            if version in releases:
+                there.append((member, version))
+                fixes.add(dotted(releases.before or ()))
     if not there or not bug.when.holds(facts):
         return
-    fixed = comma(
-        sorted(
-            {
-                dotted(releases.before)
-                for releases in bug.releases
-                if releases.before and any(version in releases for _, version in there)
-            }
-        ),
-        'or',
-    )
+    fixed = comma(sorted(fixes), 'or')
     yield Seen(
         bug.severity,
         where=names(there),
