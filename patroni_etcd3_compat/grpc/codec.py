@@ -17,6 +17,10 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MASK = (1 << 64) - 1
 _LARGEST_FIELD = (1 << 29) - 1
 
+#: How many fields a message may have, those of messages inside included: a key has seven, so that is a list of 25,000.
+#: Without a limit, two bytes of a hostile answer would cost as much time and memory as a key.
+MOST_FIELDS = 200_000
+
 
 class CodecError(ValueError):
     """The message cannot be read or written."""
@@ -109,13 +113,20 @@ def decode(message: str, data: bytes) -> dict[str, Any]:
     :raises:
         :exc:`CodecError`: if the bytes are no such message.
     """
-    return _read(message, data, 0, len(data))
+    return _read(message, data, 0, len(data), [MOST_FIELDS])
 
 
-def _read(message: str, data: bytes, at: int, end: int) -> dict[str, Any]:
+def _read(message: str, data: bytes, at: int, end: int, left: list[int]) -> dict[str, Any]:
+    """Read a part of the bytes.
+
+    :param left: how many fields there may be yet.
+    """
     fields = BY_NUMBER[message]
     ret: dict[str, Any] = {}
     while at < end:
+        left[0] -= 1
+        if left[0] < 0:
+            raise CodecError(f'there are more than {MOST_FIELDS} fields')
         tag, at = _read_varint(data, at, end)
         wire = tag & 7
         field = fields.get(tag >> 3)
@@ -137,7 +148,7 @@ def _read(message: str, data: bytes, at: int, end: int) -> dict[str, Any]:
         if field:
             if wire != _BYTES or field.kind in _NUMBERS or field.kind in ENUMS and not field.many:
                 raise CodecError(f'{message}.{field.name} has type {wire}')
-            _put(ret, field, _piece(message, field, data, at, at + size))
+            _put(ret, field, _piece(message, field, data, at, at + size, left))
         at += size
     return ret
 
@@ -177,7 +188,7 @@ def _scalar(message: str, field: Field, number: int) -> Any:
     raise CodecError(f'{message}.{field.name} is a number')
 
 
-def _piece(message: str, field: Field, data: bytes, at: int, end: int) -> Any:
+def _piece(message: str, field: Field, data: bytes, at: int, end: int, left: list[int]) -> Any:
     kind = field.kind
     if kind == 'bytes':
         return base64.b64encode(data[at:end]).decode('ascii')
@@ -192,7 +203,7 @@ def _piece(message: str, field: Field, data: bytes, at: int, end: int) -> Any:
             number, at = _read_varint(data, at, end)
             numbers.append(_scalar(message, field, number))
         return numbers
-    return _read(kind, data, at, end)  # no message of the API contains itself, so this ends
+    return _read(kind, data, at, end, left)  # no message of the API contains itself, so this ends
 
 
 def _read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:

@@ -10,8 +10,8 @@ from h2.events import DataReceived, Event, ResponseReceived, StreamEnded, Traile
 from ..answers import UNKNOWN
 from ..errors import NoGrpc, UnexpectedAnswer
 
-#: Bytes; etcd itself refuses requests of more than 1.5 MiB, and a list of keys that large would not fit into Patroni.
-LARGEST = 64 << 20
+#: Bytes of a message; etcd refuses requests of more than 1.5 MiB, and a Patroni cluster has a few such keys at most.
+LARGEST = 16 << 20
 
 _PREFIX = 5
 

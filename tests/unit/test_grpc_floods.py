@@ -11,6 +11,7 @@ from hyperframe.frame import DataFrame, Frame, PingFrame, SettingsFrame, WindowU
 from urllib3.exceptions import ProtocolError
 
 from patroni_etcd3_compat.errors import UnexpectedAnswer
+from patroni_etcd3_compat.grpc.codec import CodecError, decode
 from patroni_etcd3_compat.grpc.stream import LARGEST, framed
 from tests.unit.grpc_client import KNOWN, SHORT, SLACK, Client
 from tests.unit.grpc_server import BEGUN, DOCUMENT, MESSAGE, OK, Peer, bare, data, serving
@@ -139,6 +140,20 @@ def _varint(number: int) -> bytes:
 
 def _field(number: int, content: bytes) -> bytes:
     return bytes((number << 3 | 2,)) + _varint(len(content)) + content
+
+
+@pytest.mark.parametrize('piece', [b'\x12\x00', b'\x18\x00', b'\x7a\x00'], ids=['keys', 'number', 'unknown'])
+def test_many_small_fields(piece: bytes) -> None:
+    """Bytes that stand for many empty fields, known or not, are refused with little memory; a long list is read."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(CodecError, match='more than'):
+            decode('RangeResponse', piece * (LARGEST // len(piece)))
+        assert tracemalloc.get_traced_memory()[1] < 3 * LARGEST
+    finally:
+        tracemalloc.stop()
+    kv = b''.join(_field(number, b'x') for number in (1, 5)) + b'\x10\x01\x18\x02\x20\x03\x30\x04'
+    assert len(decode('RangeResponse', _field(2, kv) * 20_000)['kvs']) == 20_000
 
 
 def test_large_message() -> None:
