@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import lru_cache
 from threading import Lock
 
 import urllib3
@@ -198,21 +199,26 @@ def _request(call: Call) -> object:
     return json.loads(body) if body else {}
 
 
+@lru_cache(maxsize=64)
+def _fixed_headers(url: str, path: str, agent: str) -> tuple[tuple[str, str], ...]:
+    parsed = parse_url(url)
+    return (
+        (':method', 'POST'),
+        (':scheme', parsed.scheme or 'http'),
+        (':authority', parsed.netloc or ''),
+        (':path', path),
+        ('te', 'trailers'),
+        ('content-type', 'application/grpc'),
+        ('user-agent', agent),
+    )
+
+
 def _headers(member: Member, method: Method, call: Call) -> list[tuple[str, str]]:
-    url = parse_url(member.url)
     given = {name.lower(): value for name, value in call.headers.items()}
     # A second more than the call may take, so that it is always the caller that gives up first. In whole seconds, since
     # both sides keep headers that repeat.
     seconds = int(min(2 * wire.limits(call.timeout)[1], deadline.current().left())) + 2
-    headers = [
-        (':method', 'POST'),
-        (':scheme', url.scheme or 'http'),
-        (':authority', url.netloc or ''),
-        (':path', method.path),
-        ('te', 'trailers'),
-        ('content-type', 'application/grpc'),
-        ('user-agent', given.get('user-agent', 'patroni-etcd3-compat')),
-    ]
+    headers = list(_fixed_headers(member.url, method.path, given.get('user-agent', 'patroni-etcd3-compat')))
     if call.rpc != '/watch':
         headers.append(('grpc-timeout', f'{seconds}S'))
     if 'authorization' in given:
