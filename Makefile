@@ -106,6 +106,9 @@ bench: $(VENV)/installed  ## the cost of a call: stock, this package and bare HT
 bench-scale: $(VENV)/installed  ## 500 clients on one mixed cluster, then an upgrade under them (about 5 minutes)
 	$(BIN)/python -m bench.scale
 
+bench-fleet: $(VENV)/installed  ## time and memory of check --all on 500 clusters, half of whose REST APIs are silent (a minute)
+	$(BIN)/python -m bench.fleet
+
 bench-silence: $(VENV)/installed  ## how long a leader is blocked when etcd falls silent, and when it lets go (about 15 minutes)
 	$(BIN)/python -m bench.silence
 
@@ -123,4 +126,4 @@ clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
 .PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-patroni test-mixed test-check proofs test-oldest test-upstream \
-	test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale bench-silence clean
+	test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean

@@ -1,6 +1,7 @@
 """What DCS calls cost with stock Patroni and with this package, on real servers. Asserts nothing and is not installed.
 
 ``python -m bench`` compares single calls, starts and failovers. ``python -m bench.scale`` runs hundreds of clients.
+``python -m bench.fleet`` measures ``check --all``.
 ``python -m bench.silence`` times the HA loop of a leader whose etcd falls silent.
 """
 

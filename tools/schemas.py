@@ -1,7 +1,7 @@
 """The JSON schemas of ``check -f json`` and ``plan -f json``: made from the dataclasses and their fields' comments.
 
-``python -m tools.schemas`` writes docs/check.schema.json and docs/plan.schema.json; ``--check`` ends with status 1 and
-a diff if a committed file differs. A field without a comment (``#:``) is an error.
+``python -m tools.schemas`` writes docs/check.schema.json, docs/check-all.schema.json and docs/plan.schema.json;
+``--check`` ends with status 1 and a diff if a committed file differs. A field without a comment (``#:``) is an error.
 """
 
 from __future__ import annotations
@@ -36,12 +36,16 @@ _PLAIN = {str: 'string', int: 'integer', float: 'number', bool: 'boolean', type(
 
 def documents() -> dict[Path, str]:
     """Return the text that each schema file should have."""
-    schemas = {'check.schema.json': check_schema(), 'plan.schema.json': plan_schema()}
+    schemas = {
+        'check.schema.json': check_schema(),
+        'check-all.schema.json': check_schema(facts.Fleet, ' --all'),
+        'plan.schema.json': plan_schema(),
+    }
     return {DOCS / name: json.dumps(schema, indent=2) + '\n' for name, schema in schemas.items()}
 
 
-def check_schema() -> Schema:
-    """Return the schema of ``check -f json``: the fields of Facts, the findings and the exit status."""
+def check_schema(root: type = facts.Facts, options: str = '') -> Schema:
+    """Return the schema of ``check -f json``: the fields of Facts or Fleet, the findings and the exit status."""
     own = {
         'schema': {'description': _VERSION, 'const': facts.SCHEMA},
         'exit_status': {
@@ -55,11 +59,11 @@ def check_schema() -> Schema:
         },
     }
     return _document(
-        'patroni-etcd3-compat check -f json',
+        f'patroni-etcd3-compat check{options} -f json',
         'Facts about etcd, Patroni and PostgreSQL, and findings. null means unknown, never no. Sizes and positions are '
         'in bytes, times in seconds. YAML (-f yaml) has the same content.',
         own,
-        facts.Facts,
+        root,
         [facts.Finding],
     )
 

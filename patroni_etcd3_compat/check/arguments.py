@@ -87,12 +87,14 @@ class Access:
     group: int | None = None
     #: ``etcd3://HOST:PORT/NAMESPACE`` in place of the configured DCS
     dcs_url: str | None = None
+    #: path of the clusters in etcd
+    namespace: str | None = None
+    #: all clusters below it
+    every: bool = False
 
 
-def _access(
-    cacert: str | None, cert: str | None, key: str | None, user: str | None, group: int | None, dcs_url: str | None
-) -> Access:
-    """Return what was given of certificates, user name and password, a Citus group and a DCS."""
+def _credentials(cacert: str | None, cert: str | None, key: str | None, user: str | None) -> dict[str, str]:
+    """Return what was given of certificates, user name and password."""
     if key and not cert:
         raise click.UsageError('--key needs --cert')
     name, colon, password = (user or '').partition(':')
@@ -105,7 +107,7 @@ def _access(
             f'--user needs a name and a password: NAME:PASSWORD, or the password in ${PASSWORD_VARIABLE}'
         )
     given = {'cacert': cacert, 'cert': cert, 'key': key, 'username': name, 'password': password}
-    return Access({option: value for option, value in given.items() if value}, group, dcs_url)
+    return {option: value for option, value in given.items() if value}
 
 
 _FILE = click.Path(exists=True, dir_okay=False)
@@ -153,6 +155,18 @@ _CLUSTER: tuple[Callable[[Command], Command], ...] = (
         help='Citus group, instead of that in the configuration.',
     ),
     click.option(
+        '--all',
+        'every',
+        is_flag=True,
+        help='Every Patroni cluster below the namespace; so it is without SCOPE if the configuration names no cluster, '
+        "like patronictl's. PostgreSQL is not asked then.",
+    ),
+    click.option(
+        '--namespace',
+        metavar='PATH',
+        help='Path in etcd that the clusters are below, instead of that in the configuration. Default: /service.',
+    ),
+    click.option(
         '--timeout',
         type=float,
         default=5,
@@ -183,13 +197,16 @@ def cluster_options(command: Command) -> Command:
         user: str | None,
         group: int | None,
         dcs_url: str | None,
+        namespace: str | None,
+        every: bool,
         **options: object,
     ) -> object:
         if dcs_url and options.get('endpoints'):
             raise click.UsageError('give either --dcs-url or --endpoints')
         if not options.get('endpoints'):
             dcs_url = dcs_url or os.environ.get(DCS_URL_VARIABLE) or None
-        return command(*args, access=_access(cacert, cert, key, user, group, dcs_url), **options)
+        access = Access(_credentials(cacert, cert, key, user), group, dcs_url, namespace, every)
+        return command(*args, access=access, **options)
 
     wrapped: Command = wrapper
     for decorator in reversed(_CLUSTER):

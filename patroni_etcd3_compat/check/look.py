@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+from typing import Callable
+
+import click
 
 from .arguments import CONFIG_FILE, CONFIG_VARIABLE, Access
-from .collect import collect, load_settings
-from .facts import CERTIFICATE_DAYS, Facts, Finding, Limits
+from .collect import collect, collect_fleet, load_settings
+from .facts import CERTIFICATE_DAYS, Facts, Finding, Fleet, Limits
 from .findings import judge
+from .fleet import judge_fleet
 
 
 def find_configuration(named: str | None, endpoints: tuple[str, ...]) -> str | None:
@@ -27,8 +32,8 @@ def look(
     members: tuple[str, ...] = (),
     certificate_days: tuple[float, ...] = CERTIFICATE_DAYS,
     limits: Limits | None = None,
-) -> tuple[Facts, list[Finding]]:
-    """Collect the facts and judge them."""
+) -> tuple[Facts | Fleet, list[Finding]]:
+    """Collect the facts about one cluster, or about all of them, and judge them."""
     file = find_configuration(config_file, endpoints)
     settings = load_settings(
         file,
@@ -40,8 +45,17 @@ def look(
         etcd=access.etcd,
         group=access.group,
         dcs_url=access.dcs_url,
+        namespace=access.namespace,
+        every=access.every,
     )
-    facts = collect(settings)
+    facts = collect_fleet(settings, _progress()) if settings.every else collect(settings)
     facts.certificate_days = list(certificate_days)
     facts.limits = limits or facts.limits
-    return facts, judge(facts)
+    return facts, judge_fleet(facts) if isinstance(facts, Fleet) else judge(facts)
+
+
+def _progress() -> Callable[[str], None] | None:
+    """Return what shows the progress on a terminal; ``None`` if there is none."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda text: click.echo(f'\r{text} ', err=True, nl=False)

@@ -18,16 +18,24 @@ import pytest
 from patroni_etcd3_compat import __version__
 from patroni_etcd3_compat.check import cli, look, output
 from patroni_etcd3_compat.check.arguments import CONFIG_VARIABLE, DCS_URL_VARIABLE, PASSWORD_VARIABLE
-from patroni_etcd3_compat.check.collect import ConfigError
+from patroni_etcd3_compat.check.collect import ConfigError, Settings
 from patroni_etcd3_compat.check.findings import judge, kind_of, kinds
 from tests.unit.render_samples import facts, findings
+
+#: What the settings are asked for without further options.
+NOTHING = {'dcs_url': None, 'namespace': None, 'every': False}
 
 
 @pytest.fixture(autouse=True)
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Record what the settings were asked for; nothing is collected, and nothing on this machine matters."""
     made: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(look, 'load_settings', lambda *args, **options: made.append((*args, options)))
+
+    def load(*args: Any, **options: Any) -> Settings:
+        made.append((*args, options))
+        return Settings([])
+
+    monkeypatch.setattr(look, 'load_settings', load)
     monkeypatch.setattr(look, 'collect', lambda settings: facts())
     monkeypatch.setattr(look, 'judge', lambda facts: findings())
     monkeypatch.setattr(look, 'CONFIG_FILE', '/nowhere/patronictl.yaml')
@@ -186,7 +194,7 @@ def test_access(run: Run, calls: list[tuple[Any, ...]], monkeypatch: pytest.Monk
     tls = dict.fromkeys(('cacert', 'cert', 'key'), str(file))
     for command in (('check',), ('plan', '--etcd-to', '3.5')):
         run(*command, *args, '--user', 'root:a:b')
-        assert calls[-1][-1] == {'etcd': {**tls, 'username': 'root', 'password': 'a:b'}, 'group': 0, 'dcs_url': None}
+        assert calls[-1][-1] == {'etcd': {**tls, 'username': 'root', 'password': 'a:b'}, 'group': 0, **NOTHING}
     monkeypatch.setenv(PASSWORD_VARIABLE, 'c')
     run('check', '--user', 'root')
     assert calls[-1][-1]['etcd'] == {'username': 'root', 'password': 'c'}
@@ -276,7 +284,7 @@ def test_settings(run: Run, calls: list[tuple[Any, ...]], monkeypatch: pytest.Mo
 
     def asked(*args: str) -> tuple[Any, ...]:
         run('check', *args)
-        assert calls[-1][-1] == {'etcd': {}, 'group': None, 'dcs_url': None}
+        assert calls[-1][-1] == {'etcd': {}, 'group': None, **NOTHING}
         return calls[-1][:-1]
 
     assert asked() == (None, (), None, 5, None, ())
@@ -438,9 +446,10 @@ def test_watch_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch, error: Excepti
     """
     pauses: list[float] = []
 
-    def load_settings(*args: Any, **options: Any) -> None:
+    def load_settings(*args: Any, **options: Any) -> Settings:
         if pauses and len(pauses) not in works:
             raise error
+        return Settings([])
 
     def sleep(seconds: float) -> None:
         pauses.append(seconds)

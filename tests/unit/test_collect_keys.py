@@ -322,20 +322,20 @@ def test_rest_api(httpserver: HTTPServer) -> None:
     said = []
     for status, body in answers:
         httpserver.expect_ordered_request('/patroni', method='GET').respond_with_data(body, status)
-        said.append(api.status(httpserver.url_for('/elsewhere')))
+        said.append(api.status(httpserver.url_for('/elsewhere'), 'lab'))
     strange = {'error': 'GET /patroni is not answered with the status of a Patroni'}
     assert said == [mine, mine, {'error': 'the REST API there belongs to another cluster, x'}] + [strange] * 3
     httpserver.expect_ordered_request('/patroni').respond_with_data('', 302, {'Location': httpserver.url_for('/other')})
-    assert api.status(httpserver.url_for('/')) == strange
+    assert api.status(httpserver.url_for('/'), 'lab') == strange
     httpserver.check_assertions()
     for url in ('http://127.0.0.1:1', 'nothing', 'http://[', 'http://127.0.0.1:x/', 'ftp://127.0.0.1/'):
-        assert list(api.status(url)) == ['error']
+        assert list(api.status(url, 'lab')) == ['error']
 
 
 def test_no_password_is_sent(httpserver: HTTPServer) -> None:
     """No password is sent: the request needs none, and others can write the URL in the DCS."""
     settings = Settings([], scope='lab', rest={'ctl': {'insecure': True}, 'restapi': {}})
-    RestApi(settings).status(httpserver.url_for('/'))
+    RestApi(settings).status(httpserver.url_for('/'), 'lab')
     ((request, _),) = httpserver.log
     assert 'Authorization' not in request.headers
 
@@ -357,7 +357,7 @@ def test_rest_api_with_tls(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> 
             ({}, "TLS: the server's certificate, issued by 'trustme v"),
             ({'ctl': {'cacert': '/nowhere.pem'}}, 'TLS: '),
         ):
-            status = RestApi(Settings([], scope='lab', rest=rest)).status(server.url_for('/'))
+            status = RestApi(Settings([], scope='lab', rest=rest)).status(server.url_for('/'), 'lab')
             assert status.get('error') is error is None or str(status['error']).startswith(str(error))
     assert not recwarn.list
 

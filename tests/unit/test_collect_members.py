@@ -27,16 +27,16 @@ NOT_SERVED = (404, b'404 page not found\n')
 def test_questions() -> None:
     """Each answer is handled as it arrives. A question that hangs is given up, and an error inside one stays inside."""
     questions, hold = Questions(0.1), threading.Event()
-    questions.send(('etcd', 'hangs'), hold.wait)
-    questions.send(('etcd', 'fails'), int, 'pAssw0rd')
-    questions.send(('etcd', 'works'), str, 7)
-    outcomes = {outcome.key[1]: outcome for outcome in questions.outcomes()}
+    questions.send(('etcd', '', 'hangs'), hold.wait)
+    questions.send(('etcd', '', 'fails'), int, 'pAssw0rd')
+    questions.send(('etcd', '', 'works'), str, 7)
+    outcomes = {outcome.key[2]: outcome for outcome in questions.outcomes()}
     hold.set()
     assert outcomes['works'][1:] == ('7', None)
     assert outcomes['fails'][1:] == (None, 'unexpected ValueError')
     assert outcomes['hangs'][1:] == (None, 'no answer within 0.1 s')
     time.sleep(0.05)
-    questions.send(('etcd', 'works'), str, 8)
+    questions.send(('etcd', '', 'works'), str, 8)
     assert [outcome.value for outcome in questions.outcomes()] == ['8']  # the late answer is ignored
 
 

@@ -278,7 +278,6 @@ def test_passwords_where_none_is_looked_for(value: str, load: Callable[..., Sett
         (etcd3(hosts='a', protocol=None), '^protocol in section etcd3 .* is empty'),
         (etcd3(hosts='a', protocol=SECRET), '^protocol in section etcd3 .* is empty, or neither http nor https'),
         (etcd3(host=f'https://u:{SECRET}@a'), '^host in section etcd3 .* has https:// in it'),
-        (etcd3(None, hosts='a'), 'has no scope'),
         (dict(etcd3(hosts='a'), scope=7), 'scope in .* is not a string; put it in quotes'),
         (dict(etcd3(hosts='a'), scope={'a': SECRET}), 'scope in .* is not a string; put it in quotes'),
         (dict(etcd3(hosts='a'), name=['a']), 'name in .* is not a string; put it in quotes'),
@@ -435,8 +434,27 @@ def test_dcs_url_without_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     """It and the name of the cluster are enough; options of the command line go with it."""
     settings = load_settings(None, scope='lab', dcs_url='etcd3://10.0.0.9:7/ns', etcd={'cacert': __file__})
     assert (settings.urls, settings.path) == (['https://10.0.0.9:7'], '/ns/lab/')
-    with pytest.raises(ConfigError, match='has no scope; name the Patroni cluster on the command line'):
-        load_settings(None, dcs_url='etcd3://10.0.0.9:7/ns')
+    settings = load_settings(None, dcs_url='etcd3://10.0.0.9:7/ns')
+    assert (settings.scope, settings.every, settings.path) == (None, True, '/ns/')
+
+
+def test_all_clusters(load: Callable[..., Settings]) -> None:
+    """They are meant with --all, and by a configuration that names none; the latter's own member plays no part."""
+    config = dict(etcd3(hosts='a:1'), scope='lab', name='node1', restapi={'connect_address': 'b:8008'})
+    settings = load(config)
+    assert (settings.every, settings.path, settings.name) == (False, '/service/lab/', 'node1')
+    settings = load(config, every=True)
+    assert (settings.every, settings.path, settings.name, settings.api_url) == (True, '/service/', None, None)
+    assert load(config, every=True, namespace='x/y/').path == '/x/y/'
+    assert load(config, namespace='/own/').path == '/own/lab/'
+    settings = load(etcd3(None, hosts='a:1'))
+    assert (settings.every, settings.path) == (True, '/service/')
+    settings = load_settings(None, ['a:1'])
+    assert (settings.every, settings.path) == (False, '')  # etcd alone
+    assert load_settings(None, ['a:1'], every=True).path == '/service/'
+    for options in ({'scope': 'lab'}, {'members': ['3']}, {'group': 1}):
+        with pytest.raises(ConfigError):
+            load(config, every=True, **options)
 
 
 @pytest.mark.parametrize(

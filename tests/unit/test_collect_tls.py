@@ -198,15 +198,15 @@ def test_rest_api(files: Files) -> None:
     ctl: dict[str, str] = {'cacert': files.ca}
     with server(files.issue('server'), files.ca) as url:
         api = RestApi(Settings([], timeout=5, rest={'ctl': ctl}))
-        status = api.status(url)
+        status = api.status(url, 'lab')
         assert (status['tls_fault'], status['certificate_expires']) == ('certificate-wanted', SOON.isoformat())
         ctl['certfile'], ctl['keyfile'] = files.issue('client', stranger=True)
-        status = RestApi(Settings([], timeout=5, rest={'ctl': ctl})).status(url)
+        status = RestApi(Settings([], timeout=5, rest={'ctl': ctl})).status(url, 'lab')
         assert status['tls_fault'] == 'certificate-refused'
         ctl['certfile'], ctl['keyfile'] = files.issue('client')
-        assert 'tls_fault' not in RestApi(Settings([], timeout=5, rest={'ctl': ctl})).status(url)
+        assert 'tls_fault' not in RestApi(Settings([], timeout=5, rest={'ctl': ctl})).status(url, 'lab')
     with server(files.issue('server')) as url:
-        status = RestApi(Settings([], timeout=5, rest={'ctl': {'cacert': files.other_ca}})).status(url)
+        status = RestApi(Settings([], timeout=5, rest={'ctl': {'cacert': files.other_ca}})).status(url, 'lab')
     assert status['tls_fault'] == 'unknown-authority'
     member = PatroniMember('node1')
     add_status(member, status)

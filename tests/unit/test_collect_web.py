@@ -66,7 +66,7 @@ def test_an_answer_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with server(endless) as url:
         with pytest.raises(Unanswered, match='^the answer is longer than 1 MB$'):
             Web({}).ask('GET', url, Clock(30))
-        assert RestApi(Settings([], timeout=30)).status(url) == {'error': 'the answer is longer than 1 MB'}
+        assert RestApi(Settings([], timeout=30)).status(url, 'lab') == {'error': 'the answer is longer than 1 MB'}
 
 
 @pytest.mark.skipif(not hasattr(HTTPResponse, 'read1'), reason='urllib3 1.26 reads whole pieces')
@@ -76,7 +76,7 @@ def test_an_answer_that_drips() -> None:
     with server(dripping) as url:
         with pytest.raises(Unanswered, match='^no answer within 0.3 s$'):
             Web({}).ask('GET', url, Clock(0.3))
-        assert RestApi(Settings([], timeout=0.3)).status(url) == {'error': 'no answer within 0.3 s'}
+        assert RestApi(Settings([], timeout=0.3)).status(url, 'lab') == {'error': 'no answer within 0.3 s'}
     assert time.monotonic() - started < 3
 
 

@@ -82,6 +82,7 @@ def test_schema_knows_every_field(schema: dict[str, Any]) -> None:
         ),
     )
     classes = {name: cls for name, cls in vars(model).items() if dataclasses.is_dataclass(cls)}
+    del classes['Fleet']  # of check --all, which has a schema of its own
     assert set(definitions) == set(classes)
     for name, cls in classes.items():
         hints = get_type_hints(cls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Callable, Iterator
 import jsonschema
 import pytest
 
+from patroni_etcd3_compat.check.facts import Fleet
 from tools import schemas
 
 #: Python 3.8 and 3.9 cannot evaluate ``str | None``, which the annotations have.
@@ -44,7 +46,9 @@ def properties(part: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from properties(value)
 
 
-@pytest.mark.parametrize('make', [schemas.check_schema, schemas.plan_schema])
+@pytest.mark.parametrize(
+    'make', [schemas.check_schema, functools.partial(schemas.check_schema, Fleet), schemas.plan_schema]
+)
 def test_everything_is_described(make: Callable[[], dict[str, Any]]) -> None:
     """Each property has a type and a sentence in JSON's terms; each schema is valid under draft 7."""
     schema = make()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .collection import collect
+from .collection import collect, collect_fleet
 from .configuration import ConfigError
 from .settings import Settings, load_settings
 
-__all__ = ['collect', 'ConfigError', 'load_settings', 'Settings']
+__all__ = ['collect', 'collect_fleet', 'ConfigError', 'load_settings', 'Settings']

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Iterable, Mapping
+from typing import Callable, Iterable, Iterator
 
-from ..facts import JSON, NO_CREDENTIALS, EtcdEndpoint, Facts, PatroniMember, Postgres
+from ..facts import EtcdEndpoint, Facts, Fleet
+from .cluster import Members
 from .endpoints import Endpoints
-from .interview import Interview, Told
+from .interview import Interview, Keys, Told
 from .patroni_keys import Cluster
-from .postgres import ask_postgres
 from .questions import Questions
-from .rest_api import RestApi, add_lags, add_status, position
+from .rest_api import RestApi
 from .settings import Settings
 from .this_host import this_host
 from .web import Web
 
-_ETCD, _REST, _POSTGRES = 'etcd', 'rest', 'postgres'
+_ETCD = 'etcd'
+
+#: Keys of a Patroni cluster below its name, or below the number of a Citus group, which is the first part.
+_KEY = re.compile(
+    r'(?:([0-9]{1,9})/)?'
+    r'(?:members/.*|optime/leader|config|failover|failsafe|history|initialize|leader|status|sync)',
+    re.DOTALL,
+)
+
+#: Seconds between two reports of the progress.
+_REPORT = 1.0
 
 
 def collect(settings: Settings) -> Facts:
@@ -32,116 +44,129 @@ def collect(settings: Settings) -> Facts:
     return _Collection(settings).run()
 
 
+def collect_fleet(settings: Settings, progress: Callable[[str], None] | None = None) -> Fleet:
+    """Return the facts about every Patroni cluster of an etcd. PostgreSQL is not asked: each has its own credentials.
+
+    :param settings: what to collect and from whom; :attr:`Settings.every` is set.
+    :param progress: is told once a second how many have answered.
+    """
+    return _Collection(settings, progress).run_all()
+
+
 class _Collection:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, progress: Callable[[str], None] | None = None) -> None:
         self._settings = settings
         self._questions = Questions(settings.timeout)
         self._web = Web(settings.tls)
         self._endpoints = Endpoints(settings)
-        self._cluster: Cluster | None = None
-        self._rest: RestApi | None = None
-        #: what the REST APIs gave, by name of the member
-        self._statuses: dict[str, Mapping[str, JSON]] = {}
+        #: the Patroni clusters whose members are being asked, by path
+        self._clusters: dict[str, Members] = {}
+        self._progress = progress
+        self._asked = self._answered = 0
+        self._started = time.monotonic()
+        self._taken = datetime.now(timezone.utc).isoformat(timespec='seconds')
 
     def run(self) -> Facts:
-        started = time.monotonic()
-        taken = datetime.now(timezone.utc).isoformat(timespec='seconds')
+        """Collect what there is to know about etcd and one cluster."""
+        settings = self._settings
         try:
-            self._ask_members(self._endpoints.configured())
-            self._take_answers()
-            if self._settings.scope is not None and self._cluster is None:
-                self._ask_patroni()  # no member gave keys that the others have agreed to
-                self._take_answers()
-            if self._cluster:
-                add_lags(self._cluster.facts, self._statuses)
-            if self._cluster and self._settings.slots_interval is not None:
-                time.sleep(max(self._settings.slots_interval - (time.monotonic() - started), 0))
-                self._sample_again()
+            self._ask_everybody()
+            cluster = next(iter(self._clusters.values()), None)
+            if cluster and settings.slots_interval is not None:
+                time.sleep(max(settings.slots_interval - (time.monotonic() - self._started), 0))
+                cluster.ask_again()
+                for outcome in self._questions.outcomes():
+                    cluster.take_again(outcome)
         finally:
             self._web.close()
+        patroni = cluster.facts if cluster else None
         return Facts(
-            taken,
-            round(time.monotonic() - started, 3),
+            self._taken,
+            self._seconds(),
             self._endpoints.facts(),
-            self._cluster.facts if self._cluster else None,
-            this_host(self._settings, self._cluster.facts if self._cluster else None),
-            self._settings.slots_interval if self._cluster else None,
+            patroni,
+            this_host(settings, patroni),
+            settings.slots_interval if cluster else None,
             asked_from=socket.gethostname(),
         )
 
+    def run_all(self) -> Fleet:
+        """Collect what there is to know about etcd and all of its clusters."""
+        try:
+            self._ask_everybody()
+        finally:
+            self._web.close()
+        return Fleet(
+            self._taken,
+            self._seconds(),
+            self._endpoints.facts(),
+            self._settings.namespace,
+            [cluster.facts for cluster in self._clusters.values()],
+            None if self._endpoints.keys() else f'no etcd member gave the keys below {self._settings.path}',
+            asked_from=socket.gethostname(),
+        )
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._started, 3)
+
+    def _ask_everybody(self) -> None:
+        self._ask_members(self._endpoints.configured())
+        self._take_answers()
+        if not self._clusters:
+            self._ask_patroni(self._endpoints.keys())  # no member gave keys that the others have agreed to
+            self._take_answers()
+        for cluster in self._clusters.values():
+            cluster.work_out()
+
     def _ask_members(self, members: Iterable[EtcdEndpoint]) -> None:
         for member in members:
-            self._questions.send((_ETCD, member.url), self._interview, member)
+            self._questions.send((_ETCD, '', member.url), self._interview, member)
 
     def _interview(self, member: EtcdEndpoint) -> Told:
         return Interview(member, self._settings, self._web).run()
 
     def _take_answers(self) -> None:
-        for (kind, name), value, error in self._questions.outcomes():
-            if kind == _ETCD and error:
-                self._endpoints.failed(name, error)
-            elif kind == _ETCD:
-                self._ask_members(self._endpoints.add(value))
+        reported = time.monotonic()
+        for outcome in self._questions.outcomes():
+            kind, path, name = outcome.key
+            if kind != _ETCD:
+                self._answered += 1
+                self._clusters[path].take(outcome)
+            elif outcome.error:
+                self._endpoints.failed(name, outcome.error)
+            else:
+                self._ask_members(self._endpoints.add(outcome.value))
                 keys = self._endpoints.keys()
-                if self._cluster is None and keys and keys.agreed:
-                    self._ask_patroni()
-            elif kind == _REST:
-                self._add_status(name, value or {'error': error})
-            else:
-                self._member(name).postgres = value or Postgres(error=error)
+                if not self._clusters and keys and keys.agreed:
+                    self._ask_patroni(keys)
+            if self._progress and time.monotonic() - reported >= _REPORT:
+                reported = time.monotonic()
+                self._progress(f'{self._answered} of {self._asked} members asked')
 
-    def _ask_patroni(self) -> None:
-        self._cluster = Cluster(self._settings, self._endpoints.keys())
-        self._rest = RestApi(self._settings)
-        for member in self._cluster.facts.members:
-            self._ask_rest(member)
-            arguments = self._postgres_arguments(member)
-            if not self._settings.postgres:
-                member.postgres = Postgres(error=NO_CREDENTIALS)
-            elif not arguments:
-                member.postgres = Postgres(error='its key in the DCS has no conn_url')
-            else:
-                self._questions.send((_POSTGRES, member.name), ask_postgres, arguments, self._settings.timeout)
+    def _ask_patroni(self, keys: Keys | None) -> None:
+        rest = RestApi(self._settings)
+        for settings, own in self._found(keys):
+            cluster = Members(Cluster(settings, own), settings, self._questions, rest, not self._settings.every)
+            self._clusters[cluster.path] = cluster
+            self._asked += len(cluster.facts.members)
+            cluster.ask()
 
-    def _ask_rest(self, member: PatroniMember) -> None:
-        if member.api_url and self._rest:
-            self._questions.send((_REST, member.name), self._rest.status, member.api_url)
-        else:
-            member.error = 'its key in the DCS has no api_url'
+    def _found(self, keys: Keys | None) -> Iterator[tuple[Settings, Keys | None]]:
+        """Yield the clusters to ask, each with its keys."""
+        if self._settings.scope is not None:
+            yield self._settings, keys
+        elif self._settings.every and keys:
+            for (scope, group), own in sorted(_split(keys).items()):
+                yield replace(self._settings, scope=scope, group=int(group) if group else None, every=False), own
 
-    def _postgres_arguments(self, member: PatroniMember) -> dict[str, object]:
-        node = self._cluster.nodes.get(member.name) if self._cluster else None
-        try:
-            return dict(node.conn_kwargs(self._settings.postgres)) if node and member.postgres_address else {}
-        except (TypeError, ValueError, AttributeError):
-            return {}
 
-    def _member(self, name: str) -> PatroniMember:
-        members: list[PatroniMember] = self._cluster.facts.members if self._cluster else []
-        return next(member for member in members if member.name == name)
-
-    def _add_status(self, name: str, status: Mapping[str, JSON]) -> None:
-        add_status(self._member(name), status)
-        self._statuses[name] = status
-
-    def _sample_again(self) -> None:
-        """Take the second sample of slots and positions, from those that gave the first one."""
-        assert self._cluster and self._rest
-        members = self._cluster.facts.members
-        for member in members:
-            if member.api_url and not member.error:
-                self._questions.send((_REST, member.name), self._rest.status, member.api_url)
-            if member.postgres and not member.postgres.error:
-                self._questions.send(
-                    (_POSTGRES, member.name), ask_postgres, self._postgres_arguments(member), self._settings.timeout
-                )
-        for (kind, name), value, error in self._questions.outcomes():
-            member = self._member(name)
-            if error or value is None:
-                continue
-            if kind == _REST:
-                member.later_position = position(value)
-            elif member.postgres:
-                later = {slot.name: slot.restart_lsn for slot in value.slots}
-                for slot in member.postgres.slots:
-                    slot.later_restart_lsn = later.get(slot.name)
+def _split(keys: Keys) -> dict[tuple[str, str], Keys]:
+    """Return the keys of each cluster by its name and Citus group, which is empty for others."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for name, value in keys.values.items():
+        scope, _, rest = name.partition('/')
+        match = _KEY.fullmatch(rest)
+        if match and scope:
+            group = match.group(1) or ''
+            found.setdefault((scope, group), {})[rest[len(group) + 1 :] if group else rest] = value
+    return {cluster: Keys(values, keys.revision, keys.agreed) for cluster, values in found.items()}

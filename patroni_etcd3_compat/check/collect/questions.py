@@ -11,8 +11,8 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Any, Callable, Iterator, NamedTuple, Tuple
 
-#: Kind and name of a question.
-Key = Tuple[str, str]
+#: Kind of a question, what it belongs to, and its name.
+Key = Tuple[str, str, str]
 
 #: Seconds that a question may take longer than its own time-out before it is given up.
 _GRACE = 0.5

@@ -34,13 +34,13 @@ class RestApi:
         ctl = as_dict(settings.rest.get('ctl'))
         self._certificate = {name: str(ctl[option]) for name, option in _CERTIFICATE.items() if ctl.get(option)}
         self._timeout = settings.timeout
-        self._scope = settings.scope
         self._redaction = Redaction(settings.secrets)
 
-    def status(self, url: str) -> dict[str, JSON]:
+    def status(self, url: str, cluster: str) -> dict[str, JSON]:
         """Ask one member for its status.
 
         :param url: URL of the REST API, whatever its path.
+        :param cluster: the cluster that it has to belong to.
 
         :returns: what ``GET /patroni`` answers, or why it did not as the only entry ``error``.
         """
@@ -74,7 +74,7 @@ class RestApi:
         if not isinstance(status.get('patroni'), dict):
             return {'error': 'GET /patroni is not answered with the status of a Patroni'}
         scope = as_dict(status['patroni']).get('scope')
-        if scope not in (self._scope, None):
+        if scope not in (cluster, None):
             return {'error': f'the REST API there belongs to another cluster, {scope}'}
         if parts.scheme == 'https':
             served = look(url, self._certificate, clock, False)

@@ -40,8 +40,10 @@ class Settings:
     tls: Options = field(default_factory=dict, repr=False)
     #: the files among them, and what is wrong with them
     tls_files: list[TlsFile] = field(default_factory=list)
-    #: name of the Patroni cluster, ``None``: etcd alone
+    #: name of the Patroni cluster, ``None``: etcd alone, or every cluster
     scope: str | None = None
+    #: all Patroni clusters below the namespace
+    every: bool = False
     namespace: str = '/service'
     #: Citus group
     group: int | None = None
@@ -77,10 +79,11 @@ class Settings:
 
     @property
     def path(self) -> str:
-        """The path of the Patroni cluster in the DCS with the slash at its end, empty if there is none."""
-        if self.scope is None:
+        """The path of the Patroni cluster in the DCS, or of all, with the slash at its end; empty if there is none."""
+        if self.scope is None and not self.every:
             return ''
-        parts = [self.namespace, self.scope] + ([] if self.group is None else [str(self.group)])
+        scope = [] if self.scope is None else [self.scope]
+        parts = [self.namespace, *scope] + ([] if self.group is None else [str(self.group)])
         return re.sub('/+', '/', '/'.join([''] + parts + ['']))
 
 
@@ -95,6 +98,8 @@ def load_settings(
     etcd: Mapping[str, str] = MappingProxyType({}),
     group: int | None = None,
     dcs_url: str | None = None,
+    namespace: str | None = None,
+    every: bool = False,
 ) -> Settings:
     """Return what to collect and from whom.
 
@@ -108,6 +113,8 @@ def load_settings(
     :param etcd: options of the command line for the section of etcd, such as ``cacert``; they count before it.
     :param group: Citus group, instead of the configured one.
     :param dcs_url: ``etcd3://HOST:PORT/NAMESPACE`` in place of the configured DCS, as ``patronictl`` takes it.
+    :param namespace: path of the clusters, instead of the configured one.
+    :param every: all clusters below it. Without it that is so for a configuration that names none.
 
     :returns: the settings; their ``repr`` shows no secret.
 
@@ -158,6 +165,13 @@ def load_settings(
         given=_given(given[0], etcd, group),
     )
     settings.tls_files = read_files(settings.tls)
+    if scope and every:
+        raise ConfigError(f'either one cluster ({scope}) or all of them (--all)')
+    if namespace:
+        config = dict(config, namespace=namespace)
+    if every:
+        config = {name: value for name, value in config.items() if name != 'scope'}
+    settings.every = every
     _add_patroni(settings, config, scope, where if config_file or not endpoints else None)
     if members and settings.scope is None:
         raise ConfigError('--members is about Patroni: name its cluster (SCOPE), or its configuration file (-c)')
@@ -197,7 +211,7 @@ def _add_patroni(settings: Settings, config: Options, scope: str | None, where: 
         if config.get(name) is not None and not isinstance(config[name], str):
             raise ConfigError(f'{name} in {where} is not a string; put it in quotes')
     if where and not settings.scope:
-        raise ConfigError(f'{where} has no scope; name the Patroni cluster on the command line')
+        settings.scope, settings.every = None, True
     settings.namespace = '/' + str(config.get('namespace') or 'service').strip('/')
     if not where:
         return
@@ -220,7 +234,7 @@ def _add_patroni(settings: Settings, config: Options, scope: str | None, where: 
             ),
             {},
         )
-    if not scope or scope == config.get('scope'):
+    if settings.scope and settings.scope == config.get('scope'):
         settings.name = config.get('name')
         settings.group = section('citus').get('group')
         address = section('restapi').get('connect_address') if settings.name else None

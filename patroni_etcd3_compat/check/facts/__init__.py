@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Union
 
 from .etcd import REFUSALS, TLS_FAULTS, WRONG_SCHEME, Etcd, EtcdEndpoint, ListedMember, TlsFile
+from .fleet import Fleet
+from .limits import CERTIFICATE_DAYS, Limit, Limits
 from .patroni import RUNNING, SERVES, STATE_FROM, Patroni, PatroniMember, Switchover, Synchronous
 from .postgres import NO_CREDENTIALS, Postgres, Slot
 
@@ -20,6 +22,7 @@ __all__ = [
     'EtcdEndpoint',
     'Facts',
     'Finding',
+    'Fleet',
     'JSON',
     'Limit',
     'Limits',
@@ -52,9 +55,6 @@ SCHEMA = 2
 #: Severities of findings, least first. ``unknown``: something important could not be determined.
 SEVERITIES = ('info', 'unknown', 'warning', 'critical')
 
-#: Default of :attr:`Facts.certificate_days`.
-CERTIFICATE_DAYS = (30.0, 3.0)
-
 
 @dataclass
 class ThisHost:
@@ -74,34 +74,6 @@ class ThisHost:
     python: str | None = None
     #: path of that Python; None if no process on this machine was seen that runs Patroni with this configuration file
     interpreter: str | None = None
-
-
-@dataclass
-class Limit:
-    """How large something may be, in bytes."""
-
-    #: beyond it there is a warning
-    warning: int | None = None
-    #: beyond it the state is critical
-    critical: int | None = None
-
-    def severity(self, value: int | None) -> str | None:
-        """Return the severity that a value has; ``None`` if it is within the limit, or unknown."""
-        if value is None:
-            return None
-        if self.critical is not None and value > self.critical:
-            return 'critical'
-        return 'warning' if self.warning is not None and value > self.warning else None
-
-
-@dataclass
-class Limits:
-    """The limits that the command was given."""
-
-    #: ``--lag``: bytes that a replica may be behind the leader
-    lag: Limit = field(default_factory=Limit)
-    #: ``--wal``: bytes that pg_wal may have
-    wal: Limit = field(default_factory=Limit)
 
 
 @dataclass
@@ -146,3 +118,5 @@ class Finding:
     remedy: str
     #: a page with more about it
     link: str
+    #: the Patroni cluster that it is about if there are several (--all), with the number of a Citus group behind it
+    cluster: str | None = None

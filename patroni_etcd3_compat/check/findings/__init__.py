@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 from typing import Sequence
 
-from ..facts import Facts, Finding
+from ..facts import Facts, Finding, Fleet
 from .registry import Kind, Seen, Subject, judge, kind_of, kinds
 
 __all__ = ['exit_status', 'judge', 'Kind', 'kind_of', 'kinds', 'Seen', 'Subject']
@@ -18,7 +18,7 @@ for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f'{__name__}.{_module.name}')
 
 
-def exit_status(facts: Facts, findings: Sequence[Finding]) -> int:
+def exit_status(facts: Facts | Fleet, findings: Sequence[Finding]) -> int:
     """Return the exit status of the command.
 
     :param facts: as they were collected.

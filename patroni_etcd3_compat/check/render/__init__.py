@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable
 
-from ..facts import Facts, Finding
+from ..facts import Facts, Finding, Fleet
 from .machine import as_json, as_tsv, as_yaml
 from .monitoring import nagios, prometheus
 from .pretty import pretty
@@ -13,7 +13,7 @@ from .text import WIDTH, Style
 __all__ = ['FORMATS', 'render', 'WIDTH']
 
 #: Functions of facts, findings and the style. The names are those of ``patronictl``, and two for monitoring.
-FORMATS: dict[str, Callable[[Facts, list[Finding], Style], str]] = {
+FORMATS: dict[str, Callable[[Facts | Fleet, list[Finding], Style], str]] = {
     'pretty': pretty,
     'json': as_json,
     'yaml': as_yaml,
@@ -26,7 +26,7 @@ FORMATS: dict[str, Callable[[Facts, list[Finding], Style], str]] = {
 
 def render(
     fmt: str,
-    facts: Facts,
+    facts: Facts | Fleet,
     findings: list[Finding],
     width: int | None = None,
     colour: bool = False,

@@ -11,7 +11,7 @@ import math
 
 import yaml
 
-from ..facts import JSON, SCHEMA, Facts, Finding
+from ..facts import JSON, SCHEMA, Facts, Finding, Fleet
 from ..findings import exit_status
 from .text import Style, clean
 
@@ -30,7 +30,7 @@ def _plain(value: object) -> JSON:
     return value if value is None or isinstance(value, (str, bool, int, float)) else str(value)
 
 
-def document(facts: Facts, findings: list[Finding]) -> dict[str, JSON]:
+def document(facts: Facts | Fleet, findings: list[Finding]) -> dict[str, JSON]:
     """Return everything as one document.
 
     :param facts: what was collected.
@@ -46,12 +46,12 @@ def document(facts: Facts, findings: list[Finding]) -> dict[str, JSON]:
     }
 
 
-def as_json(facts: Facts, findings: list[Finding], style: Style) -> str:
+def as_json(facts: Facts | Fleet, findings: list[Finding], style: Style) -> str:
     """Return the document as JSON."""
     return json.dumps(document(facts, findings), indent=2) + '\n'
 
 
-def as_yaml(facts: Facts, findings: list[Finding], style: Style) -> str:
+def as_yaml(facts: Facts | Fleet, findings: list[Finding], style: Style) -> str:
     """Return the same as YAML."""
     return str(yaml.safe_dump(document(facts, findings), sort_keys=False, default_flow_style=False))
 
@@ -60,7 +60,8 @@ def _cell(value: str) -> str:
     return clean(''.join(' ' if char in '\t\r\n' else char for char in value))
 
 
-def as_tsv(facts: Facts, findings: list[Finding], style: Style) -> str:
+def as_tsv(facts: Facts | Fleet, findings: list[Finding], style: Style) -> str:
     """Return the findings one per line, under a line with the names of the columns."""
-    rows = [COLUMNS] + [tuple(_cell(getattr(finding, name)) for name in COLUMNS) for finding in findings]
+    columns = COLUMNS + (('cluster',) if isinstance(facts, Fleet) else ())
+    rows = [columns] + [tuple(_cell(getattr(finding, name) or '') for name in columns) for finding in findings]
     return ''.join('\t'.join(row) + '\n' for row in rows)

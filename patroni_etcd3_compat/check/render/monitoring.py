@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ..facts import Facts, Finding, Limit
+from ..facts import Etcd, Facts, Finding, Fleet, Limit, Patroni
 from ..findings import exit_status
+from ..fleet import name_of
 from ..nagios import line
 from ..units import number
+from .fleet import with_places
 from .text import STATUS, Style, clean, counts, etcd_label, one_line, silence, summary, taken
 
 #: How many findings the line for Nagios names; the rest is counted.
@@ -15,7 +17,7 @@ NAMED = 5
 PREFIX = 'patroni_etcd3_'
 
 
-def _performance(facts: Facts) -> list[tuple[str, float | None, str]]:
+def _performance(facts: Facts | Fleet) -> list[tuple[str, float | None, str]]:
     """Return what is measured: label, value, and unit with what follows it."""
     members = facts.etcd.endpoints
     data: list[tuple[str, float | None, str]] = [
@@ -23,9 +25,12 @@ def _performance(facts: Facts) -> list[tuple[str, float | None, str]]:
         ('etcd_answering', sum(member.answers for member in members), f';;;0;{len(members)}'),
     ]
     for member in members:
-        label = etcd_label(facts, member)
+        label = etcd_label(facts.etcd, member)
         data += [(f'etcd {label} time', member.seconds, 's;;;0'), (f'etcd {label} size', member.db_size, 'B;;;0')]
-    if facts.patroni is not None:
+    if isinstance(facts, Fleet):
+        data.append(('patroni_clusters', len(facts.clusters), ';;;0'))
+        data.append(('patroni_members', sum(len(patroni.members) for patroni in facts.clusters), ';;;0'))
+    elif facts.patroni is not None:
         data.append(('patroni_members', len(facts.patroni.members), ';;;0'))
         for node in facts.patroni.members:
             data.append((f'{node.name} lag', node.lag, f'B;{_limits(facts.limits.lag)};0'))
@@ -45,10 +50,10 @@ def _label(text: str) -> str:
     return one_line(text).replace('|', '/').replace('=', ':').replace("'", "''")
 
 
-def nagios(facts: Facts, findings: list[Finding], style: Style) -> str:
+def nagios(facts: Facts | Fleet, findings: list[Finding], style: Style) -> str:
     """Return one line: the status, the important findings by identifier and place, and performance data."""
     matter = [finding for finding in findings if finding.severity != 'info']
-    named = [f'{finding.id} at {finding.where}' for finding in matter[:NAMED]]
+    named = [f'{finding.id} at {finding.where}' for finding in with_places(matter[:NAMED], True)]
     if len(matter) > NAMED:
         named.append(f'{len(matter) - NAMED} more')
     if matter:
@@ -58,7 +63,9 @@ def nagios(facts: Facts, findings: list[Finding], style: Style) -> str:
     else:
         endpoints = facts.etcd.endpoints
         text = f'etcd: {sum(each.answers for each in endpoints)} of {number(len(endpoints), "URL")} answering'
-        if facts.patroni:
+        if isinstance(facts, Fleet):
+            text += f', Patroni: {number(len(facts.clusters), "cluster")}'
+        elif facts.patroni:
             text += f', Patroni: {number(len(facts.patroni.members), "member")}'
     performance = ' '.join(
         f"'{_label(label)}'={f'{value:.6f}' if isinstance(value, float) else value}{unit}"
@@ -71,11 +78,11 @@ def nagios(facts: Facts, findings: list[Finding], style: Style) -> str:
 class Metrics:
     """Text of Prometheus' exposition format, put together metric by metric.
 
-    :param labels: names and values of labels that every sample has.
+    :param labels: names and values of labels that every sample has, until others are set.
     """
 
-    def __init__(self, **labels: str) -> None:
-        self._labels = labels
+    def __init__(self, labels: dict[str, str]) -> None:
+        self.labels = labels
         self._help: dict[str, str] = {}
         self._samples: dict[str, dict[str, str]] = {}
 
@@ -90,7 +97,7 @@ class Metrics:
         if value is not None:
             self._help[name] = text
             pairs = ','.join(
-                f'{label}="{self._escape(text or "")}"' for label, text in {**self._labels, **labels}.items()
+                f'{label}="{self._escape(text or "")}"' for label, text in {**self.labels, **labels}.items()
             )
             self._samples.setdefault(name, {})[pairs and '{' + pairs + '}'] = f'{float(value):.15g}'
 
@@ -106,8 +113,8 @@ class Metrics:
         return ''.join(line + '\n' for line in lines)
 
 
-def _etcd(metrics: Metrics, facts: Facts) -> None:
-    for member in facts.etcd.endpoints:
+def _etcd(metrics: Metrics, etcd: Etcd) -> None:
+    for member in etcd.endpoints:
         # The URL alone: the name is unknown while the member is down, and a series must not become another one then.
         labels = {'url': member.url}
         metrics.add('etcd_up', 'whether the URL of an etcd member answers', member.answers, **labels)
@@ -135,16 +142,12 @@ def _etcd(metrics: Metrics, facts: Facts) -> None:
         metrics.add('etcd_auth', 'whether authentication is on', member.auth, **labels)
 
 
-def _patroni(metrics: Metrics, facts: Facts) -> None:
-    if facts.patroni is None:
-        return
+def _patroni(metrics: Metrics, patroni: Patroni) -> None:
     metrics.add(
-        'patroni_has_leader',
-        'whether the leader key is there',
-        None if facts.patroni.error else facts.patroni.leader is not None,
+        'patroni_has_leader', 'whether the leader key is there', None if patroni.error else patroni.leader is not None
     )
-    metrics.add('patroni_paused', 'whether the cluster is paused', facts.patroni.paused)
-    for node in facts.patroni.members:
+    metrics.add('patroni_paused', 'whether the cluster is paused', patroni.paused)
+    for node in patroni.members:
         labels = {'member': node.name}
         metrics.add(
             'patroni_info',
@@ -180,15 +183,21 @@ def _patroni(metrics: Metrics, facts: Facts) -> None:
             )
 
 
-def prometheus(facts: Facts, findings: list[Finding], style: Style) -> str:
-    """Return the text that node_exporter's textfile collector reads."""
-    # Several clusters may be checked on one host; without the scope their files would hold the same series. The groups
-    # of a Citus cluster have one scope.
-    patroni = facts.patroni
+def _labels(patroni: Patroni | None) -> dict[str, str]:
+    """Return the labels of a cluster.
+
+    Several clusters may be checked on one host; without the scope their files would hold the same series. The groups of
+    a Citus cluster have one scope.
+    """
     labels = {'scope': patroni.scope if patroni else ''}
-    if patroni and patroni.group is not None:
-        labels['group'] = str(patroni.group)
-    metrics = Metrics(**labels)
+    return labels if patroni is None or patroni.group is None else {**labels, 'group': str(patroni.group)}
+
+
+def prometheus(facts: Facts | Fleet, findings: list[Finding], style: Style) -> str:
+    """Return the text that node_exporter's textfile collector reads."""
+    clusters = facts.clusters if isinstance(facts, Fleet) else [facts.patroni] if facts.patroni else []
+    whole = _labels(None if isinstance(facts, Fleet) else facts.patroni)
+    metrics = Metrics(whole)
     metrics.add(
         'check_status', 'exit status of the check: 0 ok, 1 warning, 2 critical, 3 unknown', exit_status(facts, findings)
     )
@@ -196,10 +205,15 @@ def prometheus(facts: Facts, findings: list[Finding], style: Style) -> str:
     metrics.add('check_duration_seconds', 'duration of the check', facts.seconds)
     for severity, count in counts(findings).items():
         metrics.add('check_findings', 'number of findings', count, severity=severity)
+    by_name = {name_of(patroni): patroni for patroni in clusters}
     for finding in findings:
+        metrics.labels = _labels(by_name[finding.cluster]) if finding.cluster else whole
         metrics.add(
             'check_finding', '1 for each finding', 1, id=finding.id, severity=finding.severity, where=finding.where
         )
-    _etcd(metrics, facts)
-    _patroni(metrics, facts)
+    metrics.labels = whole
+    _etcd(metrics, facts.etcd)
+    for patroni in clusters:
+        metrics.labels = _labels(patroni)
+        _patroni(metrics, patroni)
     return str(metrics)

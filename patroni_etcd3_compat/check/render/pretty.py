@@ -6,8 +6,9 @@ import textwrap
 
 import click
 
-from ..facts import Facts, Finding
+from ..facts import Facts, Finding, Fleet
 from ..findings import exit_status
+from .fleet import fleet_tables, with_places
 from .groups import details, groups, lines, whole
 from .tables import tables
 from .text import STATUS, Style, clean, utc, verdict
@@ -16,7 +17,7 @@ from .text import STATUS, Style, clean, utc, verdict
 _COLOURS = ('green', 'yellow', 'red', 'magenta')
 
 
-def _first_line(facts: Facts, findings: list[Finding], width: int, colour: bool) -> str:
+def _first_line(facts: Facts | Fleet, findings: list[Finding], width: int, colour: bool) -> str:
     """Return the verdict, and at the end of the line when it was made. What does not fit goes into a second line."""
     status = exit_status(facts, findings)
     left = f'{STATUS[status]}  {verdict(facts, findings)}'
@@ -33,17 +34,21 @@ def _first_line(facts: Facts, findings: list[Finding], width: int, colour: bool)
     return text
 
 
-def pretty(facts: Facts, findings: list[Finding], style: Style) -> str:
+def pretty(facts: Facts | Fleet, findings: list[Finding], style: Style) -> str:
     """Return the verdict and a line for each kind of finding, tables, and details, with an empty line between them.
 
     What is only for information comes last, in one line each. With ``style.verbose`` everything is whole.
     """
     width, colour = style.width, style.colour
+    shown = fleet_tables(facts, findings, style) if isinstance(facts, Fleet) else tables(facts, findings, style)
+    first = _first_line(facts, findings, width, colour)
+    if isinstance(facts, Fleet):
+        findings = with_places(findings, style.verbose)
     grouped = groups(findings)
     matter = [group for group in grouped if group.severity != 'info']
     info = [group for group in grouped if group.severity == 'info']
-    blocks = ['\n'.join([_first_line(facts, findings, width, colour)] + [lines(matter, width, colour)] * bool(matter))]
-    blocks += tables(facts, findings, width, colour, style.verbose)
+    blocks = ['\n'.join([first] + [lines(matter, width, colour)] * bool(matter))]
+    blocks += shown
     if style.verbose:
         blocks += [whole(finding, width, colour) for finding in findings]
     else:

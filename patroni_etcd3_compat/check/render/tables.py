@@ -9,7 +9,7 @@ from ..facts import RUNNING, Etcd, EtcdEndpoint, Facts, Finding, Patroni, Patron
 from ..findings.quota import WARN_FROM
 from ..units import lsn, number, size
 from .table import Cell, Column, bad, good, or_dash, plain, table
-from .text import clean, one_line
+from .text import Style, clean, one_line
 
 #: States of a slot's WAL that are as they have to be.
 _KEPT = (None, 'reserved', 'extended')
@@ -61,13 +61,13 @@ def _without(columns: list[Column], **shown: bool) -> list[Column]:
     return [column for column in columns if shown.get(column.title, True)]
 
 
-def _etcd(facts: Facts) -> tuple[str, list[Column]]:
-    members = _rows(facts.etcd)
+def _etcd(etcd: Etcd) -> tuple[str, list[Column]]:
+    members = _rows(etcd)
     leader = next((member.name for member in members if member.leader), None)
     seen = sorted({member.cluster_version for member in members if member.cluster_version})
     answering = sum(member.answers for member in members)
     title = (
-        f'etcd: {number(len(facts.etcd.endpoints), "URL")}, {answering} answering, '
+        f'etcd: {number(len(etcd.endpoints), "URL")}, {answering} answering, '
         f'cluster version {or_dash(" or ".join(seen))}, '
         f'leader {or_dash(leader)}'
     )
@@ -209,37 +209,42 @@ def _normal(member: str, slot: Slot, leader: str | None, findings: Sequence[Find
     )
 
 
-def tables(facts: Facts, findings: Sequence[Finding], width: int, colour: bool, verbose: bool = False) -> Iterator[str]:
+def section(title: str, columns: list[Column], style: Style) -> str:
+    """Return a table under its title, the latter alone if there is nothing to put into a table."""
+    head = '\n'.join(textwrap.wrap(title, style.width))
+    return head + '\n' + table(columns, style.width, style.colour, style.verbose) if columns[0].cells else head
+
+
+def etcd_table(etcd: Etcd, style: Style) -> str:
+    """Return the table of etcd."""
+    return section(*_etcd(etcd), style)
+
+
+def tables(facts: Facts, findings: Sequence[Finding], style: Style) -> Iterator[str]:
     """Yield the tables, each under its title, and a line if there is nothing to put into one.
 
     :param facts: what was collected.
     :param findings: the slots that they are about are shown.
-    :param width: columns of the terminal.
-    :param colour: whether to use colours.
-    :param verbose: show all slots, and the columns that there is no room for in further tables.
+    :param style: how it looks. Verbose, all slots are shown, and what there is no room for in further tables.
     """
-
-    def section(title: str, columns: list[Column]) -> str:
-        head = '\n'.join(textwrap.wrap(title, width))
-        return head + '\n' + table(columns, width, colour, verbose) if columns[0].cells else head
-
-    yield section(*_etcd(facts))
+    width, verbose = style.width, style.verbose
+    yield etcd_table(facts.etcd, style)
     patroni = facts.patroni
     if patroni is None:
         return
     if patroni.error:
         yield '\n'.join(textwrap.wrap(f'Patroni: {clean(patroni.scope)}: {one_line(patroni.error)}', width))
         return
-    text = section(*_patroni(facts))
+    text = section(*_patroni(facts), style)
     servers = [(member.name, member.postgres) for member in patroni.members if member.postgres]
     slots = [(name, slot) for name, postgres in servers for slot in postgres.slots]
     shown = [pair for pair in slots if verbose or not _normal(*pair, patroni.leader, findings)]
     if shown and len(shown) < len(slots):
         yield text
-        yield section(f'Replication slots: {len(shown)} of {len(slots)}, the others are normal', _slots(shown))
+        yield section(f'Replication slots: {len(shown)} of {len(slots)}, the others are normal', _slots(shown), style)
     elif shown:
         yield text
-        yield section(f'Replication slots: {len(slots)}', _slots(shown))
+        yield section(f'Replication slots: {len(slots)}', _slots(shown), style)
     elif servers:
         yield f'{text}\nReplication slots: {f"{len(slots)}, all normal" if slots else "none seen"}'
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from ..facts import SEVERITIES, EtcdEndpoint, Facts, Finding
+from ..facts import SEVERITIES, Etcd, EtcdEndpoint, Facts, Finding, Fleet
 from ..units import number
 
 #: The word for an exit status, as Nagios has it.
@@ -44,13 +44,13 @@ def one_line(text: object) -> str:
     return ' '.join(clean(text).split())
 
 
-def etcd_label(facts: Facts, member: EtcdEndpoint) -> str:
+def etcd_label(etcd: Etcd, member: EtcdEndpoint) -> str:
     """Return the name of an etcd member if no other has it, else its URL.
 
-    :param facts: everything.
-    :param member: one of ``facts.etcd.endpoints``.
+    :param etcd: the etcd cluster.
+    :param member: one of ``etcd.endpoints``.
     """
-    same = [other for other in facts.etcd.endpoints if other.name == member.name]
+    same = [other for other in etcd.endpoints if other.name == member.name]
     return clean(member.name if member.name and len(same) == 1 else member.url)
 
 
@@ -65,17 +65,17 @@ def summary(findings: list[Finding]) -> str:
     return ', '.join(parts) or 'no findings'
 
 
-def taken(facts: Facts) -> datetime:
+def taken(facts: Facts | Fleet) -> datetime:
     """Return the time of the facts, which has a zone."""
     return datetime.fromisoformat(facts.taken.replace('Z', '+00:00'))  # Z is understood from Python 3.11 on
 
 
-def utc(facts: Facts) -> str:
+def utc(facts: Facts | Fleet) -> str:
     """Return the same for people on several hosts, as etcd's own logs have it: ``2026-11-25 17:12:57 UTC``."""
     return f'{taken(facts).astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC'
 
 
-def silence(facts: Facts) -> str:
+def silence(facts: Facts | Fleet) -> str:
     """Return why nothing at all could be read from etcd; empty if a member answers.
 
     :param facts: everything.
@@ -89,8 +89,14 @@ def silence(facts: Facts) -> str:
     return f'{number(len(endpoints), "etcd URL")}, none answers{reason}'
 
 
-def verdict(facts: Facts, findings: list[Finding]) -> str:
-    """Return the name of the cluster, how many findings there are, and why if none matters and nothing was read."""
-    name = one_line(facts.patroni.scope) if facts.patroni else 'etcd'
+def subject(facts: Facts | Fleet) -> str:
+    """Return what was looked at: the name of the cluster, etcd alone, or how many clusters."""
+    if isinstance(facts, Fleet):
+        return number(len(facts.clusters), 'cluster')
+    return one_line(facts.patroni.scope) if facts.patroni else 'etcd'
+
+
+def verdict(facts: Facts | Fleet, findings: list[Finding]) -> str:
+    """Return what was looked at, how many findings there are, and why if none matters and nothing was read."""
     matter = [finding for finding in findings if finding.severity != 'info']
-    return ': '.join(filter(None, (name, summary(matter or findings), '' if matter else silence(facts))))
+    return ': '.join(filter(None, (subject(facts), summary(matter or findings), '' if matter else silence(facts))))
