@@ -1,7 +1,11 @@
-"""An HTTP load balancer in front of several members, like nginx or HAProxy: one URL with changing members behind it."""
+"""An HTTP load balancer in front of several members, like nginx or HAProxy: one URL with changing members behind it.
+
+HTTP/2 is passed through like TCP, so there the member is chosen for each connection.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import itertools
 import random
@@ -36,7 +40,7 @@ class Balancer(HttpFront, Service):
         self._urls = list(urls)
         self._turns = itertools.cycle(range(len(self._urls)))
         self._of_client: dict[Any, int] = {}  # by address and port
-        #: URL of the member that answered, for each request so far; a stream counts when its header goes out
+        #: URL of the member that answered, for each request over HTTP/1.1; a stream counts when its header goes out
         self.answered: list[str] = []
 
     def start(self) -> None:
@@ -46,9 +50,12 @@ class Balancer(HttpFront, Service):
         """
         loop.run(self._open())
 
-    def _order(self, request: web.BaseRequest) -> Iterator[int]:
-        """Yield the members in the order in which they are tried for a request."""
-        client = request.transport.get_extra_info('peername') if request.transport is not None else None
+    def _targets(self, client: asyncio.StreamWriter) -> Iterator[str]:
+        for number in self._order(client.get_extra_info('peername')):
+            yield self._urls[number]
+
+    def _order(self, client: Any) -> Iterator[int]:
+        """Yield the members in the order in which they are tried for a request, or a connection, of a client."""
         if self.choice is Choice.RANDOM:
             first = random.SystemRandom().randrange(len(self._urls))  # not random's own generator, which tests seed
         elif self.choice is Choice.CONNECTION and client in self._of_client:
@@ -61,7 +68,8 @@ class Balancer(HttpFront, Service):
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.content.read()
-        for number in self._order(request):
+        peer = request.transport.get_extra_info('peername') if request.transport is not None else None
+        for number in self._order(peer):
             try:
                 upstream = await self._forward(request, self._urls[number] + request.path_qs, body)
             except ClientConnectorError:

@@ -1,7 +1,7 @@
 """An HTTP front that makes one real etcd member look like another release, and misbehave on request.
 
 It replaces release lines that no package provides, and records what a client sends. The data, leases, watches and
-elections behind it are those of the real member.
+elections behind it are those of the real member. gRPC is passed through, see `lab.grpc_front`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Mapping
 from aiohttp import ClientResponse, web
 
 from .front import GONE, HttpFront, loop
+from .grpc_front import GrpcPassage
 from .packages import line_of
+from .passage import Passage
 from .processes import LabError
 
 NOT_SERVED = b'404 page not found\n'
@@ -83,15 +85,15 @@ class Recorded:
     time: float  # when it arrived, in seconds since the epoch
     member: str
     method: str
-    path: str  # with the prefix the client chose
-    body: bytes
+    path: str  # with the prefix the client chose; over gRPC that of the gateway below /grpc
+    body: bytes  # over gRPC as the gateway would have been sent it
     headers: dict[str, str] = field(repr=False)  # names in lower case; the token is replaced by ***
     status: int  # 0: the connection was cut instead of answered
 
     @property
     def rpc(self) -> str:
         """The path without the gateway prefix: ``kv/range``."""
-        return re.sub(r'^/v3(alpha|beta)?/', '', self.path)
+        return re.sub(r'^/(v3(alpha|beta)?|grpc)/', '', self.path)
 
 
 @dataclass
@@ -99,7 +101,8 @@ class Fault:
     """A failure of requests whose path matches `path`, a regular expression, anywhere.
 
     The delay comes first, then at most one of the other effects. A request is hit by the first matching fault in the
-    list. All effects except `cut_after` and ``reset='after'`` occur before the real member sees the request.
+    list. All effects except `cut_after` and ``reset='after'`` occur before the real member sees the request. Over gRPC,
+    an answer is one of HTTP/2, and the connection ends with it.
     """
 
     path: str = ''
@@ -143,14 +146,33 @@ class Facade(HttpFront):
         self._real_prefix = real_prefix(version)
         loop.run(self._open())
 
+    def fault_for(self, path: str) -> Fault:
+        """Return the fault that hits a request, which counts as its use."""
+        fault = next((f for f in self.faults if f.times > 0 and re.search(f.path, path)), Fault())
+        fault.times -= 1
+        return fault
+
+    def record(
+        self, arrived: float, method: str, path: str, body: bytes, headers: Mapping[str, str], status: int
+    ) -> None:
+        """Add a request to `requests`."""
+        shown = {name.lower(): value for name, value in headers.items()}
+        shown.update((name, '***') for name in ('authorization', 'token') if name in shown)
+        self._requests.append(Recorded(arrived, self.name, method, path, body, shown, status))
+
+    def _passage(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> Passage:
+        return GrpcPassage(self, reader, client)
+
+    def _targets(self, client: asyncio.StreamWriter) -> list[str]:
+        return [self._target]
+
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         arrived = time.time()
         body = await request.content.read()  # not request.read(), whose limit is below that of etcd
-        fault = next((f for f in self.faults if f.times > 0 and re.search(f.path, request.path)), Fault())
+        fault = self.fault_for(request.path)
         status = 0
         upstream: ClientResponse | None = None
         try:
-            fault.times -= 1
             await asyncio.sleep(fault.delay)
             if fault.reset == 'before':
                 return self._cut(request)
@@ -164,10 +186,7 @@ class Facade(HttpFront):
         except GONE:
             return self._cut(request)
         finally:
-            headers = {name.lower(): value for name, value in request.headers.items()}
-            if 'authorization' in headers:
-                headers['authorization'] = '***'
-            self._requests.append(Recorded(arrived, self.name, request.method, request.path_qs, body, headers, status))
+            self.record(arrived, request.method, request.path_qs, body, request.headers, status)
             if status == 0 and upstream is not None:
                 upstream.close()
         if fault.cut_after is not None:

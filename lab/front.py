@@ -1,15 +1,20 @@
-"""The base of all the lab's servers in front of others: the event loop that they run in, and an HTTP server."""
+"""The base of all the lab's servers in front of others: the event loop that they run in, and an HTTP server.
+
+A connection that speaks HTTP/2, for gRPC, is passed through to a real member.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from typing import Any, Coroutine, Mapping, TypeVar
+from typing import Any, Coroutine, Iterable, Mapping, TypeVar
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
 from multidict import CIMultiDict
 from yarl import URL
 
+from .passage import Chooser, Passage
 from .ports import free_port
 
 T = TypeVar('T')
@@ -50,6 +55,8 @@ class HttpFront:
         self._server: web.Server | None = None
         self._listener: asyncio.AbstractServer | None = None
         self._session: ClientSession | None = None
+        self._undecided: set[asyncio.BaseTransport] = set()
+        self._passages: set[Passage] = set()
 
     @property
     def url(self) -> str:
@@ -73,9 +80,12 @@ class HttpFront:
             auto_decompress=False,
         )
         # cancellation: the end of a watch at the client has to end it at the real member
-        self._server = web.Server(self._handle, handler_cancellation=True, keepalive_timeout=3600, access_log=None)
+        server = web.Server(self._handle, handler_cancellation=True, keepalive_timeout=3600, access_log=None)
+        self._server = server
         try:
-            self._listener = await asyncio.get_running_loop().create_server(self._server, '127.0.0.1', self.port)
+            self._listener = await asyncio.get_running_loop().create_server(
+                lambda: Chooser(server, self._handle_http2, self._undecided), '127.0.0.1', self.port
+            )
         except OSError:
             await self._session.close()
             raise
@@ -93,6 +103,30 @@ class HttpFront:
         for connection in self._server.connections if self._server is not None else ():
             if connection.transport is not None:
                 connection.transport.abort()
+        for transport in list(self._undecided):
+            transport.abort()  # type: ignore[attr-defined]
+        for passage in list(self._passages):
+            passage.cut()
+
+    async def _handle_http2(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        """Pass one connection through to the first member that takes it; end it if none does."""
+        passage = self._passage(reader, client)
+        self._passages.add(passage)
+        try:
+            for url in self._targets(client):
+                with contextlib.suppress(OSError):
+                    await passage.run(url)
+                    break
+        finally:
+            client.close()
+            self._passages.discard(passage)
+
+    def _passage(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> Passage:
+        return Passage(reader, client)
+
+    def _targets(self, client: asyncio.StreamWriter) -> Iterable[str]:
+        """Yield the URLs of the members to try for a connection."""
+        raise NotImplementedError
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         raise NotImplementedError
