@@ -55,6 +55,9 @@ test-unit: $(VENV)/installed  ## no servers (25 seconds)
 test-etcd: $(VENV)/installed  ## real etcd
 	$(SIDE_BY_SIDE) tests/etcd
 
+test-etcd-grpc: $(VENV)/installed  ## test-etcd over gRPC, except for what concerns the gateway alone (about 6 minutes)
+	$(SIDE_BY_SIDE) tests/etcd --transport=grpc
+
 test-patroni: $(VENV)/installed  ## the newest Patroni with PostgreSQL, and how it finds the class
 	$(SIDE_BY_SIDE) tests/patroni
 
@@ -88,7 +91,8 @@ test-patches: $(VENV)/installed  ## all tests of each patched Patroni, including
 patches: $(VENV)/installed  ## regenerate patches/ from the package's modules
 	$(BIN)/python -m tools.patching
 
-matrix: $(VENV)/installed  ## every available Python, every release line of Patroni, and test-patches (about 90 minutes)
+matrix: $(VENV)/installed  ## test-etcd-grpc, every available Python and release line of Patroni, and test-patches (about 90 minutes)
+	$(MAKE) test-etcd-grpc
 	$(BIN)/python -m tools.pythons
 	$(BIN)/python -m tools.matrix
 	$(MAKE) test-patches
@@ -125,5 +129,5 @@ $(VENV)/installed: setup.cfg setup.py pyproject.toml patroni_etcd3_compat.pth pa
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-patroni test-mixed test-check proofs test-oldest test-upstream \
+.PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-etcd-grpc test-patroni test-mixed test-check proofs test-oldest test-upstream \
 	test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean

@@ -23,6 +23,9 @@ _HALF = (
     b'{"header":{"cluster_id":"14841639068965178418","member_id":"10276657743932975437"'
 )
 
+# The same of HTTP/2: the server's settings, and the head of a frame of data, most of which does not come.
+_HALF_HTTP2 = b'\0\0\0\4\0\0\0\0\0' + b'\0\0\xc0\0\0\0\0\0\1' + b'\0\0\0\0\xbb'
+
 REFUSED = 'refused'
 """Nobody listens: open connections end, new ones are refused. A member that was killed."""
 STALLED = 'stalled'
@@ -116,15 +119,18 @@ class Relay:
 
         :param answers: the stream to the client, if the client sends here.
         """
+        half = _HALF
         try:
             while True:
                 data = await reader.read(65536)
                 if not data:
                     return
+                if data.startswith(b'PRI * HTTP/2'):
+                    half = _HALF_HTTP2
                 if answers is not None and b'/watch HTTP/' in data:
                     self._watches |= {answers, writer}
                 if self._way == HALF and answers is not None:
-                    answers.write(_HALF)
+                    answers.write(half)
                 if self._way not in (None, DROPPED):
                     await asyncio.Event().wait()  # for good
                 writer.write(data)

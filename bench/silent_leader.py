@@ -10,7 +10,7 @@ import itertools
 import ssl
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 import trustme
 
@@ -80,12 +80,21 @@ class NamedCluster(EtcdCluster):
     :param members: how many.
     :param version: line or version of all of them.
     :param certificates: if the names are to be used with TLS; the members themselves speak plain HTTP.
+    :param options: further options of the section of Patroni's configuration.
     """
 
-    def __init__(self, members: int, version: str = '3.5', certificates: Certificates | None = None) -> None:
+    def __init__(
+        self,
+        members: int,
+        version: str = '3.5',
+        certificates: Certificates | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__([version] * members)
         #: what the relays use
         self.certificates = certificates
+        #: further options of the section
+        self.options = dict(options or {})
 
     def __enter__(self) -> NamedCluster:
         self.start()
@@ -105,7 +114,7 @@ class NamedCluster(EtcdCluster):
         section: dict[str, Any] = {'hosts': [f'{_name(i)}:{member.port}' for i, member in enumerate(self.members)]}
         if self.certificates:
             section.update(protocol='https', cacert=str(self.certificates.authority))
-        return section
+        return dict(section, **self.options)
 
 
 class SilentLeader:

@@ -7,6 +7,7 @@ and cannot reach it, it is copied.
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import os
 import pwd
@@ -202,6 +203,12 @@ def _build(folder: Path, patroni: str, urllib3: str, interpreter: Path) -> None:
     _pip(folder, 'install', '--no-build-isolation', *wanted)
 
 
+def _requirements(extra: str) -> list[str]:
+    setup = configparser.ConfigParser()
+    setup.read(str(ROOT / 'setup.cfg'))
+    return setup['options.extras_require'][extra].split()
+
+
 def _wheel_sources() -> list[Path]:
     package = sorted(path for path in (ROOT / _PACKAGE).rglob('*') if path.is_file() and path.suffix != '.pyc')
     return package + [ROOT / name for name in _WHEEL_SOURCES if (ROOT / name).exists()]
@@ -254,6 +261,7 @@ def environment(
     plugin: bool = True,
     python: str | None = None,
     patches: Sequence[Path] = (),
+    extras: Sequence[str] = (),
 ) -> Environment:
     """Return a virtual environment with a Patroni release, built on first use (which takes a minute and the network).
 
@@ -264,16 +272,19 @@ def environment(
         as root and other users cannot execute it.
     :param patches: patches that Patroni is built with, in this order, in their current state; the project is not
         installed then.
+    :param extras: extras of this project whose requirements are installed as well, such as ``'grpc'``.
     :raises LabError: when it cannot be built.
     """
     interpreter = _interpreter(python)
-    kind = 'patched' if patches else 'plugin' if plugin else 'stock'
+    kind = '-'.join(('patched' if patches else 'plugin' if plugin else 'stock', *extras))
     name = f'{patroni}-urllib3-{urllib3}-{kind}-{str(interpreter).strip("/").replace("/", "-")}'
     folder = CACHE / 'envs' / name
     marker = folder / 'lab-complete'  # written last; contains what is in the environment
     with locked('environments'):
         if not marker.exists():
             _build(folder, patroni, urllib3, interpreter)
+            for extra in extras:
+                _pip(folder, 'install', *_requirements(extra))
             marker.write_text('')
         holds = 'stock'
         if patches:

@@ -12,6 +12,7 @@ import pytest
 from patroni.dcs import AbstractDCS, get_dcs
 
 from lab import packages
+from patroni_etcd3_compat.extras import GRPC
 
 #: Options of each section in the test run, see :func:`pytest_addoption`.
 DEFAULTS: dict[str, Any] = {}
@@ -110,6 +111,26 @@ def pytest_configure(config: pytest.Config) -> None:
     """Apply the option."""
     if config.getoption('--transport'):
         DEFAULTS['transport'] = config.getoption('--transport')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave tests of the gateway alone out over gRPC; the summary of the run names them with their reasons."""
+    for item in items:
+        mark = item.get_closest_marker('gateway_only')
+        if mark:
+            assert mark.kwargs['reason'], f'{item.nodeid} does not say why gRPC does not concern it'
+            if DEFAULTS.get('transport') == GRPC:
+                item.add_marker(pytest.mark.skip(reason=f'gateway only: {mark.kwargs["reason"]}'))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print how many tests were left out over gRPC."""
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get('skipped', ())]
+    count = sum('gateway only: ' in reason for reason in skipped)
+    if DEFAULTS.get('transport') == GRPC:
+        terminalreporter.write_line(
+            f'over gRPC, {count} tests of the gateway alone were left out; the list has the reasons'
+        )
 
 
 @pytest.fixture

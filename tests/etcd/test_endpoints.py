@@ -53,6 +53,7 @@ def use_all(dcs: Any, loops: int = 2) -> None:
             assert dcs.loop()
 
 
+@pytest.mark.gateway_only(reason='gRPC uses such URLs, see test_grpc_calls')
 @pytest.mark.parametrize('split', [(0, 1, 2), (2,)], ids=['all', 'one'])
 def test_grpc_port_split_off(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, split: tuple[int, ...]
@@ -91,6 +92,7 @@ def test_grpc_port_split_off(
             assert 'cannot be used: no HTTP/1.1 there (a port for gRPC alone?)' in text
 
 
+@pytest.mark.gateway_only(reason='gRPC uses such URLs, see test_grpc_calls')
 def test_ports_split_under_a_running_client(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -324,6 +326,7 @@ def refuses_common_name(start: Callable[..., Any], folder: Path, version: str) -
     return cluster, url, options
 
 
+@pytest.mark.gateway_only(reason='gRPC takes such a certificate, see test_grpc_calls')
 @pytest.mark.parametrize('version', ['3.4', '3.5', '3.6'])
 def test_common_name_is_refused_by_the_gateway(
     start: Callable[..., Any],
@@ -349,6 +352,7 @@ def test_common_name_is_refused_by_the_gateway(
     assert dcs.acquire() and dcs.loop()
 
 
+@pytest.mark.gateway_only(reason='etcd does not compare its --host-whitelist with what gRPC names')
 @pytest.mark.parametrize('version', ['3.4', '3.5', '3.6'])
 def test_host_that_etcd_does_not_permit(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture, version: str

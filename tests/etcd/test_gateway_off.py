@@ -9,6 +9,8 @@ import pytest
 
 from lab.processes import wait_until
 
+pytestmark = pytest.mark.gateway_only(reason='gRPC does not need the gateway, see test_grpc_calls')
+
 
 def turn(member: Any, on: bool) -> None:
     """Restart a member with its gateway on or off."""

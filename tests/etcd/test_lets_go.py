@@ -25,6 +25,8 @@ from bench import at_once
 from bench.silent_leader import WAYS, NamedCluster, SilentLeader
 from lab.environments import Environment
 
+from .conftest import DEFAULTS
+
 MEMBERS = (1, 2, 3, 5)
 SILENT = ('refused', 'stalled', 'half')
 CELLS = list(itertools.product(SILENT, MEMBERS))
@@ -49,11 +51,11 @@ def _scope(cell: Cell) -> str:
     return f'{cell[0]}-{cell[1]}'
 
 
-def _contend(scope: str, url: str, told: Any) -> None:
+def _contend(scope: str, section: dict[str, Any], told: Any) -> None:
     """Take the leader key as soon as nobody has it."""
     from patroni.dcs import get_dcs
 
-    dcs = get_dcs(dict(TIMES, name='b', scope=scope, namespace='service', etcd3={'proxy': url}))
+    dcs = get_dcs(dict(TIMES, name='b', scope=scope, namespace='service', etcd3=section))
     waiting = False
     while True:
         cluster = dcs.get_cluster()
@@ -67,15 +69,15 @@ def _contend(scope: str, url: str, told: Any) -> None:
         dcs.watch(None, 0.2)  # ends when the leader key changes
 
 
-def rivals(urls: dict[str, str], told: Any) -> None:
+def rivals(sections: dict[str, dict[str, Any]], told: Any) -> None:
     """Act as B for all leaders; this is the main function of a process.
 
-    :param urls: by scope the member to use.
+    :param sections: by scope the section of the configuration, with the member to use.
     :param told: takes scope and None when B waits for the key, scope and time when it got it.
     """
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: do not outlive the parent
-    for scope, url in urls.items():
-        threading.Thread(target=_contend, args=(scope, url, told), daemon=True).start()
+    for scope, section in sections.items():
+        threading.Thread(target=_contend, args=(scope, section, told), daemon=True).start()
     threading.Event().wait()
 
 
@@ -98,7 +100,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Cell, Ou
     folder: Path = tmp_path_factory.mktemp('lets-go')
     here = Environment(Path(sys.prefix), '')
     with ExitStack() as ends:
-        clusters = {str(members): NamedCluster(members) for members in MEMBERS}
+        clusters = {str(members): NamedCluster(members, options=DEFAULTS) for members in MEMBERS}
         for cluster in clusters.values():
             ends.callback(cluster.stop)
         at_once({members: cluster.start for members, cluster in clusters.items()})
@@ -114,8 +116,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Cell, Ou
 
         context = multiprocessing.get_context('spawn')
         told = context.Queue()
-        urls = {_scope(cell): clusters[str(cell[1])].members[0].real_url for cell in CELLS}
-        rival = context.Process(target=rivals, args=(urls, told), daemon=True)
+        sections = {_scope(cell): dict(DEFAULTS, proxy=clusters[str(cell[1])].members[0].real_url) for cell in CELLS}
+        rival = context.Process(target=rivals, args=(sections, told), daemon=True)
         rival.start()
         ends.callback(rival.join)
         ends.callback(rival.kill)

@@ -19,6 +19,8 @@ from tests.storm.judge import judge
 from tests.storm.moves import lines_for, plan
 from tests.storm.storm import Storm
 
+from .conftest import DEFAULTS
+
 SECONDS = 60
 
 
@@ -30,7 +32,7 @@ def test_storm() -> None:
     """
     seed = int(os.environ.get('STORM_SEED') or random.SystemRandom().randrange(10**6))
     say(f'storm seed {seed}')
-    with Storm(seed) as storm:
+    with Storm(seed, transports=DEFAULTS.get('transport', '').split()) as storm:
         figures = storm.run(SECONDS)
     say(f'storm seed {seed}, etcd {"/".join(storm.lines)}, {len(storm.moves)} faults: {figures}')
     assert figures.problems == []

@@ -10,6 +10,7 @@ The seed determines the sequence of faults, whatever the clients do, as long as 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import sys
@@ -88,10 +89,18 @@ class Storm(Service):
     :param lines: release lines that the members move between, oldest first; the seed chooses if left out.
     :param loop_wait: of the clients. With 4 they have no time to spare, as with Patroni's defaults: loop_wait and twice
         retry_timeout make ttl.
+    :param transports: values of ``transport``, which the clients get in turn; what is the default if left out.
     """
 
-    def __init__(self, seed: int, lines: Sequence[str] | None = None, loop_wait: float = LOOP_WAIT) -> None:
+    def __init__(
+        self,
+        seed: int,
+        lines: Sequence[str] | None = None,
+        loop_wait: float = LOOP_WAIT,
+        transports: Sequence[str] = (),
+    ) -> None:
         self.seed = seed
+        self._options = [{'transport': transport} for transport in transports] or [{}]
         self._loop_wait = loop_wait
         self.lines = list(lines or lines_for(seed))
         self.etcd = EtcdCluster([self.lines[0]] * MEMBERS, facade=True)
@@ -117,8 +126,8 @@ class Storm(Service):
             sections: list[dict[str, Any]] = [{'hosts': self.etcd.hosts}] * (CLIENTS - _APART - 1)
             sections += [{'hosts': relays, 'use_proxies': True}] * _APART + [{'proxy': self.balancer.url}]
             self.contenders = [
-                Contender(f'c{i}', section, self._folder, self.seed * CLIENTS + i, self._loop_wait)
-                for i, section in enumerate(sections)
+                Contender(f'c{i}', dict(section, **options), self._folder, self.seed * CLIENTS + i, self._loop_wait)
+                for i, (section, options) in enumerate(zip(sections, itertools.cycle(self._options)))
             ]
         except BaseException:
             self.stop()
@@ -242,8 +251,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--seconds', type=float, default=600)
     parser.add_argument('--lines', type=lambda text: text.split(','), help='such as 3.6,3.7, oldest first')
     parser.add_argument('--loop-wait', type=float, default=LOOP_WAIT, help='4 leaves the clients no time to spare')
+    parser.add_argument('--transport', type=lambda text: text.split(','), help='of the clients, such as grpc,gateway')
     options = parser.parse_args(argv)
-    with Storm(options.seed, options.lines, options.loop_wait) as storm:
+    with Storm(options.seed, options.lines, options.loop_wait, options.transport or ()) as storm:
         figures = storm.run(options.seconds)
     print(f'seed {options.seed}, etcd {"/".join(storm.lines)}, {len(storm.moves)} faults: {figures}')
     for problem in figures.problems:
