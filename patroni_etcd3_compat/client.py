@@ -104,6 +104,16 @@ class CompatClient(DispatchClient):
                 break
         return ret
 
+    def handle_auth_errors(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a call that etcd may refuse for who the client is, see Patroni's own method.
+
+        Without a password, Patroni sends nothing more after one refusal, until it is restarted. But etcd may have been
+        changed back, and a certificate may say who the client is.
+        """
+        if not (self.username and self.password):
+            self._reauthenticate = False
+        return super().handle_auth_errors(*args, **kwargs)
+
     def watchrange(self, *args: object, **kwargs: object) -> object:
         """Start a watch on the current member; called by the thread that keeps the copy of the cluster's keys.
 

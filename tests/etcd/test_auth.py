@@ -130,6 +130,21 @@ def test_no_password_at_all(start: Callable[..., Any], connect: Callable[..., An
         dcs.client.put('/service/x', 'y')
 
 
+def test_auth_on_for_a_moment_without_a_password(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
+    """A client without a password goes on by itself once authentication is off again; stock Patroni does not."""
+    cluster = start(['3.5'])
+    dcs = connect(cluster.hosts)
+    assert dcs.acquire() and dcs.loop()
+    cluster.enable_auth(USER, PASSWORD)
+    for _ in range(2):
+        assert not dcs.touch(number=1)
+        with pytest.raises(etcd3.UserEmpty):
+            dcs.client.put('/service/x', 'y')
+    cluster.disable_auth()
+    assert dcs.loop() and dcs.loop()
+
+
+@pytest.mark.gateway_only(reason='over gRPC such members take a token, see test_grpc_identity')
 def test_members_that_take_no_token_are_avoided(
     start: Callable[..., Any], connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
