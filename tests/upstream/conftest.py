@@ -6,6 +6,7 @@ test modules; in ``patroni.dcs.etcd3`` they have to stay (``super(Etcd3, self)``
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ import pytest
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put our classes into the test modules."""
-    from patroni_etcd3_compat import client, dcs
+    from patroni_etcd3_compat import client, dcs, dispatch
 
+    transport, parse = os.environ.get('UPSTREAM_TRANSPORT'), dispatch.parse_transport
+    if transport:  # what the tests leave out is no longer the default
+        dispatch.parse_transport = lambda value: parse(value or transport)
     ours: dict[str, Any] = {
         'Etcd3': dcs.Etcd3,
         'Etcd3Client': client.CompatClient,
