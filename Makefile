@@ -75,8 +75,9 @@ proofs: $(VENV)/installed  ## the tests on real servers that docs/findings.md na
 test-oldest: $(VENV)/installed  ## unit and etcd tests, and Patroni's own, under Debian 12's Patroni and urllib3 1.26
 	$(BIN)/python -m tools.matrix 3.0.2+1.26
 
-test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, newest release
+test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, newest release, also over gRPC
 	$(BIN)/python -m tools.upstream
+	$(BIN)/python -m tools.upstream --transport grpc
 
 test-upstream-patches: $(VENV)/installed  ## the patches for Patroni itself, on its own tests (20 seconds)
 	$(BIN)/pytest -q -n $(WORKERS) tests/upstream_patches

@@ -1,6 +1,7 @@
 """Run Patroni's own tests of etcd and patronictl with this project installed.
 
-``python -m tools.upstream`` runs those of the installed Patroni; ``--stock`` runs them without this project.
+``python -m tools.upstream`` runs those of the installed Patroni; ``--stock`` runs them without this project, and
+``--transport grpc`` over gRPC, see ``tests/upstream/conftest.py``.
 
 The tests come from the release's source distribution, which lacks ``tests/__init__.py``. ``tests/upstream`` has a
 replacement.
@@ -44,6 +45,7 @@ def run(
     environ: Mapping[str, str] | None = None,
     files: Sequence[str] = FILES,
     report: Path | None = None,
+    transport: str = '',
 ) -> int:
     """Run the tests of a release on the Patroni that is imported.
 
@@ -53,6 +55,7 @@ def run(
     :param environ: its environment variables, those of this process if left out.
     :param files: which of Patroni's test files to run.
     :param report: file for the outcomes, see :func:`outcomes`.
+    :param transport: the default of the option ``transport``, if it is to be another one.
     :returns: exit status of pytest.
     :raises LabError: when the source distribution cannot be downloaded.
     """
@@ -70,7 +73,8 @@ def run(
         shutil.copyfile(str(here / 'standin.py'), str(tests / '__init__.py'))
         if not stock:
             shutil.copyfile(str(here / 'conftest.py'), str(folder / 'conftest.py'))
-        say(f"Patroni {release}'s own tests, {'stock' if stock else 'with this project in place'}")
+        how = 'stock' if stock else 'with this project in place' + (f', over {transport}' if transport else '')
+        say(f"Patroni {release}'s own tests, {how}")
         options = ['--deselect=tests/' + test for test in FAIL_WITH_STOCK.get(release, ())]
         options += [f'--junitxml={report}'] if report else []
         return subprocess.run(
@@ -84,7 +88,11 @@ def run(
                 *options,
                 *('tests/' + name for name in files),
             ],
-            env=dict(os.environ if environ is None else environ, PATRONI_ETCD3_COMPAT='off' if stock else 'on'),
+            env=dict(
+                os.environ if environ is None else environ,
+                PATRONI_ETCD3_COMPAT='off' if stock else 'on',
+                UPSTREAM_TRANSPORT=transport,
+            ),
             cwd=str(folder),
         ).returncode
     finally:
@@ -105,8 +113,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog='python -m tools.upstream', description=__doc__)
     parser.add_argument('--stock', action='store_true', help='without this project')
     parser.add_argument('--report', type=Path, help='file for the outcomes, as JUnit XML')
+    parser.add_argument('--transport', choices=['grpc'], default='', help='over gRPC, instead of the gateway')
     args = parser.parse_args()
-    sys.exit(run(importlib.metadata.version('patroni'), args.stock, report=args.report and args.report.resolve()))
+    report = args.report and args.report.resolve()
+    sys.exit(run(importlib.metadata.version('patroni'), args.stock, report=report, transport=args.transport))
 
 
 if __name__ == '__main__':
