@@ -9,7 +9,7 @@ from typing import Callable
 
 from patroni.utils import parse_bool
 
-from .extras import GATEWAY, GRPC, INSTALL, TRANSPORTS, has_grpc
+from .extras import GRPC, INSTALL, TRANSPORTS, has_grpc
 from .versions import AUTO, PREFIXES
 
 
@@ -33,7 +33,7 @@ def parse_version_prefix(value: object) -> str | None:
 def parse_transport(value: object) -> str:
     """Parse the option ``transport``.
 
-    :param value: value from the configuration; ``None`` if it is not set, which means ``gateway``.
+    :param value: value from the configuration; ``None`` if it is not set, which means ``auto``.
 
     :returns: one of :data:`~.extras.TRANSPORTS`.
 
@@ -41,7 +41,7 @@ def parse_transport(value: object) -> str:
         :exc:`ValueError`: if the value is not one of those, or gRPC cannot be used here; the text has the remedy.
     """
     if value is None:
-        return GATEWAY
+        return AUTO
     if value not in TRANSPORTS:
         raise ValueError(f'transport is {value!r}, allowed are: {", ".join(TRANSPORTS)}')
     if value == GRPC and not has_grpc():

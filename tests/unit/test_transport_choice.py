@@ -179,7 +179,7 @@ def test_token_for_a_gateway_that_takes_none() -> None:
 def test_option(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error of a wrong value lists those that are allowed, and that of a missing package says how to get it."""
     assert [options.parse_transport(value) for value in (None, 'auto', 'gateway', 'grpc')] == [
-        'gateway',
+        'auto',
         'auto',
         'gateway',
         'grpc',
