@@ -25,9 +25,6 @@ from .slots import MemberSlots
 logger = logging.getLogger(__name__)
 
 
-#: What the member key says about what serves the member; constant.
-_MARK = mark(__name__)
-
 #: Seconds: Patroni updates the leader key in two steps and starts the second only if one second is left. The rest is
 #: for the first step.
 _PATRONIS_LEAST = 1.25
@@ -152,7 +149,8 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
     def touch_member(self, data: Mapping[str, object], *args: object, **kwargs: object) -> object:
         """Write the member key if it has changed, with a field that says what serves this member.
 
-        The field never changes while Patroni runs, so what Patroni compares stays equal, and it causes no writes.
+        The field changes with the option ``transport`` alone. So what Patroni compares stays equal, and it causes no
+        writes.
 
         :param data: what Patroni writes; it stays as it is.
         :param args: further ones of Patroni's own method.
@@ -160,7 +158,7 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
 
         :returns: what that returns.
         """
-        return super().touch_member({**data, FIELD: _MARK}, *args, **kwargs)
+        return super().touch_member({**data, FIELD: mark(__name__, self._client.may_use_grpc)}, *args, **kwargs)
 
     def _delete_leader(self, *args: object) -> object:
         self._leadership.lost()

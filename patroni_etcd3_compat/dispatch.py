@@ -152,6 +152,11 @@ class DispatchClient(etcd3.PatroniEtcd3Client):  # type: ignore[misc]
             logger.info('version_prefix plays no part with transport: grpc')
         return transport != before
 
+    @property
+    def may_use_grpc(self) -> bool:
+        """Whether calls may go over gRPC."""
+        return self._pool.members.may_use_grpc
+
     def _load_machines_cache(self) -> object:
         # In 4.1.1 and later Patroni itself makes an EtcdConnectionFailed of what comes from here. Any other exception
         # looks like an answer, and a leader would demote without a look at failsafe_mode.

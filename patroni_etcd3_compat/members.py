@@ -57,6 +57,11 @@ class Members:
         return changed
 
     @property
+    def may_use_grpc(self) -> bool:
+        """Whether calls may go over gRPC, if a member needs that, or in any case."""
+        return self._possible != GATEWAY
+
+    @property
     def _possible(self) -> str:
         """The transport of a new member."""
         return self.transport if self.by_grpc else GATEWAY

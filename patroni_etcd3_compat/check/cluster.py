@@ -241,6 +241,24 @@ def covered(facts: Facts) -> bool:
     return bool(facts.patroni and facts.patroni.members) and not uncovered(facts)
 
 
+def has_grpc(facts: Facts) -> bool:
+    """Return whether the calls of every Patroni member may go over gRPC, so that no gateway is needed."""
+    members = facts.patroni.members if facts.patroni else []
+    return covered(facts) and all(member.grpc for member in members)
+
+
+def grpc_instead(facts: Facts) -> str:
+    """Return what lets Patroni do without the gateway, for the end of a remedy; empty if nothing has to be done."""
+    members = facts.patroni.members if facts.patroni else []
+    without = [member.name for member in members if not member.grpc]
+    where = comma(without) if without else 'every Patroni node'
+    return f"; or let Patroni use gRPC itself: pip install 'patroni-etcd3-compat[grpc]' on {where}, and restart it"
+
+
+#: The consequence of a gateway that cannot be used if :func:`has_grpc`.
+USES_GRPC = 'Patroni uses gRPC itself there, so it needs no gateway'
+
+
 def unless_covered(facts: Facts, severity: str, otherwise: str) -> str:
     """Return *severity*, or *otherwise* if :func:`covered`."""
     return otherwise if covered(facts) else severity

@@ -41,6 +41,8 @@ ENUMS: dict[str, dict[int, str]] = {
     'CompareResult': dict(enumerate(('EQUAL', 'GREATER', 'LESS', 'NOT_EQUAL'))),
     'CompareTarget': dict(enumerate(('VERSION', 'CREATE', 'MOD', 'VALUE', 'LEASE'))),
     'FilterType': dict(enumerate(('NOPUT', 'NODELETE'))),
+    'AlarmType': dict(enumerate(('NONE', 'NOSPACE', 'CORRUPT'))),
+    'AlarmAction': dict(enumerate(('GET', 'ACTIVATE', 'DEACTIVATE'))),
 }
 
 #: Each field as ``number name kind``, a list with ``*`` after its kind.
@@ -75,6 +77,11 @@ _TEXT: dict[str, str] = {
     'MemberListResponse': '1 header ResponseHeader, 2 members Member*',
     'AuthenticateRequest': '1 name string, 2 password string',
     'AuthenticateResponse': '1 header ResponseHeader, 2 token string',
+    'AuthUserGetRequest': '1 name string',
+    'AuthUserGetResponse': '1 header ResponseHeader, 2 roles string*',
+    'AlarmMember': '1 memberID uint64, 2 alarm AlarmType',
+    'AlarmRequest': '1 action AlarmAction, 2 memberID uint64, 3 alarm AlarmType',
+    'AlarmResponse': '1 header ResponseHeader, 2 alarms AlarmMember*',
     'StatusRequest': '',
     'DowngradeInfo': '1 enabled bool, 2 targetVersion string',
     'StatusResponse': '1 header ResponseHeader, 2 version string, 3 dbSize int64, 4 leader uint64, 5 raftIndex uint64, '
@@ -122,6 +129,8 @@ METHODS: dict[str, Method] = {
     '/lease/keepalive': _method('Lease', 'LeaseKeepAlive', stream=True),
     '/cluster/member/list': _method('Cluster', 'MemberList'),
     '/auth/authenticate': _method('Auth', 'Authenticate'),
+    '/auth/user/get': _method('Auth', 'UserGet', 'AuthUserGet'),
+    '/maintenance/alarm': _method('Maintenance', 'Alarm'),
     '/maintenance/status': _method('Maintenance', 'Status'),
     '/watch': _method('Watch', 'Watch', stream=True),
 }

@@ -72,18 +72,9 @@ class Grpc:
         What a member says that it has not looked at goes out once more on a new connection. Nothing else is repeated
         here.
         """
-        method = METHODS.get(call.rpc)
-        if not method:
-            return refused(501, _UNIMPLEMENTED, f'{call.rpc} is not known here')
-        try:
-            message = framed(encode(method.request, _request(call)))
-        except (CodecError, ValueError, RecursionError) as e:
-            return refused(400, _INVALID, f'{call.rpc} cannot be sent: {e}')
-        headers = _headers(member, method, call)
         if call.rpc == '/watch':
-            return self._watch(member, method, call, headers, message)
-        status, answered, sent, fresh = self._exchange(member, method, call, headers, message)
-        answer = _answer(member, method, call, status, answered)._replace(sent=sent)
+            return self._watch(member, call)
+        answer, fresh = self.exchange(member, call)
         if answer.cut_off:
             raise MemberStopping(f'{member} gave up {call.rpc}: {answer.error}')
         member.answers(answer.member_id)
@@ -91,6 +82,24 @@ class Grpc:
         if fresh:
             self._members.find_out(member, call.timeout, False)
         return answer
+
+    def exchange(self, member: Member, call: Call) -> tuple[Answer, bool]:
+        """Make a call that has one answer, and note nothing about the member.
+
+        :returns: the answer, and whether it came over a new connection.
+
+        :raises: as :meth:`send`.
+        """
+        method = METHODS.get(call.rpc)
+        if not method:
+            return refused(501, _UNIMPLEMENTED, f'{call.rpc} is not known here'), False
+        try:
+            message = framed(encode(method.request, _request(call)))
+        except (CodecError, ValueError, RecursionError) as e:
+            return refused(400, _INVALID, f'{call.rpc} cannot be sent: {e}'), False
+        headers = _headers(member, method, call)
+        status, answered, sent, fresh = self._exchange(member, method, call, headers, message)
+        return _answer(member, method, call, status, answered)._replace(sent=sent), fresh
 
     def version(self, member: Member, timeout: object) -> str | None:
         """Ask a member for its version, for :attr:`.Members.by_grpc`.
@@ -140,10 +149,14 @@ class Grpc:
                 return stream.status, stream.messages[0] if stream.messages else None, sent, fresh
         raise UnexpectedAnswer(f'{member} did not answer {call.rpc}')
 
-    def _watch(
-        self, member: Member, method: Method, call: Call, headers: list[tuple[str, str]], message: bytes
-    ) -> Reply:
+    def _watch(self, member: Member, call: Call) -> Reply:
         """Start a watch; its headers have to arrive within the connect time-out, the rest has no limit."""
+        method = METHODS[call.rpc]
+        try:
+            message = framed(encode(method.request, _request(call)))
+        except (CodecError, ValueError, RecursionError) as e:
+            return refused(400, _INVALID, f'{call.rpc} cannot be sent: {e}')
+        headers = _headers(member, method, call)
         connect, _ = wire.limits(call.timeout)
         with deadline.within(connect) as limit:
             connection = self._open(member, call, connect)

@@ -156,6 +156,18 @@ def test_gateway_off(start: Start) -> None:
             assert severities(node)['etcd-gateway-off'] == {'critical'}
 
 
+def test_gateway_off_and_grpc(start: Start) -> None:
+    """With the extra, Patroni leads without any gateway; check reads its key over gRPC and says that all is well."""
+    with EtcdCluster(['3.5']) as etcd:
+        etcd.members[0].flags.append('--enable-grpc-gateway=false')
+        etcd.members[0].restart()
+        node = start(environment(extras=('grpc',)).for_user(unprivileged_user()), etcd.hosts)
+        assert leads(node, 60), node.log_text()[-2000:]
+        assert 'using gRPC, since its gateway is off' in node.log_text()
+        found = severities(node)
+        assert found['etcd-gateway-off'] == {'info'} and 'critical' not in set().union(*found.values())
+
+
 def test_advertised_port_speaks_grpc(start: Start) -> None:
     """If all advertised URLs speak only gRPC, stock Patroni exits; the package keeps using the configured one."""
     with EtcdCluster(['3.5.30']) as etcd:

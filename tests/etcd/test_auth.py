@@ -151,7 +151,7 @@ def test_members_that_take_no_token_are_avoided(
     """In a cluster with members before 3.3 the others serve, with one warning for each member that does not."""
     cluster = start(['3.2', '3.2', '3.4'], auth=(USER, PASSWORD))
     for number in range(6):
-        dcs = connect(cluster.hosts, name=f'n{number}', **CREDENTIALS)
+        dcs = connect(cluster.hosts, name=f'n{number}', transport='gateway', **CREDENTIALS)
         for _ in range(3):
             assert dcs.touch(number=number) or dcs.touch(number=number)
         assert dcs.client._base_uri == cluster.members[2].url

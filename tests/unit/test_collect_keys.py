@@ -201,6 +201,7 @@ def test_status_completes_a_member() -> None:
         state_from='api',
         api_role='primary',
         pending_restart=False,
+        grpc=False,
     )
     replica = cluster(leader='a', members__b={'replication_state': 'streaming', 'state': 'running'}).members[0]
     add_status(
@@ -270,8 +271,9 @@ def test_what_serves_a_member_that_has_no_key() -> None:
 def test_mark_that_the_class_writes() -> None:
     """Both ends agree."""
     for module, served in (('patroni_etcd3_compat.dcs', 'package'), ('patroni.etcd3_compat.dcs', 'patch')):
-        member = cluster(members__a={FIELD: mark(module)}).members[0]
-        assert (member.serves, member.compat) == (served, __version__)
+        for grpc in (False, True):
+            member = cluster(members__a={FIELD: mark(module, grpc)}).members[0]
+            assert (member.serves, member.compat, member.grpc) == (served, __version__, grpc)
 
 
 def test_citus_without_a_group() -> None:

@@ -36,7 +36,7 @@ class Store(dcs.Etcd3):
     def __init__(self) -> None:
         self.written: list[str] = []
         self._name, self._lease = 'node1', 'lease'
-        self._client = SimpleNamespace(put=self._put)
+        self._client = SimpleNamespace(put=self._put, may_use_grpc=False)
 
     def refresh_lease(self) -> bool:
         """Still alive."""

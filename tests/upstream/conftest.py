@@ -72,7 +72,7 @@ def use_grpc() -> None:
             answer = answer.get('result', answer) if method.stream else answer
             return Status(0, ''), codec.encode(method.response, fitting(method.response, answer)), 0.0, True
 
-        def _watch(self, member: Any, method: Any, call: Any, headers: Any, message: bytes) -> Any:
+        def _watch(self, member: Any, call: Any) -> Any:
             return self._pool.urlopen(call.method, f'{member.url}/v3{call.rpc}', **call.kwargs)
 
     client: Any = dispatch

@@ -22,6 +22,7 @@ from ...versions import PREFIXES, TOKEN_SINCE, gateway_of, parse_version
 from ..facts import WRONG_SCHEME, EtcdEndpoint
 from .certificates import usable
 from .handshake import diagnose
+from .over_grpc import OverGrpc, over_grpc
 from .ports import what_is_spoken
 from .redaction import Redaction
 from .settings import Settings
@@ -63,6 +64,8 @@ class Conversation:
         self._redaction = Redaction(settings.secrets)
         self._clock = Clock(settings.timeout)
         self._prefix = ''
+        #: makes the calls once the gateway has turned out to be of no use
+        self._grpc: OverGrpc | None = None
         #: what each prefix answered to the first call, which shows that it is served
         self._probed: dict[str, tuple[int, bytes]] = {}
         self._token: str | None = None
@@ -78,6 +81,8 @@ class Conversation:
             self._explain_tls(e)
             if e.error and no_http(e.error, member.url) and 'certificate' not in str(e):
                 member.protocol, text = what_is_spoken(member.url, self._settings.tls, self._clock)
+                if member.protocol:
+                    self._leave_gateway()
                 if text:
                     raise Unanswered(text) from None
             raise
@@ -118,7 +123,15 @@ class Conversation:
         if member.prefixes:
             chosen = gateway and gateway.prefix in member.prefixes
             self._prefix = gateway.prefix if gateway and chosen else member.prefixes[0]
-        return member.gateway
+        return member.gateway or self._leave_gateway()
+
+    def _leave_gateway(self) -> bool:
+        """Make all further calls over gRPC itself, and return whether that is possible, and new."""
+        if self._grpc:
+            return False
+        self._grpc = over_grpc(self._member.url, self._settings.tls)
+        self._member.over_grpc = self._grpc is not None
+        return self._member.over_grpc
 
     def _try(self, prefixes: Sequence[str]) -> None:
         for prefix in prefixes:
@@ -153,6 +166,8 @@ class Conversation:
         return document
 
     def _send(self, rpc: str, request: Mapping[str, object], clock: Clock | None = None) -> Answer:
+        if self._grpc:
+            return self._grpc.ask(rpc, request, clock or self._clock, self._token)
         probed = self._probed.pop(self._prefix, None) if rpc == STATUS else None
         path, (status, body) = self._prefix + rpc, probed or self._ask(self._prefix + rpc, request, clock)
         # It was served when it was chosen: a balancer sends each request to another member.
@@ -164,7 +179,12 @@ class Conversation:
         try:
             return read_answer(rpc, status, body)
         except UnreadableBody:
-            self._refused(status, body)
+            try:
+                self._refused(status, body)
+            except Refused:
+                if not self._leave_gateway():
+                    raise
+                return self._send(rpc, request, clock)
             raise Refused(f'{path} is answered with status {status} and a body that is not from etcd') from None
 
     def _ask(self, path: str, request: Mapping[str, object], clock: Clock | None) -> tuple[int, bytes]:
@@ -189,7 +209,7 @@ class Conversation:
         version = parse_version(self._member.version)
         if not (name and password):
             self._no_token = 'authentication is on, and there are no credentials (username, password) to log in with'
-        elif version and version < TOKEN_SINCE:
+        elif version and version < TOKEN_SINCE and not (self._grpc or self._leave_gateway()):
             self._no_token = 'authentication is on, and the gateway of this release accepts no token (3.3 and later do)'
         elif self._member.has_leader is False:  # the question would hang
             self._no_token = 'authentication is on, and nobody can log in while the cluster has no leader'

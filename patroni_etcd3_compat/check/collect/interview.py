@@ -80,13 +80,13 @@ class Interview(Conversation):
         try:
             self._version()
             if self._probe():
-                for question in self._questions():
-                    try:
-                        question()
-                    except Refused as e:
-                        problems.append(str(e))
+                problems += self._put(*self._questions())
         except (Unanswered, Refused) as e:
             problems.append(str(e))
+            if self._grpc and not self._member.version:  # a port for gRPC alone
+                problems += self._ask_for_keys()
+        if self._grpc:
+            self._grpc.close()
         if self._member.tls and self._member.version:
             served = look(self._member.url, self._settings.tls, self._clock, False)
             self._member.certificate_expires = served.certificate.expires if served.certificate else None
@@ -94,6 +94,24 @@ class Interview(Conversation):
         if len(self._ids) > 1:
             forget_single_member(self._member, self._ids)
         return self.told
+
+    @staticmethod
+    def _put(*questions: Callable[[], None]) -> list[str]:
+        """Ask questions, and return those refusals that there were."""
+        problems = []
+        for question in questions:
+            try:
+                question()
+            except Refused as e:
+                problems.append(str(e))
+        return problems
+
+    def _ask_for_keys(self) -> list[str]:
+        """Ask only what no other member may tell."""
+        try:
+            return self._put(self._status, self._list, self._agreed_keys)
+        except Unanswered as e:
+            return [str(e)]
 
     def _questions(self) -> tuple[Callable[[], None], ...]:
         return self._status, self._list, self._agreed_keys, self._own_keys, self._alarms, self._numbers

@@ -9,7 +9,7 @@ from typing import Iterable, Mapping
 from patroni.dcs import Member
 from patroni.utils import parse_bool, parse_int
 
-from ...mark import FIELD, PATCH
+from ...mark import FIELD, read_mark
 from ..facts import JSON, Patroni, PatroniMember, Switchover, Synchronous
 from .interview import Keys
 from .redaction import Redaction
@@ -31,11 +31,6 @@ _CONFIG = (
     'synchronous_mode_strict',
     'synchronous_node_count',
     'maximum_lag_on_failover',
-)
-
-#: The mark that the class leaves in the member key: a release as PEP 440 has it, and whether it is that of the patch.
-_MARK = re.compile(
-    rf'([0-9]{{1,9}}(?:\.[0-9]{{1,9}}){{1,4}}(?:\.?(?:a|b|rc|post|dev)[0-9]{{1,9}}){{0,3}})({re.escape(PATCH)})?'
 )
 
 #: A restore_command, for one, may hold credentials.
@@ -132,7 +127,7 @@ class Cluster:
             member.replay_lag = _behind(position, data.get('replay_lsn'))
         member.api_url = self._redaction.url(as_text(data.get('api_url')) or '') or None
         member.postgres_address = _address(node)
-        member.serves, member.compat = (None, None) if document is None else served_by(document)
+        member.serves, member.compat, member.grpc = (None, None, None) if document is None else served_by(document)
         return member
 
     def _member_document(self, value: str) -> dict[str, JSON] | None:
@@ -153,17 +148,16 @@ class Cluster:
         return 'replica'
 
 
-def served_by(document: Mapping[str, JSON]) -> tuple[str | None, str | None]:
-    """Return what serves a member, ``package``, ``patch`` or ``stock``, and the release of the first two.
+def served_by(document: Mapping[str, JSON]) -> tuple[str | None, str | None, bool | None]:
+    """Return what serves a member (``package``, ``patch`` or ``stock``), its release, and whether it may use gRPC.
 
-    :param document: the value of its key. A mark in it that is none of ours, whoever wrote it, proves nothing: both are
+    :param document: the value of its key. A mark in it that is none of ours, whoever wrote it, proves nothing: all is
                      ``None`` then.
     """
     if FIELD not in document:
-        return 'stock', None
-    value = document[FIELD]
-    match = _MARK.fullmatch(value) if isinstance(value, str) else None
-    return (('patch' if match.group(2) else 'package'), match.group(1)) if match else (None, None)
+        return 'stock', None, False
+    mark = read_mark(document[FIELD])
+    return ('patch' if mark.patch else 'package', mark.release, mark.grpc) if mark else (None, None, None)
 
 
 def _behind(position: int, value: JSON) -> int | None:

@@ -107,6 +107,8 @@ class EtcdEndpoint:
     shared_by: list[str] = field(default_factory=list)
     #: a prefix was served for one request and not for the next one, so the members behind it do not all serve the same
     prefixes_vary: bool = False
+    #: its gateway cannot be used, and it was asked over gRPC itself
+    over_grpc: bool = False
 
     @property
     def quota_used(self) -> float:

@@ -71,6 +71,8 @@ class PatroniMember:
     receive_lag: int | None = None
     #: bytes that it has to replay yet, those to be received among them; None as above
     replay_lag: int | None = None
+    #: its calls may go over gRPC, by the mark in its key (transport: grpc, or auto and the package h2 is installed)
+    grpc: bool | None = None
 
 
 @dataclass

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Iterator
 
 from ...versions import TOKEN_SINCE, lists_for_admins_only, wants_token_for_list
-from ..cluster import as_text, authentication, known_members, names, section, unless_covered, versions, who_serves
+from ..cluster import (
+    USES_GRPC,
+    as_text,
+    authentication,
+    grpc_instead,
+    has_grpc,
+    known_members,
+    names,
+    section,
+    unless_covered,
+    versions,
+    who_serves,
+)
 from ..facts import Facts
 from ..units import comma
 from .etcd_members import WRONG_LOGIN, incomplete_answers, lacks_credentials
@@ -72,6 +84,7 @@ def login_failed(facts: Facts) -> Iterator[Seen]:
     f'{ETCD}pull/7999',
     critical='',
     warning='if the package or the patch serves every Patroni member, and there are newer members of etcd',
+    info='if the calls of every Patroni member may go over gRPC',
     cured=True,
     stops=ETCD_GATE,
     example=both(_credentials, etcd_runs('3.2.26', '3.3.25', '3.3.25', auth=True)),
@@ -84,14 +97,22 @@ def no_token(facts: Facts) -> Iterator[Seen]:
         return
     every = len(deaf) == len(known)
     others = 'the package avoids the others; stock Patroni does not log in while the cluster version is below 3.3'
+    if has_grpc(facts):
+        severity = 'info'
+    else:
+        severity = 'critical' if every else unless_covered(facts, 'critical', 'warning')
     yield Seen(
-        'critical' if every else unless_covered(facts, 'critical', 'warning'),
+        severity,
         where=names(deaf),
         seen=f'authentication is on, and the gateway of {versions(deaf)} accepts no token',
-        consequence='no Patroni can work here'
+        consequence=USES_GRPC
+        if has_grpc(facts)
+        else 'no Patroni can work here'
         if every
         else f'only the members from 3.3 on can serve Patroni: {others}; {who_serves(facts)}',
-        remedy='etcdctl auth disable until all members run 3.3 or later',
+        remedy='nothing'
+        if has_grpc(facts)
+        else f'etcdctl auth disable until all members run 3.3 or later{grpc_instead(facts)}',
     )
 
 

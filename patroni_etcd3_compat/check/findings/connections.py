@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Iterator
 
 from ...errors import CommonNameRefused, HostRefused
-from ..cluster import with_name, working
+from ..cluster import USES_GRPC, grpc_instead, has_grpc, with_name, working
 from ..facts import EtcdEndpoint, Facts, TlsFile
 from ..patroni_cluster import namespace, place
 from ..units import comma
@@ -176,6 +176,8 @@ _HOST = 'Host header was unrecognized'
     f'{PATRONI}issues/3071',
     critical='if every member that answers refuses it',
     warning='',
+    info='if the calls of every Patroni member may go over gRPC',
+    cured=True,
     stops=ETCD_GATE,
     shown=['tests/check/test_connections.py::test_common_name'],
     example=etcd_runs('3.5.30', '3.5.30', '3.5.30', refuses='common-name', error=f'/v3/kv/range: {_COMMON_NAME}'),
@@ -186,12 +188,13 @@ def common_name(facts: Facts) -> Iterator[Seen]:
     if refusing:
         every = len(refusing) == sum(url.version is not None for url in facts.etcd.endpoints)
         cert = next((f' ({file.path})' for file in facts.etcd.files if file.option == 'cert'), '')
+        grpc = has_grpc(facts)
         yield Seen(
-            'critical' if every else 'warning',
+            'info' if grpc else 'critical' if every else 'warning',
             where=comma([with_name(url) for url in refusing]),
             seen=f'authentication is on, and the client certificate{cert} has a CommonName: "{_COMMON_NAME}"',
-            consequence='every request of Patroni is refused' + ('' if every else ' there'),
-            remedy=CommonNameRefused.remedy or '',
+            consequence=USES_GRPC if grpc else 'every request of Patroni is refused' + ('' if every else ' there'),
+            remedy='nothing' if grpc else f'{CommonNameRefused.remedy}{grpc_instead(facts)}',
         )
 
 

@@ -6,8 +6,11 @@ from typing import Iterator
 
 from ...versions import NESTED_SINCE
 from ..cluster import (
+    USES_GRPC,
     EtcdMember,
     covered,
+    grpc_instead,
+    has_grpc,
     install_first,
     known_members,
     members,
@@ -131,6 +134,7 @@ def _without_gateway(member: EtcdMember) -> bool:
     f'{PATRONI}issues/1939',
     critical='if it is off on all members',
     warning='',
+    info='if the calls of every Patroni member may go over gRPC',
     cured=True,
     stops=ETCD_GATE,
     proved=['tests/check/test_consequences.py::test_gateway_off'],
@@ -146,12 +150,19 @@ def gateway_off(facts: Facts) -> Iterator[Seen]:
         if covered(facts)
         else 'stock Patroni takes the 404 for an answer, and demotes when it moves to this member'
     )
+    grpc = has_grpc(facts)
     for member in off:
         yield Seen(
-            'critical' if every else 'warning',
+            'info' if grpc else 'critical' if every else 'warning',
             where=str(member),
             seen=f'etcd {member.best.version if member.best else ""} answers /version, and 404 under every prefix',
-            consequence='Patroni cannot use any member' if every else f'Patroni cannot use this member; {instead}',
-            remedy='set enable-grpc-gateway: true in its configuration file (3.4 has it off there by default), or '
-            'start it without --enable-grpc-gateway=false; then restart it',
+            consequence=USES_GRPC
+            if grpc
+            else 'Patroni cannot use any member'
+            if every
+            else f'Patroni cannot use this member; {instead}',
+            remedy='nothing'
+            if grpc
+            else 'set enable-grpc-gateway: true in its configuration file (3.4 has it off there by default), or '
+            f'start it without --enable-grpc-gateway=false; then restart it{grpc_instead(facts)}',
         )

@@ -6,8 +6,11 @@ from typing import Iterator
 
 from ...urls import as_key, is_loopback
 from ..cluster import (
+    USES_GRPC,
     EtcdMember,
     covered,
+    grpc_instead,
+    has_grpc,
     install_first,
     listed_members,
     members,
@@ -61,8 +64,10 @@ def advertised_unusable(facts: Facts) -> Iterator[Seen]:
                 unless_covered(facts, 'warning' if good else 'critical', 'info'),
                 where=with_name(url),
                 seen=reason,
-                consequence=f'stock Patroni replaces its configured hosts with what the members advertise, and {fails}'
-                + f'; the package keeps using the configured URL; {who_serves(facts)}',
+                consequence=USES_GRPC
+                if url.over_grpc and has_grpc(facts)
+                else f'stock Patroni replaces its configured hosts with what the members advertise, and {fails}; the '
+                f'package keeps using the configured URL; {who_serves(facts)}',
                 remedy='start the member with an --advertise-client-urls that serves HTTP and can be reached from all '
                 'nodes' + ('' if covered(facts) else proxies),
             )
@@ -89,6 +94,8 @@ def _unusable(facts: Facts, url: EtcdEndpoint, remote: bool) -> str | None:
     f'{PATRONI}issues/3382',
     critical='if no other configured URL works',
     warning='',
+    info='if it speaks gRPC, and the calls of every Patroni member may go over it',
+    cured=True,
     proved=['tests/check/test_consequences.py::test_configured_port_speaks_grpc'],
     example=etcd_member(2, advertised=False, **_GRPC),
 )
@@ -96,13 +103,17 @@ def configured_unusable(facts: Facts) -> Iterator[Seen]:
     """Find configured URLs that speak something else."""
     for url in facts.etcd.endpoints:
         if url.configured and not_the_gateway(url) and not (url.wrong_scheme or url.refuses):  # those are others
+            grpc = url.protocol == 'grpc'
+            served = grpc and has_grpc(facts)
             yield Seen(
-                'warning' if working(facts) else 'critical',
+                'info' if served else 'warning' if working(facts) else 'critical',
                 where=with_name(url),
                 seen=url.error or 'it answers, but not as etcd does in HTTP/1.1',
-                consequence='Patroni needs the JSON gateway of etcd, and cannot use this URL',
-                remedy='configure the URL that serves HTTP, with its scheme (--listen-client-http-urls, where gRPC has '
-                'a port of its own)',
+                consequence=USES_GRPC if served else 'Patroni needs the JSON gateway of etcd, and cannot use this URL',
+                remedy='nothing'
+                if served
+                else 'configure the URL that serves HTTP, with its scheme (--listen-client-http-urls, where gRPC has '
+                f'a port of its own){grpc_instead(facts) if grpc else ""}',
             )
 
 
