@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from . import CACHE, say
-from .apt import Apt
+from .apt import Apt, mirror, os_release
 from .cache import locked, unfinished
 from .processes import LabError
 
@@ -16,7 +16,7 @@ _WRAPPER = """\
 #!/bin/sh
 root=$(dirname "$(readlink -f "$0")")/root
 export LD_LIBRARY_PATH=$(echo "$root"/usr/lib/*-linux-* "$root"/lib/*-linux-* | tr " " :)
-exec "$root/usr/bin/{0}" "$@"
+exec "$root/{0}" "$@"
 """
 
 
@@ -31,10 +31,12 @@ def tool(name: str) -> Path:
     return Path(found) if found else fetched(name)
 
 
-def fetched(name: str, package: str = '') -> Path:
+def fetched(name: str, package: str = '', path: str = '', alone: bool = False) -> Path:
     """Return the program of the distribution, whether or not it is installed here; see `tool`.
 
     :param package: its package, if that has a different name.
+    :param path: where it is in its package, if it is not in ``usr/bin``; may be a pattern.
+    :param alone: without what its package depends on, for a program that needs no library of its own.
     """
     target = CACHE / 'tools' / name
     with locked('packages'):
@@ -44,9 +46,26 @@ def fetched(name: str, package: str = '') -> Path:
                 apt = Apt(part, None, installed=True)
                 with contextlib.suppress(LabError):  # of a source that is not needed
                     apt('apt-get', 'update')
-                apt.unpack_whole([package or name], part / 'bin' / 'root')
+                root = part / 'bin' / 'root'
+                if alone:
+                    root.mkdir(mode=0o755, parents=True)
+                    apt.unpack([package or name], root)
+                else:
+                    apt.unpack_whole([package or name], root)
+                found = next(root.glob(path or f'usr/bin/{name}'))
                 program = part / 'bin' / name
-                program.write_text(_WRAPPER.format(name))
+                program.write_text(_WRAPPER.format(found.relative_to(root)))
                 program.chmod(0o755)
                 (part / 'bin').rename(target)
     return target / name
+
+
+def archive_fault() -> str | None:
+    """Return why the archive of the distribution cannot be reached; None if it can."""
+    try:
+        with unfinished(CACHE / 'tools' / 'archive') as part:
+            apt = Apt(part, mirror(part).format(suite=os_release()['VERSION_CODENAME']), installed=False)
+            apt('apt-get', 'update')
+    except (LabError, KeyError) as e:
+        return str(e)
+    return None
