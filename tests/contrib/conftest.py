@@ -6,6 +6,8 @@ import functools
 import grp
 import os
 import pwd
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Callable, Iterator
@@ -67,3 +69,20 @@ def copy(source: Path, folder: Path) -> Path:
 def own_user() -> tuple[str, str]:
     """Return the names of this user and its group, which daemons are told to stay."""
     return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+
+
+def unit_command(folder: Path, state: Path, options: str = '') -> list[str]:
+    """Return the command line of the systemd service, with this Python's command.
+
+    :param folder: where the configurations are, in place of /etc/patroni; that of instance ``patroni`` is used.
+    :param state: the folder in place of /var/lib.
+    :param options: ``$OPTIONS``.
+    """
+    text = (CONTRIB / 'systemd' / 'patroni-etcd3-compat-check@.service').read_text()
+    (line,) = re.findall('^ExecStart=(.*)', text, re.M)
+    for old, new in (('/etc/patroni', str(folder)), ('%S', str(state)), ('%i', 'patroni'), ('$OPTIONS', options)):
+        assert old in line
+        line = line.replace(old, new)
+    command, *arguments = shlex.split(line)
+    assert command == Path(OWN).name
+    return [OWN, *arguments]

@@ -204,7 +204,8 @@ def test_icinga(cluster: PatroniCluster, program: Callable[..., Path], tmp_path:
     state, output, performance = seen['db']
     expect(int(state), output, performance)
     state, output, performance = seen['etcd']
-    assert 0, seen['etcd'][:2]
+    state, output, _ = seen['etcd']
+    assert (state, output) == ('3', 'PATRONI-ETCD3 UNKNOWN - 1 unknown: patroni-unknown at citus')
 
 
 @pytest.mark.parametrize('wrong', [False, True], ids=['ok', 'unknown'])
