@@ -136,9 +136,9 @@ def _etcd(metrics: Metrics, etcd: Etcd) -> None:
         metrics.add('etcd_raft_term', 'raft term', member.raft_term, **labels)
         metrics.add('etcd_raft_index', 'raft index', member.raft_index, **labels)
         metrics.add('etcd_db_size_bytes', 'size of the database', member.db_size, **labels)
-        metrics.add('etcd_db_in_use_bytes', 'what of it is in use', member.db_size_in_use, **labels)
-        limited = member.quota is not None and member.quota > 0
-        metrics.add('etcd_quota_bytes', 'size that raises the alarm', member.quota if limited else None, **labels)
+        metrics.add('etcd_db_in_use_bytes', 'bytes of the database that are in use', member.db_size_in_use, **labels)
+        quota = member.quota if member.quota is not None and member.quota > 0 else None
+        metrics.add('etcd_quota_bytes', 'size of the database that raises alarm NOSPACE', quota, **labels)
         metrics.add('etcd_alarms', 'number of raised alarms', len(member.alarms) if member.answers else None, **labels)
         metrics.add('etcd_wal_fsync_p99_seconds', 'sync of the log, 99 of 100', member.fsync_p99, **labels)
         metrics.add('etcd_leader_changes', 'leaders seen since its start', member.leader_changes, **labels)
