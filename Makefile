@@ -27,7 +27,7 @@ test: $(VENV)/installed  ## everything that must pass, and its coverage (about 1
 
 # The longest targets start early.
 test-all: lint binaries test-unit test-docs test-oldest test-etcd test-check test-patched test-patroni test-mixed test-upstream \
-	test-upstream-patches
+	test-upstream-patches test-contrib
 
 # Go takes minutes to build the newest etcd: beside the tests that do not need it, and at a lower priority.
 binaries: $(VENV)/installed
@@ -68,6 +68,9 @@ test-mixed: $(VENV)/installed  ## releases of Patroni side by side: pg_wal of a 
 test-check: $(VENV)/installed  ## the command patroni-etcd3-compat on real clusters
 	$(SIDE_BY_SIDE) tests/check --ignore tests/check/test_plan_other_ways.py --ignore tests/check/test_outages_patroni.py \
 		--ignore tests/check/test_consequences.py --ignore tests/check/test_consequences_patroni.py
+
+test-contrib: $(VENV)/installed  ## contrib/ in Prometheus, node_exporter, Nagios and Icinga from packages, on a real cluster (a minute)
+	$(BIN)/pytest -q tests/contrib
 
 proofs: $(VENV)/installed  ## the tests on real servers that docs/findings.md names as the proof of a finding (about 12 minutes)
 	$(SIDE_BY_SIDE) $$($(BIN)/python -m tools.proofs)
@@ -130,5 +133,5 @@ $(VENV)/installed: setup.cfg setup.py pyproject.toml patroni_etcd3_compat.pth pa
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-etcd-grpc test-patroni test-mixed test-check proofs test-oldest test-upstream \
-	test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean
+.PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-etcd-grpc test-patroni test-mixed \
+	test-check proofs test-oldest test-upstream test-contrib test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean

@@ -52,7 +52,9 @@ def fetched(name: str, package: str = '', path: str = '', alone: bool = False) -
                     apt.unpack([package or name], root)
                 else:
                     apt.unpack_whole([package or name], root)
-                found = next(root.glob(path or f'usr/bin/{name}'))
+                found = next(root.glob(path or f'usr/bin/{name}'), None)
+                if found is None:
+                    raise LabError(f'there is no {path or name} in package {package or name}')
                 program = part / 'bin' / name
                 program.write_text(_WRAPPER.format(found.relative_to(root)))
                 program.chmod(0o755)

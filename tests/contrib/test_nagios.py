@@ -205,7 +205,7 @@ def test_icinga(cluster: PatroniCluster, program: Callable[..., Path], tmp_path:
     expect(int(state), output, performance)
     state, output, performance = seen['etcd']
     state, output, _ = seen['etcd']
-    assert (state, output) == ('3', 'PATRONI-ETCD3 UNKNOWN - 1 unknown: patroni-unknown at citus')
+    assert (state, output.rstrip()) == ('3', 'PATRONI-ETCD3 UNKNOWN - 1 unknown: patroni-unknown at citus')
 
 
 @pytest.mark.parametrize('wrong', [False, True], ids=['ok', 'unknown'])

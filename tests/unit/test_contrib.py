@@ -120,7 +120,7 @@ def test_page_names_what_there_is() -> None:
 
 def test_options_of_contrib() -> None:
     """Options that files in contrib/ and the page give to ``check`` exist."""
-    options = {name for parameter in cli.commands['check'].params for name in parameter.opts}  # type: ignore
+    options = {name for parameter in cli.commands['check'].params for name in parameter.opts}
     texts = [path.read_text() for path in (PAGE, *CONTRIB.rglob('*')) if path.is_file() and path.suffix != '.json']
     found = {
         option
