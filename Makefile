@@ -26,8 +26,8 @@ test: $(VENV)/installed  ## everything that must pass, and its coverage (about 1
 	$(MAKE) coverage
 
 # The longest targets start early.
-test-all: lint binaries test-unit test-docs test-oldest test-etcd test-check test-patched test-patroni test-mixed test-upstream \
-	test-upstream-patches test-contrib
+test-all: lint binaries test-unit test-docs test-oldest test-etcd test-check test-patched test-patroni test-grpc test-mixed \
+	test-upstream test-upstream-patches test-contrib
 
 # Go takes minutes to build the newest etcd: beside the tests that do not need it, and at a lower priority.
 binaries: $(VENV)/installed
@@ -57,6 +57,9 @@ test-etcd: $(VENV)/installed  ## real etcd
 
 test-etcd-grpc: $(VENV)/installed  ## test-etcd over gRPC, except for what concerns the gateway alone (about 6 minutes)
 	$(SIDE_BY_SIDE) tests/etcd --transport=grpc
+
+test-grpc: $(VENV)/installed  ## of test-etcd-grpc: mixed clusters, a storm, leaders whose etcd falls silent (2 minutes)
+	$(SIDE_BY_SIDE) tests/etcd/test_mixed_cluster.py tests/etcd/test_storm.py tests/etcd/test_lets_go.py --transport=grpc
 
 test-patroni: $(VENV)/installed  ## the newest Patroni with PostgreSQL, and how it finds the class
 	$(SIDE_BY_SIDE) tests/patroni
@@ -133,5 +136,5 @@ $(VENV)/installed: setup.cfg setup.py pyproject.toml patroni_etcd3_compat.pth pa
 clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
-.PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-etcd-grpc test-patroni test-mixed \
+.PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-etcd-grpc test-grpc test-patroni test-mixed \
 	test-check proofs test-oldest test-upstream test-contrib test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean

@@ -150,9 +150,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     skipped = [report.longrepr[2] for report in terminalreporter.stats.get('skipped', ())]
     count = sum('gateway only: ' in reason for reason in skipped)
     if DEFAULTS.get('transport') == GRPC:
-        terminalreporter.write_line(
-            f'over gRPC, {count} tests were left out that concern the gateway alone; the list has the reasons'
-        )
+        terminalreporter.write_line(f'left out over gRPC, since they concern the gateway alone: {count} (see the list)')
 
 
 @pytest.fixture
