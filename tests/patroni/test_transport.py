@@ -71,7 +71,7 @@ def test_transport_changes_by_reload(with_grpc: Environment) -> None:
             return 'lease/keepalive' in rpcs and rpcs.count('watch') >= 2
 
         with Monitor(patroni) as monitor, WriteLoad(patroni) as load:
-            # from gateway, which is the default; with auto these members are reached over their gateways
+            # From auto, which is the default: these members are reached over their gateways.
             for transport, over in (('grpc', 'grpc'), ('auto', 'v3'), ('grpc', 'grpc'), ('gateway', 'v3')):
                 before = len(etcd.requests())
                 for node in patroni.nodes:
