@@ -8,7 +8,6 @@ import itertools
 import json
 import logging
 import threading
-import time
 from typing import Any, Callable, Iterator, Sequence
 
 import pytest
@@ -91,7 +90,7 @@ class Dcs:
 
         :param cluster: what the loop has read, to be read now if left out.
         """
-        cluster = cluster or self._read()
+        cluster = cluster or self.dcs.get_cluster()
         if 'leader' in inspect.signature(AbstractDCS._update_leader).parameters:  # since 3.0.4
             return bool(self.dcs._update_leader(cluster.leader))
         return bool(self.dcs._update_leader())
@@ -103,17 +102,7 @@ class Dcs:
     def loop(self) -> bool:
         """Run one HA loop of the leader: read, hold the leader key, write the member key."""
         self.count = getattr(self, 'count', 0) + 1
-        leader = self.update_leader() and self._read().leader
-        return bool(leader and leader.name == self.name and self.touch(count=self.count))
-
-    def _read(self) -> Any:
-        """Read the cluster until it has a leader, for a second: the member that answers may be behind."""
-        for _ in range(4):
-            cluster = self.dcs.get_cluster()
-            if cluster.leader:
-                break
-            time.sleep(0.25)
-        return cluster
+        return self.update_leader() and self.leader() == self.name and self.touch(count=self.count)
 
     def stop(self) -> None:
         """Stop the thread that watches, which Patroni never ends, and close all connections."""
