@@ -20,6 +20,9 @@ T = TypeVar('T')
 FOLDER = Path(__file__).resolve().parent
 """Where the results go."""
 
+OPTIONS: dict[str, dict[str, str]] = {'grpc': {'transport': 'grpc'}}
+"""Further options of section ``etcd3``, by side."""
+
 PATRONI = NEWEST
 """The release that both sides run."""
 

@@ -49,12 +49,11 @@ def ratios(measured: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[s
     """Return the ratios for each call: ``this/floor`` and ``stock/this`` at p50, and ``cpu this/stock``."""
     found: dict[str, dict[str, float]] = {}
     for call, sides in measured.items():
-        found[call] = {
-            'stock/this': sides['stock']['p50'] / sides['this']['p50'],
-            'cpu this/stock': sides['this']['cpu'] / sides['stock']['cpu'],
-        }
-        if FLOOR in sides:
-            found[call]['this/floor'] = sides['this']['p50'] / sides[FLOOR]['p50']
+        found[call] = {'stock/this': sides['stock']['p50'] / sides['this']['p50']}
+        for name in ('this', 'grpc'):
+            found[call][f'cpu {name}/stock'] = sides[name]['cpu'] / sides['stock']['cpu']
+            if FLOOR in sides:
+                found[call][f'{name}/floor'] = sides[name]['p50'] / sides[FLOOR]['p50']
     return found
 
 
@@ -64,22 +63,30 @@ def show(results: dict[str, Any]) -> None:
     print(f'\nOne call, milliseconds; Patroni {results["patroni"]}, etcd 3 x {results["etcd"]}')
     _table(
         ['call']
-        + [f'{name} {kind}' for name in ('stock', 'this', FLOOR) for kind in ('p50', 'p99')]
-        + ['urllib3 p50', f'this/{FLOOR}', 'stock/this'],
+        + [f'{name} {kind}' for name in (*calls.VARIANTS, FLOOR) for kind in ('p50', 'p99')]
+        + ['urllib3 p50', f'this/{FLOOR}', f'grpc/{FLOOR}', 'stock/this'],
         [
             [call]
-            + [sides.get(name, {}).get(kind) for name in ('stock', 'this', FLOOR) for kind in ('p50', 'p99')]
-            + [sides.get('urllib3', {}).get('p50'), compared[call].get('this/floor'), compared[call]['stock/this']]
+            + [sides.get(name, {}).get(kind) for name in (*calls.VARIANTS, FLOOR) for kind in ('p50', 'p99')]
+            + [sides.get('urllib3', {}).get('p50'), compared[call].get('this/floor'), compared[call].get('grpc/floor')]
+            + [compared[call]['stock/this']]
             for call, sides in measured.items()
         ],
     )
     print('\nCPU of the calling thread for one call, milliseconds')
     _table(
-        ['call', *calls.SIDES, 'this/stock'],
+        ['call', *calls.SIDES, 'this/stock', 'grpc/stock'],
         [
-            [call] + [sides.get(name, {}).get('cpu') for name in calls.SIDES] + [compared[call]['cpu this/stock']]
+            [call]
+            + [sides.get(name, {}).get('cpu') for name in calls.SIDES]
+            + [compared[call]['cpu this/stock'], compared[call]['cpu grpc/stock']]
             for call, sides in measured.items()
         ],
+    )
+    print('\nCPU of all members of etcd for one call, milliseconds; get_cluster needs none')
+    _table(
+        ['call', *calls.SIDES],
+        [[call] + [sides.get(name, {}).get('etcd') for name in calls.SIDES] for call, sides in measured.items()],
     )
     print('\nSeconds: median (least - most, runs)')
     rows = [('start to first write', results['start_to_first_write']), ('patronictl list', results['patronictl_list'])]
@@ -87,12 +94,14 @@ def show(results: dict[str, Any]) -> None:
     for what, label in (('kill_to_primary', 'primary killed'), ('key_gone_to_primary', '  of it after the leader key')):
         rows.append((label, {name: times[what] for name, times in results['primary_loss'].items()}))
     _table(
-        ['', 'stock', 'this'],
+        ['', *calls.VARIANTS],
         [
             [label]
             + [
                 f'{median(sides[name]):.3f} ({min(sides[name]):.3f} - {max(sides[name]):.3f}, {len(sides[name])})'
-                for name in ('stock', 'this')
+                if name in sides
+                else None
+                for name in calls.VARIANTS
             ]
             for label, sides in rows
         ],
@@ -111,7 +120,11 @@ def main() -> None:
     started = time.monotonic()
     folder = scratch_folder('bench-')
     try:
-        environments = {'stock': environment(arguments.patroni, plugin=False), 'this': environment(arguments.patroni)}
+        environments = {
+            'stock': environment(arguments.patroni, plugin=False),
+            'this': environment(arguments.patroni),
+            'grpc': environment(arguments.patroni, extras=('grpc',)),
+        }
         results: dict[str, Any] = {
             'patroni': arguments.patroni,
             'python': platform.python_version(),
@@ -119,6 +132,7 @@ def main() -> None:
         }
         results.update(calls.run(environments, folder, arguments.samples, arguments.runs))
         results['ratios'] = ratios(results['calls'])
+        del environments['grpc']
         results['primary_loss'] = failover.run(environments, arguments.failovers)
     except LabError as e:
         sys.exit(f'bench: {e}')
@@ -135,7 +149,7 @@ def main() -> None:
         chart.draw(
             f'One DCS call, milliseconds at p50 (Patroni {results["patroni"]}, etcd {results["etcd"]})',
             groups,
-            ('stock', 'this', FLOOR),
+            (*calls.VARIANTS, FLOOR),
         )
     )
     say(f'{time.monotonic() - started:.0f} s; written: results.json, results.svg in {FOLDER}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,17 @@ from lab.environments import Environment, clean_environ
 from lab.etcd import EtcdCluster
 from lab.processes import LabError
 
-from . import median, quantile
+from . import OPTIONS, median, quantile
 from .side import Side
 
 CALLS = ('get_cluster', 'range', 'put', 'keepalive', 'update_leader', 'update_leader + status', 'touch_member')
 """What is measured; all but the first are requests and have a bare counterpart."""
 
-SIDES = ('stock', 'this', 'http.client', 'urllib3')
-"""Who makes the calls."""
+SIDES = ('stock', 'this', 'grpc', 'http.client', 'urllib3')
+"""Who makes the calls; ``grpc`` is this package over gRPC."""
+
+VARIANTS = ('stock', 'this', 'grpc')
+"""Those of them that are Patroni."""
 
 _ROUND = 20
 _LEAD_IN = 5
@@ -54,20 +58,32 @@ def side(
         folder / (name + '.log'),
         library='patroni' if name in environments else name,
         url=etcd.urls[member],
-        hosts=etcd.hosts,
+        options=dict(OPTIONS.get(name, {}), hosts=etcd.hosts),
         scope=scope,
     )
 
 
-def measure_calls(sides: dict[str, Side], samples: int) -> dict[str, dict[str, dict[str, float]]]:
+def etcd_cpu(etcd: EtcdCluster) -> float:
+    """Return the CPU that all members have used, in seconds."""
+    nanoseconds = 0
+    for member in etcd.members:
+        if member.process is not None:
+            for task in Path(f'/proc/{member.process.pid}/task').glob('*/schedstat'):
+                with contextlib.suppress(OSError):  # the thread has just ended
+                    nanoseconds += int(task.read_text().split()[0])
+    return nanoseconds / 1e9
+
+
+def measure_calls(sides: dict[str, Side], etcd: EtcdCluster, samples: int) -> dict[str, dict[str, dict[str, float]]]:
     """Measure each call on each side, in rounds that take turns.
 
     :param samples: how many of each, after a warm-up.
-    :returns: by call and side ``p50``, ``p99`` and ``cpu`` (mean), milliseconds, and ``samples``.
+    :returns: by call and side ``p50``, ``p99``, ``cpu`` and ``etcd`` (means; the latter of all members together),
+        milliseconds, and ``samples``.
     """
     # Every call in every round, so that no lease expires, and other load on the machine affects all sides equally.
     raw: dict[str, dict[str, dict[str, list[float]]]] = {
-        call: {name: {'wall': [], 'cpu': []} for name in sides if call != 'get_cluster' or name in ('stock', 'this')}
+        call: {name: {'wall': [], 'cpu': [], 'etcd': []} for name in sides if call != 'get_cluster' or name in VARIANTS}
         for call in CALLS
     }
     rounds = -(-samples // _ROUND)
@@ -78,7 +94,9 @@ def measure_calls(sides: dict[str, Side], samples: int) -> dict[str, dict[str, d
             start = number % len(names)  # take turns in running after the slow one, which leaves caches cold
             for name in names[start:] + names[:start]:
                 sides[name].do('measure', call=call, times=_LEAD_IN)
+                before = etcd_cpu(etcd)
                 answer = sides[name].do('measure', call=call, times=_ROUND)
+                answer['etcd'] = [(etcd_cpu(etcd) - before) / _ROUND]
                 if number >= 0:
                     for kind, values in answer.items():
                         chosen[name][kind] += values
@@ -88,6 +106,7 @@ def measure_calls(sides: dict[str, Side], samples: int) -> dict[str, dict[str, d
                 'p50': median(data['wall']) * 1000,
                 'p99': quantile(data['wall'], 0.99) * 1000,
                 'cpu': sum(data['cpu']) / len(data['cpu']) * 1000,
+                'etcd': sum(data['etcd']) / len(data['etcd']) * 1000,
                 'samples': len(data['wall']),
             }
             for name, data in chosen.items()
@@ -166,7 +185,7 @@ def measure_member_loss(sides: dict[str, Side], etcd: EtcdCluster, runs: int) ->
 def run(environments: dict[str, Environment], folder: Path, samples: int, runs: int) -> dict[str, Any]:
     """Run all measurements of this module on a new etcd cluster of three members on 3.5.
 
-    :param environments: of ``stock`` and ``this``.
+    :param environments: of ``stock``, ``this`` and ``grpc``.
     :param folder: for logs.
     :param samples: how many calls of each kind and side.
     :param runs: how many starts, lost members and so on.
@@ -178,8 +197,9 @@ def run(environments: dict[str, Environment], folder: Path, samples: int, runs: 
         try:
             for name in SIDES:
                 running[name] = side(name, 'bench-' + name, environments, etcd, member, folder)
-            results['calls'] = measure_calls(running, samples)
-            results['patronictl_list'] = measure_patronictl(environments, etcd, 'bench-stock', folder, 2 * runs)
+            results['calls'] = measure_calls(running, etcd, samples)
+            without = {name: it for name, it in environments.items() if name not in OPTIONS}
+            results['patronictl_list'] = measure_patronictl(without, etcd, 'bench-stock', folder, 2 * runs)
             variants = {name: running[name] for name in environments}
             results['member_loss'] = measure_member_loss(variants, etcd, runs)
         finally:

@@ -1,8 +1,9 @@
 """Run hundreds of Patronis on one mixed etcd cluster, and upgrade it under them: ``python -m bench.scale``.
 
 Every client is the leader of its own Patroni cluster, with a watch and HA loops (loop_wait 10, ttl 30). Stock Patroni
-is first, then this package, each on a new cluster of 3.3, 3.4 and 3.5. Then the requests of an HA loop are counted with
-real Patroni and PostgreSQL. It takes about six minutes, prints tables, writes ``scale.json`` and asserts nothing.
+is first, then this package, then the same over gRPC, each on a new cluster of 3.3, 3.4 and 3.5. Then the requests of an
+HA loop are counted with real Patroni and PostgreSQL. It takes about nine minutes, prints tables, writes ``scale.json``
+and asserts nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import argparse
 import base64
 import collections
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -25,7 +25,8 @@ from lab.etcd import EtcdCluster, b64
 from lab.member import request
 from lab.processes import LabError, remove_folder, scratch_folder, wait_until
 
-from . import FOLDER, PATRONI, loops, quantile
+from . import FOLDER, OPTIONS, PATRONI, loops, quantile
+from .calls import VARIANTS, etcd_cpu
 from .side import Side
 
 VERSIONS = ('3.3', '3.4', '3.5.16')
@@ -34,16 +35,6 @@ UPGRADES = ((0, '3.4'), (1, '3.5.30'), (0, '3.5.30'), (2, '3.5.30'))
 
 PROCESSES = 4
 _CALLS = ('get_cluster', 'update_leader', 'write status', 'touch_member')
-
-
-def _cpu(etcd: EtcdCluster) -> float:
-    """Return the CPU that the members have used, in seconds."""
-    ticks = 0
-    for member in etcd.members:
-        if member.process is not None:
-            fields = Path(f'/proc/{member.process.pid}/stat').read_text().rpartition(')')[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf('SC_CLK_TCK')
 
 
 def _metric(etcd: EtcdCluster, name: str) -> float:
@@ -99,13 +90,13 @@ def _figures(sides: list[Side], seconds: float) -> dict[str, Any]:
 def _steady(sides: list[Side], etcd: EtcdCluster, seconds: float) -> dict[str, Any]:
     """Let the clients run undisturbed; return the figures of the calls and the resources used."""
     _take(sides)
-    requests, cpu, began = _metric(etcd, 'grpc_server_started_total'), _cpu(etcd), time.monotonic()
+    requests, cpu, began = _metric(etcd, 'grpc_server_started_total'), etcd_cpu(etcd), time.monotonic()
     before = [it.do('usage')['cpu'] for it in sides]
     time.sleep(seconds)
     took = time.monotonic() - began
     figures = _figures(sides, took)
     figures['etcd requests/s'] = (_metric(etcd, 'grpc_server_started_total') - requests) / took
-    figures['etcd cpu'] = (_cpu(etcd) - cpu) / took
+    figures['etcd cpu'] = (etcd_cpu(etcd) - cpu) / took
     figures['client cpu'] = (sum(it.do('usage')['cpu'] for it in sides) - sum(before)) / took
     figures['etcd files'] = _metric(etcd, 'process_open_fds')
     figures['etcd MB'] = _metric(etcd, 'process_resident_memory_bytes') / 1e6
@@ -136,7 +127,8 @@ def run(name: str, itself: Environment, clients: int, seconds: float, pause: flo
     :param pause: seconds after the upgrade of each member.
     """
     with EtcdCluster(VERSIONS) as etcd:
-        dcs = {'ttl': 30, 'loop_wait': 10, 'retry_timeout': 10, 'namespace': 'service', 'etcd3': {'hosts': etcd.hosts}}
+        dcs: dict[str, Any] = {'ttl': 30, 'loop_wait': 10, 'retry_timeout': 10, 'namespace': 'service'}
+        dcs['etcd3'] = dict(OPTIONS.get(name, {}), hosts=etcd.hosts)
         sides: list[Side] = []
         try:
             for number in range(PROCESSES):
@@ -168,7 +160,7 @@ def run(name: str, itself: Environment, clients: int, seconds: float, pause: flo
 
 def show(results: dict[str, Any]) -> None:
     """Print all results as a table."""
-    variants = [name for name in ('stock', 'this') if name in results]
+    variants = [name for name in VARIANTS if name in results]
     table = PrettyTable([f'{results["clients"]} clients', *variants])
     table.align = 'r'
     table.align[table.field_names[0]] = 'l'
@@ -196,7 +188,12 @@ def show(results: dict[str, Any]) -> None:
     row('leader keys', 'upgrade', 'leader keys')
     row('leader keys lost in the upgrade', 'upgrade', 'leader keys lost')
     for what in next(iter(results['loops'].values()), {}):
-        table.add_row(['requests per HA loop: ' + what, *[f'{results["loops"][name][what]:.2f}' for name in variants]])
+        table.add_row(
+            [
+                'requests per HA loop: ' + what,
+                *[f'{results["loops"][name][what]:.2f}' if name in results['loops'] else '-' for name in variants],
+            ]
+        )
     print(table)
 
 
@@ -206,12 +203,16 @@ def main() -> None:
     parser.add_argument('--clients', type=int, default=500, help='how many (%(default)s)')
     parser.add_argument('--seconds', type=float, default=40, help='undisturbed time (%(default)s)')
     parser.add_argument('--pause', type=float, default=12, help='seconds after each upgrade (%(default)s)')
-    parser.add_argument('--only', choices=('stock', 'this'), help='one variant')
+    parser.add_argument('--only', choices=VARIANTS, help='one variant')
     arguments = parser.parse_args()
 
     folder = scratch_folder('bench-')
     try:
-        environments = {'stock': environment(PATRONI, plugin=False), 'this': environment(PATRONI)}
+        environments = {
+            'stock': environment(PATRONI, plugin=False),
+            'this': environment(PATRONI),
+            'grpc': environment(PATRONI, extras=('grpc',)),
+        }
         chosen = {name: it for name, it in environments.items() if arguments.only in (None, name)}
         results: dict[str, Any] = {
             'clients': arguments.clients,
@@ -220,7 +221,7 @@ def main() -> None:
         }
         for name, itself in chosen.items():
             results[name] = run(name, itself, arguments.clients, arguments.seconds, arguments.pause, folder)
-        results['loops'] = loops.run(chosen)
+        results['loops'] = loops.run({name: itself for name, itself in chosen.items() if name not in OPTIONS})
     except LabError as e:
         sys.exit(f'bench.scale: {e}')
     finally:

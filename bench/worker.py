@@ -91,10 +91,10 @@ class Patroni:
 
     :param url: the etcd member to use.
     :param scope: name of a Patroni cluster.
-    :param hosts: ``host:port`` of all members.
+    :param options: of section ``etcd3``.
     """
 
-    def __init__(self, url: str, scope: str, hosts: Any) -> None:
+    def __init__(self, url: str, scope: str, options: Any) -> None:
         from patroni.dcs import get_dcs
 
         self._count = 0
@@ -107,7 +107,7 @@ class Patroni:
                 'ttl': _TTL,
                 'loop_wait': 10,
                 'retry_timeout': 10,
-                'etcd3': {'hosts': hosts},
+                'etcd3': options,
             }
         )
         self.touch()
@@ -181,7 +181,7 @@ def main() -> None:
     config = json.loads(sys.stdin.readline())
     subject: Any
     if config['library'] == 'patroni':
-        subject = Patroni(config['url'], config['scope'], config['hosts'])
+        subject = Patroni(config['url'], config['scope'], config['options'])
     else:
         subject = Bare(config['url'], config['scope'], config['library'])
     for line in sys.stdin:
