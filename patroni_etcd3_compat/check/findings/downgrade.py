@@ -11,6 +11,9 @@ from ..units import comma
 from .examples import etcd_runs
 from .registry import ETCD_DOCS, ETCD_GATE, Seen, Subject
 
+#: Identifier of the finding. A plan for the way down causes it itself.
+DOWNGRADE = 'etcd-downgrade'
+
 SUBJECT = Subject(51, 'etcd: downgrade')
 
 
@@ -20,7 +23,7 @@ def downgrade_target(facts: Facts) -> str | None:
 
 
 @SUBJECT.finding(
-    'etcd-downgrade',
+    DOWNGRADE,
     'a downgrade of etcd is enabled',
     f'{ETCD_DOCS}downgrades/downgrade_3_6/',
     warning='',
@@ -31,7 +34,10 @@ def downgrade_target(facts: Facts) -> str | None:
     ),
 )
 def downgrade(facts: Facts) -> Iterator[Seen]:
-    """Find a downgrade that is under way, or was forgotten. Seen on 3.6.16: it stays until it is cancelled."""
+    """Find a downgrade that is under way, or was forgotten. Seen on 3.6.16: it stays until it is cancelled.
+
+    An upgrade from 3.5 to 3.6 that began within 5 s after the last member was downgraded brought it back in that way.
+    """
     target = downgrade_target(facts)
     if target is None:
         return
@@ -48,7 +54,9 @@ def downgrade(facts: Facts) -> Iterator[Seen]:
         + (f'; storage version {storage}' if storage else '')
         + (f'; {comma([name for name, _ in above])} still at {versions}' if above else ''),
         consequence=f'etcd keeps the cluster version at {line} until all members run {line} or the downgrade is '
-        'cancelled. Until then an upgrade has no effect on it',
-        remedy=f'finish it: install the newest etcd {line} on each member, one at a time. If nobody is downgrading: '
+        'cancelled. Until then an upgrade has no effect on it'
+        if above or not version
+        else f'all members run {line} already: etcd ends the downgrade by itself, usually within 10 s',
+        remedy=f'finish it: "plan --etcd-to {line}" goes on with it, member by member. If nobody is downgrading: '
         f'etcdctl --endpoints={url} downgrade cancel',
     )

@@ -7,12 +7,15 @@ from typing import Sequence
 from ...versions import Minor, Version, dotted
 from ..cluster import EtcdMember, members_as_configured, uncovered
 from ..facts import Facts, Finding
+from ..findings.downgrade import DOWNGRADE
 from .connection import ETCDCTL
+from .down_checks import continues, down_checks
 from .etcd_checks import needs_package, prechecks
+from .etcd_down import UNTRIED, above, down_health, down_steps, with_commands
 from .etcd_refusals import refusals
 from .etcd_steps import health, leg_steps
 from .gates import Commands
-from .legs import Leg, legs
+from .legs import Leg, legs, legs_down
 from .model import Plan
 from .patroni_steps import around_patroni
 from .releases import GUIDES, POLICY, RECOVERY, read_release, shared_prefixes
@@ -52,6 +55,9 @@ def plan_etcd(facts: Facts, findings: Sequence[Finding], target: str, direct: bo
     plan.refusals = refusals(facts, members, wanted, exact, direct)
     if plan.refusals:
         return plan
+    if max(known)[:2] > wanted[:2]:
+        _go_down(plan, facts, findings, members, legs_down(known, wanted, exact), config_file)
+        return plan
     way = legs(known, wanted, exact, direct)
     if not way:
         _nothing_to_do(plan, facts, findings, members, exact)
@@ -68,6 +74,35 @@ def plan_etcd(facts: Facts, findings: Sequence[Finding], target: str, direct: bo
     plan.health = health(way[-1], members, commands)
     plan.notes += _notes([min(known)] + [line + (0,) for line in lines], direct)
     return plan
+
+
+def _go_down(
+    plan: Plan,
+    facts: Facts,
+    findings: Sequence[Finding],
+    members: Sequence[EtcdMember],
+    way: Sequence[Leg],
+    config_file: str | None,
+) -> None:
+    """Fill in the plan for an older release."""
+    commands = Commands(facts, members, config_file, own=[DOWNGRADE])
+    plan.down, plan.variables = True, commands.variables()
+    plan.prechecks = down_checks(facts, findings, members, way)
+    leader = next((member for member in members if member.leader), None)
+    for leg in way:
+        steps, leader = down_steps(leg, members, leader, commands, leg is way[0] and continues(facts, leg))
+        plan.steps += steps
+        plan.sources.append(above(leg).back_page)
+        if not with_commands(leg):
+            plan.warnings.append(UNTRIED.format(above(leg).back_page))
+    plan.health = down_health(way[-1], members, commands)
+    plan.sources = list(dict.fromkeys(plan.sources))
+    plan.notes += _notes([max(member.version for member in members if member.version)], False)
+    first, last = above(way[0]).minor, way[-1].guide.minor
+    plan.notes.append(
+        f'Stock Patroni survives this: {dotted(first)} and {dotted(last)} serve the gateway prefix /v3, and so does '
+        'everything between them.'
+    )
 
 
 def _empty(facts: Facts, members: Sequence[EtcdMember], target: str, direct: bool) -> Plan:

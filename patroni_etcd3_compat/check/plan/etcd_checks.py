@@ -48,23 +48,34 @@ def prechecks(
     :param direct: minor releases in between are left out.
     """
     low = min(member.version for member in members if member.version)
-    found = [_size(members), _versions(facts, members), _leader(facts, members)]
-    found += [_cluster_version(facts, members, low), _room(facts), _hosts(facts)]
-    found += _configuration_file(way) + _target(way)
+    found = about_members(facts, members)
+    found += [_cluster_version(facts, members, low), *about_site(facts), *configuration_file(way), *_target(way)]
     lines = [leg.guide.minor for leg in way]
     needed = bool(way) and needs_package(low, lines, direct)
-    if facts.patroni is None:
-        found.append(_no_configuration())
-    else:
-        found += patroni_runs(facts, facts.patroni)
-        if needed and covered(facts):
-            found.append(_package_everywhere(facts))
+    found += about_patroni(facts)
+    if needed and facts.patroni and covered(facts):
+        found.append(_package_everywhere(facts))
     terms = Terms(ETCD_UPGRADE, (ETCD_GATE, PATRONI_GATE), _how_installed(facts) if needed else '')
     return [check for check in found if check] + finding_checks(findings, scenes(facts, members, way), terms)
 
 
+def about_members(facts: Facts, members: Sequence[EtcdMember]) -> list[PreCheck | None]:
+    """Return what has to be right about the members of etcd, whichever way they go."""
+    return [_size(members), _versions(facts, members), _leader(facts, members)]
+
+
+def about_site(facts: Facts) -> list[PreCheck | None]:
+    """Return what has to be right about everything around them."""
+    return [_room(facts), _hosts(facts)]
+
+
+def about_patroni(facts: Facts) -> list[PreCheck]:
+    """Return what has to be right about Patroni, as far as no finding says it."""
+    return [_no_configuration()] if facts.patroni is None else patroni_runs(facts, facts.patroni)
+
+
 def scenes(facts: Facts, members: Sequence[EtcdMember], way: Sequence[Leg]) -> list[Scene]:
-    """Return the cluster as it will be: in each leg with one member upgraded, and with all of them.
+    """Return the cluster as it will be: in each leg, up or down, with one member at its release, and with all of them.
 
     :param facts: what was collected.
     :param members: the members of etcd.
@@ -190,7 +201,8 @@ def _hosts(facts: Facts) -> PreCheck:
     )
 
 
-def _configuration_file(way: Sequence[Leg]) -> list[PreCheck]:
+def configuration_file(way: Sequence[Leg]) -> list[PreCheck]:
+    """Return what has to be right in the configuration files of members that become 3.4."""
     if (3, 4) not in [leg.guide.minor for leg in way]:
         return []
     return [

@@ -7,8 +7,9 @@ from typing import Sequence
 from ...versions import OLDEST, Version, dotted
 from ..cluster import EtcdMember, authentication
 from ..facts import Facts
+from .down_refusals import down_refusals
 from .model import Refusal
-from .releases import AUTH_BREAK, GUIDES, POLICY, RECOVERY, SKIPPED_TO, guide_to
+from .releases import AUTH_BREAK, GUIDES, POLICY, SKIPPED_TO, guide_to
 
 _PLAN = 'patroni-etcd3-compat plan --etcd-to {0}'
 
@@ -58,9 +59,8 @@ def refusals(facts: Facts, members: Sequence[EtcdMember], wanted: Version, exact
                 'Start a new etcd cluster of a current release and point Patroni at it in "patronictl pause".',
             )
         ]
-    above = [node for node in members if node.version and node.version[:2] > wanted[:2]]
-    if above:
-        return [_below(members, above, low, wanted)]
+    if max(known)[:2] > wanted[:2]:
+        return down_refusals(facts, members, wanted, exact, direct)
     found = [_auth(facts, members, low, wanted)] + _least(members, low, wanted)
     skips = [guide.minor for guide in GUIDES if low[:2] < guide.minor < wanted[:2]]
     if direct and skips and wanted[:2] > SKIPPED_TO:
@@ -77,42 +77,6 @@ def refusals(facts: Facts, members: Sequence[EtcdMember], wanted: Version, exact
             )
         )
     return [refusal for refusal in found if refusal]
-
-
-def _below(members: Sequence[EtcdMember], above: Sequence[EtcdMember], low: Version, wanted: Version) -> Refusal:
-    """The target lies below what there is."""
-    line = max(node.version[:2] for node in above if node.version)
-    guide = guide_to(line)
-    reason = f'{_named(above)}: newer than {dotted(wanted[:2])}, and this command plans upgrades.'
-    if low[:2] == wanted[:2]:
-        return Refusal(
-            'below',
-            reason,
-            guide.line.guide if guide else POLICY,
-            'The cluster is mixed: {0} still runs {1}, so the cluster works as {1} and the newer members can go back '
-            'one at a time. Stop one, install {1} again, start it; if it does not come up on its data, remove it '
-            '("member remove"), empty its data directory and add it again ("member add").'.format(
-                ', '.join(node.label for node in members if node.version and node.version[:2] == low[:2]),
-                dotted(low[:2]),
-            ),
-        )
-    one_back = low[:2] == line and wanted[:2] == (line[0], line[1] - 1)
-    if guide and guide.back and one_back:
-        return Refusal(
-            'below',
-            reason + f' All members run {dotted(line)}.',
-            guide.back_page,
-            f'etcd has a procedure for this one: {guide.back}. Take a snapshot first.',
-        )
-    return Refusal(
-        'below',
-        reason + ' Once all members have run a release, etcd cannot go back by several lines, and before 3.5 not at '
-        'all.',
-        RECOVERY,
-        f'Restore a snapshot that was taken with {dotted(wanted[:2])} or earlier on all members (what was written '
-        f'since is lost), or start a new cluster of {dotted(wanted[:2])} on other ports and point Patroni at it in '
-        '"patronictl pause": Patroni writes its keys anew.',
-    )
 
 
 def _auth(facts: Facts, members: Sequence[EtcdMember], low: Version, wanted: Version) -> Refusal | None:

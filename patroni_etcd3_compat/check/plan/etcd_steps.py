@@ -36,7 +36,7 @@ def leg_steps(
     steps = []
     order = to_upgrade(leg, members, leader)
     if leg.guide.log and low[:2] < leg.guide.minor:
-        log_steps, leader = _in_turn(
+        log_steps, leader = in_turn(
             order,
             members,
             leader,
@@ -47,7 +47,7 @@ def leg_steps(
         steps += log_steps
         order = to_upgrade(leg, members, leader)
     steps.append(_snapshot(leg, leader, commands, low))
-    upgrades, leader = _in_turn(
+    upgrades, leader = in_turn(
         order,
         members,
         leader,
@@ -58,7 +58,7 @@ def leg_steps(
     return steps + upgrades, leader
 
 
-def _in_turn(
+def in_turn(
     order: Sequence[EtcdMember],
     members: Sequence[EtcdMember],
     leader: EtcdMember | None,
@@ -116,7 +116,7 @@ def _move_leader(leader: EtcdMember, heir: EtcdMember, commands: Commands) -> St
     )
 
 
-def _runs(leg: Leg, member: EtcdMember, commands: Commands) -> Gate:
+def runs(leg: Leg, member: EtcdMember, commands: Commands) -> Gate:
     pattern = at_least(leg.guide.minor, leg.exact or leg.least, bool(leg.exact))
     return Gate(f'{member.label} runs {leg.to}', commands.version(member.url, 'etcdserver', pattern), 'its version')
 
@@ -126,9 +126,9 @@ def _upgrade(leg: Leg, member: EtcdMember, first: bool, last: bool, commands: Co
     crosses = low[:2] < leg.guide.minor
     rises = last and crosses
     changes = list(leg.guide.changes) if crosses else []
-    gates = [_runs(leg, member, commands), commands.healthy()]
+    gates = [runs(leg, member, commands), commands.healthy()]
     if last:
-        gates.append(_cluster_runs(leg, member, commands))
+        gates.append(cluster_runs(leg, member, commands))
     but = f' but for what changes with {leg.to}, see its first member' if changes else ''
     step = Step(
         f'Upgrade {member.label} to {leg.install}',
@@ -158,7 +158,7 @@ def _why(leg: Leg, rises: bool, changes: bool) -> str:
     return f'{why} What changes with {leg.to}, for this and every other member:' if changes else why
 
 
-def _cluster_runs(leg: Leg, member: EtcdMember, commands: Commands) -> Gate:
+def cluster_runs(leg: Leg, member: EtcdMember, commands: Commands) -> Gate:
     return Gate(
         f'the cluster runs {dotted(leg.guide.minor)}',
         commands.version(member.url, 'etcdcluster', at_least(leg.guide.minor, None, False)),
@@ -176,7 +176,7 @@ def _add_way_back(step: Step, leg: Leg, member: EtcdMember, rises: bool, command
         step.reversible = False
         step.back = (
             f'Once the cluster runs {line}: {why}. All members together can be restored from the snapshot; what was '
-            'written since is lost.'
+            f'written since is lost. {snapshots.PATRONI}'
         )
         downgrade = commands.downgrade(low) if leg.guide.minor >= DOWNGRADE_SINCE else []
         step.back_commands = downgrade + commands.restore(leg.to, low)
@@ -204,5 +204,5 @@ def health(leg: Leg, members: Sequence[EtcdMember], commands: Commands) -> list[
 
     :param leg: the last one.
     """
-    gates = [_runs(leg, member, commands) for member in members]
+    gates = [runs(leg, member, commands) for member in members]
     return gates + [commands.healthy()] + commands.checks(ETCD_GATE, PATRONI_GATE) + commands.leads()

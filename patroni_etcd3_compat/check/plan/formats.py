@@ -43,7 +43,7 @@ def _json(plan: Plan, _: bool) -> str:
 
 def _markdown(plan: Plan, anyway: bool) -> str:
     shown = anyway or not plan.failed
-    blocks = [f'# Upgrade of {plan.title}', _verdict(plan)]
+    blocks = [f'# {"Downgrade" if plan.down else "Upgrade"} of {plan.title}', _verdict(plan)]
     seen_from = f', seen from {plan.asked_from}' if plan.asked_from else ''
     blocks.append(
         f'Made for the cluster as it was at {plan.taken}{seen_from}. If anything has changed since, make a new plan.'
@@ -105,7 +105,7 @@ def _size(plan: Plan) -> list[str]:
     actions = [step.action['action'] for step in plan.steps]
     installs = actions.count('install-package')
     restarts = {'etcd': actions.count('log-snapshot'), 'Patroni': installs}
-    restarts['etcd' if plan.subject == 'etcd' else 'Patroni'] += actions.count('upgrade')
+    restarts['etcd' if plan.subject == 'etcd' else 'Patroni'] += actions.count('upgrade') + actions.count('downgrade')
     final = sum(not step.reversible for step in plan.steps)
     found = [_count(len(plan.steps), 'step')]
     found += [f'{_count(count, "restart")} of {what} members' for what, count in restarts.items() if count]

@@ -62,15 +62,19 @@ class Commands:
     :param facts: what was collected.
     :param members: the members of etcd; empty in a plan that does not touch etcd.
     :param config_file: the configuration of Patroni; ``None``: there is no file, so the environment says it all.
+    :param own: identifiers of findings that the plan itself causes, which therefore keep no gate closed.
     """
 
-    def __init__(self, facts: Facts, members: Sequence[EtcdMember], config_file: str | None) -> None:
+    def __init__(
+        self, facts: Facts, members: Sequence[EtcdMember], config_file: str | None, own: Sequence[str] = ()
+    ) -> None:
         self._patroni = facts.patroni
         self._facts, self._config = facts, config_file
         self._scope = shlex.quote(facts.patroni.scope) if facts.patroni else ''
         self._auth = authentication(facts)
         self._tls = tls(facts)
         self._members = members
+        self._own = own
         self.endpoints = [grpc_url(member) for member in members if not member.learner]
 
     @property
@@ -83,7 +87,9 @@ class Commands:
         """Return the variables that the commands use."""
         found = check_variables(self._facts, self._members, self._config)
         used = ([ETCD_GATE] if self._members else []) + ([PATRONI_GATE] if self._patroni else [])
-        found += [Variable(gate, f'$CHECK --only {",".join(stopping(gate))}', 'what stops the plan') for gate in used]
+        for gate in used:
+            ids = [id for id in stopping(gate) if id not in self._own]
+            found.append(Variable(gate, f'$CHECK --only {",".join(ids)}', 'what stops the plan'))
         found.append(Variable('BACKUP', '/var/backups/upgrade', 'a folder for copies, closed to other users'))
         if self._members:
             return found + self._etcd_variables()
@@ -199,7 +205,14 @@ class Commands:
 
     def restore(self, before: str, low: Version) -> list[str]:
         """Return the commands that restore all members from a snapshot, see :func:`.snapshots.restore`."""
-        return snapshots.restore([member for member in self._members if not member.learner], before, low)
+        restored = snapshots.restore([member for member in self._members if not member.learner], before, low)
+        return self.without_patroni(restored, ETCDCTL)
+
+    def without_patroni(self, commands: Sequence[str], etcdctl: str) -> list[str]:
+        """Return these commands with what happens to Patroni around them, see :func:`.snapshots.without_patroni`."""
+        prefix = shlex.quote(f'{place(self._patroni)}/') if self._patroni else None
+        pause, resume = (self.patronictl(command, '--wait') for command in ('pause', 'resume'))
+        return snapshots.without_patroni(commands, etcdctl, pause, resume, prefix)
 
     @staticmethod
     def downgrade(low: Version) -> list[str]:
@@ -212,7 +225,8 @@ class Commands:
             f'{ETCDCTL} downgrade validate {line}',
             f'{ETCDCTL} downgrade enable {line}',
             f'{ETCDCTL} endpoint status -w table  # until every member shows storage version {line}.0',
-            f'# install etcd {line} again on one member after the other; or, from the snapshot:',
+            f'# install etcd {line} again on one member after the other ("plan --etcd-to {line}" has the gates); or, '
+            'from the snapshot:',
         ]
 
     def rejoin(self, member: EtcdMember) -> list[str]:

@@ -18,8 +18,10 @@ class Leg(NamedTuple):
     to: str
     #: an exact patch release, if it was asked for
     exact: Version | None
-    #: at least this patch release, because the next line wants it
+    #: at least this patch release, because the next line wants it; on the way down, because that line does
     least: Version | None
+    #: on the way down: the line that the members come from
+    above: Guide | None = None
 
     @property
     def install(self) -> str:
@@ -38,7 +40,7 @@ class Leg(NamedTuple):
         if version is None:
             return False
         if version[:2] != self.guide.minor:
-            return version[:2] > self.guide.minor
+            return (version[:2] < self.guide.minor) if self.above else (version[:2] > self.guide.minor)
         wanted = self.exact or self.least
         return wanted is None or version >= wanted
 
@@ -64,7 +66,24 @@ def legs(known: Sequence[Version], target: Version, exact: bool, direct: bool) -
     return found
 
 
+def legs_down(known: Sequence[Version], target: Version, exact: bool) -> list[Leg]:
+    """Return the releases to pass through on the way down, one minor release at a time.
+
+    :param known: versions of the members.
+    :param target: the last one, of a lower line than the highest of *known*.
+    :param exact: *target* names a patch release.
+    """
+    found = []
+    for above in reversed(GUIDES):
+        guide = guide_to((above.minor[0], above.minor[1] - 1))
+        if guide is None or above.minor > max(known)[:2] or guide.minor < target[:2]:
+            continue
+        named = target if exact and guide.minor == target[:2] else None
+        found.append(Leg(guide, dotted(named or guide.minor), named, above.back_least, above))
+    return found
+
+
 def to_upgrade(leg: Leg, members: Sequence[EtcdMember], leader: EtcdMember | None) -> list[EtcdMember]:
-    """Return the members that have something to do for a leg, in that order: the leader last."""
+    """Return the members that have something to do for a leg, up or down, in that order: the leader last."""
     todo = [member for member in members if not leg.reached(member.version)]
     return sorted(todo, key=lambda member: member is leader)

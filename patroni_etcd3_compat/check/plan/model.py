@@ -17,7 +17,18 @@ SCHEMA = 2
 RESULTS = ('ok', 'info', 'manual', 'unknown', 'warning', 'failed')
 
 #: Values of ``action`` in :attr:`Step.action`.
-ACTIONS = ('snapshot', 'log-snapshot', 'move-leader', 'upgrade', 'save-config', 'install-package', 'pause', 'resume')
+ACTIONS = (
+    'snapshot',
+    'log-snapshot',
+    'move-leader',
+    'upgrade',
+    'enable-downgrade',
+    'downgrade',
+    'save-config',
+    'install-package',
+    'pause',
+    'resume',
+)
 
 #: What an entry of :attr:`Plan.members` holds, for the schema.
 _MEMBER = {
@@ -101,7 +112,8 @@ class Step:
     #: what it is
     title: str
     #: the same for programs. Actions on etcd: snapshot (before), log-snapshot (member, option: restart it with that
-    #: option before the commands are run), move-leader (member, to), upgrade (member, to); on Patroni: save-config,
+    #: option before the commands are run), move-leader (member, to), upgrade (member, to), enable-downgrade (to),
+    #: downgrade (member, to: restart it as that release, with option if there is one); on Patroni: save-config,
     #: install-package (member), upgrade (member, to), pause, resume
     action: dict[str, str] = field(
         metadata={'schema': {'required': ['action'], 'properties': {'action': {'enum': list(ACTIONS)}}}}
@@ -142,6 +154,8 @@ class Plan:
     asked_from: str
     #: the way that skips minor releases of etcd
     direct: bool = False
+    #: the target is an older release of etcd than that of the members
+    down: bool = False
     #: version of this format
     schema: int = SCHEMA
     #: the members as they are now

@@ -30,6 +30,12 @@ class Guide(NamedTuple):
     #: the way back once every member runs this release
     back: str = ''
     back_page: str = ''
+    #: the oldest release of the line before that may take its place; ``None``: none may
+    back_least: Version | None = None
+    #: why not an older one
+    back_why: str = ''
+    #: what to look at in the configuration of a member before it starts as the line before
+    back_changes: tuple[str, ...] = ()
     #: why every member has to take a snapshot of its log before; empty: it need not
     log: str = ''
     #: when that can be left out
@@ -47,6 +53,9 @@ class Guide(NamedTuple):
         """Every member has to run this release of the line before, or a later one; ``None``: any will do."""
         return self.line.upgrade_from if self.line.upgrade_from[2] else None
 
+
+#: With this option 3.4.32 and later start on data of 3.5.
+COMPATIBLE = '--next-cluster-version-compatible'
 
 _OPTION_OUT = f'take the option {OPTION} of the steps before out again'
 
@@ -84,6 +93,19 @@ GUIDES: tuple[Guide, ...] = (
         '--next-cluster-version-compatible and authentication is off. Below 3.4.32 there is no way back but the '
         'snapshot',
         back_page='https://etcd.io/docs/v3.5/downgrades/downgrade_3_5/',
+        back_least=(3, 4, 32),
+        # measured with 3.4.23 after 3.5.30, where "etcdctl downgrade enable 3.4" times out as well
+        back_why='older ones end with "cluster cannot be downgraded"',
+        back_changes=(
+            f'add the option {COMPATIBLE}',
+            'a member that is started from a configuration file needs enable-grpc-gateway: true in it, or 3.4 serves '
+            'no gateway and Patroni loses the member',
+            'take out what 3.4 does not know: --v2-deprecation, --socket-reuse-*, --raft-*-timeout, '
+            '--self-signed-cert-validity, log rotation, tracing, --client-cert-file, --peer-client-cert-file and more; '
+            '"etcd -h" of both releases side by side shows it',
+            '--logger=zap --log-outputs=stderr keep the log as it is: 3.4 has capnslog by default; --pre-vote is off '
+            'by default',
+        ),
     ),
     Guide(
         (3, 6),
@@ -100,6 +122,16 @@ GUIDES: tuple[Guide, ...] = (
         '"etcdctl downgrade validate 3.5", "etcdctl downgrade enable 3.5", wait until every member shows storage '
         'version 3.5, then one member at a time',
         'https://etcd.io/docs/v3.6/downgrades/downgrade_3_6/',
+        (3, 5, 26),
+        'before that the two records that etcd keeps of its members can differ, and the way up again would start from '
+        'it',
+        (
+            '--feature-gates and the options that 3.6 renamed have their names with --experimental- again; the guide '
+            'lists them',
+            '--discovery-token, --discovery-endpoints and the like, --log-format: 3.5 does not know them',
+            '--snapshot-count is 100000 by default, was 10000',
+            'leave --enable-v2 out: a request to the v2 API would keep 3.6 from starting on the way up again',
+        ),
         # issues 20809, 20870 and 21849; measured with 3.4.23, 3.5.30 and 3.6.16
         'Up to 3.4 every GET /health, as load balancers and monitoring send it, puts a v2 request into the log. 3.6 '
         'does not start while one is there, and 3.5 keeps the log until its next snapshot, up to 100,000 entries.',
@@ -118,6 +150,9 @@ GUIDES: tuple[Guide, ...] = (
         '"etcdctl downgrade validate 3.6", "etcdctl downgrade enable 3.6", wait until every member shows storage '
         'version 3.6, then one member at a time',
         'https://etcd.io/docs/v3.7/downgrades/downgrade_3_7/',
+        (3, 6, 11),
+        'earlier 3.6 releases may not go together with 3.7 in one cluster',
+        (),  # "etcd -h" of 3.7.3 has no option that 3.6.16 lacks
         # measured with three members that went 3.5.30, 3.6.16, 3.7.3 in turn; the same with these steps started
         'A member of 3.7 ends with "unmarshal should never fail" if its log has an entry that a member of 3.5 put '
         'there. 3.6 keeps the log until its next snapshot, up to 10,000 entries.',

@@ -14,6 +14,14 @@ PROGRAMS = (
     'longer knows "snapshot status" and "snapshot restore": have etcdutl of the same release beside it.'
 )
 
+#: What a restored snapshot does to Patroni. Seen with 4.1.5 on 3.5.30, paused, after a switchover since the snapshot: the
+#: former leader was promoted. With the commands below PostgreSQL ran on, and the configuration was kept.
+PATRONI = (
+    'A snapshot brings back the keys of Patroni as they were: whoever led then, with its lease, and no pause. A '
+    'running Patroni would promote the former leader and demote the present one. So it is stopped meanwhile, and its '
+    'keys are deleted before it starts: it writes them anew, and its configuration from the copy that every node has.'
+)
+
 
 def path(before: str) -> str:
     """Return the path of a snapshot.
@@ -79,7 +87,33 @@ def restore(members: Sequence[EtcdMember], before: str, low: Version) -> list[st
     return [
         f'# stop etcd on every member, install etcd {dotted(low[:2])} again, copy the snapshot to each; then on',
         *restored,
-        '# set data-dir to that folder and start etcd on every member; Patroni reconnects by itself',
+        '# set data-dir to that folder and start etcd on every member',
+    ]
+
+
+def without_patroni(commands: Sequence[str], etcdctl: str, pause: str, resume: str, prefix: str | None) -> list[str]:
+    """Return the commands that restore etcd, with what has to happen to Patroni before and after them.
+
+    :param commands: those that restore etcd.
+    :param etcdctl: how ``etcdctl`` is called.
+    :param pause: the command that pauses Patroni.
+    :param resume: the command that resumes it.
+    :param prefix: of all of its keys, for the shell; ``None``: no Patroni is known.
+    """
+    if prefix is None:
+        return [
+            '# pause every Patroni cluster on this etcd and stop Patroni on all of its nodes, PostgreSQL runs on',
+            *commands,
+            '# delete all keys of each, start Patroni where its primary runs, then on its replicas, and resume',
+        ]
+    return [
+        pause,
+        '# stop Patroni on every node, PostgreSQL runs on: systemctl show -p KillMode patroni has to say process',
+        *commands,
+        f'{etcdctl} del --prefix {prefix}',
+        '# start Patroni where the primary runs; when it is the leader, on the replicas',
+        resume,
+        '# the same for every other Patroni cluster on this etcd',
     ]
 
 
