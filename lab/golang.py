@@ -23,6 +23,15 @@ go 1.21
 require go.etcd.io/etcd/server/v3 v{0}
 """
 
+_CLIENTS_MODULE = """\
+module lab/clients
+
+go 1.21
+
+require go.etcd.io/etcd/etcdctl/v3 v{0}
+require go.etcd.io/etcd/etcdutl/v3 v{0}
+"""
+
 _MAIN = """\
 package main
 
@@ -51,6 +60,29 @@ def build_etcd(version: str, folder: Path) -> Path:
     source.mkdir()
     (source / 'go.mod').write_text(_MODULE.format(version))
     (source / 'main.go').write_text(_MAIN)
+    _build(source, folder, binary, '.')
+    return binary
+
+
+def build_clients(version: str, folder: Path) -> Path:
+    """Build etcdctl and etcdutl of one release. This needs the network, and takes up to a minute on two cores.
+
+    :param version: as the modules have it, without the ``v``.
+    :param folder: an empty folder for everything that Go downloads, caches and writes.
+    :returns: the folder with both, in that folder.
+    :raises LabError: when they cannot be built; the text is the last line of Go's output.
+    """
+    say(f'building etcdctl and etcdutl {version} with Go')
+    source, binaries = folder / 'source', folder / 'bin'
+    source.mkdir()
+    binaries.mkdir()
+    (source / 'go.mod').write_text(_CLIENTS_MODULE.format(version))
+    for name in ('etcdctl', 'etcdutl'):
+        _build(source, folder, binaries / name, f'go.etcd.io/etcd/{name}/v3')
+    return binaries
+
+
+def _build(source: Path, folder: Path, binary: Path, package: str) -> None:
     # -modcacherw: otherwise Go makes downloaded modules read-only, and the folder cannot be removed afterwards.
     run(
         [
@@ -63,7 +95,7 @@ def build_etcd(version: str, folder: Path) -> Path:
             '-ldflags=-s -w',
             '-o',
             str(binary),
-            '.',
+            package,
         ],
         source,
         GOPATH=str(folder / 'path'),
@@ -75,7 +107,6 @@ def build_etcd(version: str, folder: Path) -> Path:
         GOENV=_user_settings(),
         XDG_CONFIG_HOME=str(folder / 'config'),
     )  # the last one: Go counts its own use there
-    return binary
 
 
 def _user_settings() -> str:

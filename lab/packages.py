@@ -213,6 +213,23 @@ def etcdctl() -> Path:
     return fetched('etcdctl', 'etcd-client')
 
 
+def etcd_clients(line: str) -> Path:
+    """Return the folder with ``etcdctl`` and ``etcdutl`` of a line, which Go builds at the first call.
+
+    :param line: such as ``'3.6'``.
+    :raises LabError: when they cannot be built.
+    """
+    versions = [version for version in golang.ETCD_VERSIONS if line_of(version) == line]
+    if not versions or not golang.at_hand():
+        raise LabError(f'there are no clients of etcd {line}: Go is not installed, or it does not have them')
+    target = CACHE / 'tools' / f'etcd-clients-{versions[0]}'
+    with locked('go'):
+        if not target.exists():
+            with unfinished(target) as part:
+                golang.build_clients(versions[0], part).rename(target)
+    return target
+
+
 def missing() -> list[str]:
     """Return the release lines for which no real etcd is available."""
     lines = {line_of(version) for version in etcd_versions()}

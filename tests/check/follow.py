@@ -32,10 +32,11 @@ class Shell:
     """A shell with the variables of a plan.
 
     :param plan: the plan, as JSON has it.
+    :param clients: the folder of etcdctl and etcdutl; None: the etcdctl of the distribution.
     :param filled_in: what the operator puts in: values of variables by name.
     """
 
-    def __init__(self, plan: Mapping[str, Any], **filled_in: str) -> None:
+    def __init__(self, plan: Mapping[str, Any], clients: Path | None = None, **filled_in: str) -> None:
         self._lines = [
             f'{entry["name"]}="{filled_in.get(entry["name"], entry["value"])}"'
             + (f'; export {entry["name"]}' if entry['export'] else '')
@@ -43,7 +44,7 @@ class Shell:
         ]
         programs = [
             str(Path(sys.executable).parent),
-            str(etcdctl().parent),
+            str(clients or etcdctl().parent),
             os.environ['PATH'],
             str(tool('curl').parent),
         ]
@@ -112,7 +113,7 @@ class Follower:
         action = step['action']
         self.done.append(' '.join(action.values()))
         say('plan: ' + step['title'])
-        if action['action'] == 'upgrade':  # a gate that cannot fail proves nothing
+        if action['action'] in ('upgrade', 'downgrade'):  # a gate that cannot fail proves nothing
             assert self._shell.run(step['gates'][0]['command']).returncode != 0, step['gates'][0]
         commands = [command for command in step['commands'] if not command.startswith('#')]
         if not commands or action['action'] in self._site:
@@ -145,7 +146,7 @@ def etcd_site(cluster: EtcdCluster) -> Site:
         if all(action['option'] in other.flags for other in cluster.members):
             cluster.logs_began_anew()
 
-    return {'upgrade': upgrade, 'log-snapshot': log_snapshot}
+    return {'upgrade': upgrade, 'downgrade': upgrade, 'log-snapshot': log_snapshot}
 
 
 def put_back_empty(cluster: EtcdCluster, shell: Shell, commands: list[str], version: str) -> None:
@@ -169,27 +170,59 @@ def put_back_empty(cluster: EtcdCluster, shell: Shell, commands: list[str], vers
             wait_until(functools.partial(shell.succeeds, command), 30, command, interval=1)
 
 
-def restore(cluster: EtcdCluster, shell: Shell, commands: list[str], version: str, backup: Path) -> None:
-    """Follow the rollback of all members: restore them from the snapshot, on another release."""
-    for member in cluster.members:
-        member.stop()
-        shutil.rmtree(str(member.folder / 'data'))
-    restored = 0
-    for command in commands:
+def restore(
+    cluster: EtcdCluster, patroni: PatroniCluster, shell: Shell, commands: list[str], version: str, backup: Path
+) -> None:
+    """Follow the rollback of all members: restore them from the snapshot, on another release, without Patroni."""
+    primary = patroni.wait_primary()
+
+    def stop_patroni() -> None:
+        for node in patroni.nodes:
+            assert node.process is not None
+            node.process.signal(signal.SIGTERM)
+            assert node.process.wait(60)
+
+    def stop_etcd() -> None:
         for member in cluster.members:
-            start = f'# {member.name}: '
-            if command.startswith(start):
-                shell.must(
-                    f'cd "{backup}"; ' + command[len(start) :].replace('NEW_FOLDER', str(member.folder / 'data'))
-                )
-                restored += 1
-    assert restored == len(cluster.members)
-    for member in cluster.members:
-        member.release = release(version)
-        member.spawn()
-    for member in cluster.members:
-        member.serve()
-    cluster.wait_healthy()
+            member.stop()
+            shutil.rmtree(str(member.folder / 'data'))
+
+    def start_etcd() -> None:
+        for member in cluster.members:
+            member.release = release(version)
+            member.spawn()
+        for member in cluster.members:
+            member.serve()
+        cluster.wait_healthy()
+
+    def start_patroni() -> None:
+        primary.start()
+        patroni.wait_primary()
+        for node in patroni.nodes:
+            if node is not primary:
+                node.start()
+        patroni.wait_replicas()
+
+    site = {
+        '# stop Patroni on every node': stop_patroni,
+        '# stop etcd on every member': stop_etcd,
+        '# set data-dir to that folder': start_etcd,
+        '# start Patroni where the primary runs': start_patroni,
+    }
+    done = 0
+    for command in commands[next(i for i, command in enumerate(commands) if 'patronictl pause' in command) :]:
+        member = next((member for member in cluster.members if command.startswith(f'# {member.name}: ')), None)
+        if member is not None:
+            restored = command.partition(': ')[2].replace('NEW_FOLDER', str(member.folder / 'data'))
+            shell.must(f'cd "{backup}"; {restored}')
+        elif command.startswith('#'):
+            for start in site:
+                if command.startswith(start):
+                    site[start]()
+                    done += 1
+        else:
+            shell.must(command)
+    assert done == len(site)
 
 
 def patroni_site(cluster: PatroniCluster, new: Environment) -> Site:

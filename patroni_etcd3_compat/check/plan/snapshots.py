@@ -14,8 +14,8 @@ PROGRAMS = (
     'longer knows "snapshot status" and "snapshot restore": have etcdutl of the same release beside it.'
 )
 
-#: What a restored snapshot does to Patroni. Seen with 4.1.5 on 3.5.30, paused, after a switchover since the snapshot: the
-#: former leader was promoted. With the commands below PostgreSQL ran on, and the configuration was kept.
+#: What a restored snapshot does to Patroni. Seen with 4.1.5 on 3.5.30, paused, after a switchover since the snapshot:
+#: the former leader was promoted. With the commands below PostgreSQL ran on, and the configuration was kept.
 PATRONI = (
     'A snapshot brings back the keys of Patroni as they were: whoever led then, with its lease, and no pause. A '
     'running Patroni would promote the former leader and demote the present one. So it is stopped meanwhile, and its '
