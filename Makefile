@@ -69,8 +69,9 @@ test-mixed: $(VENV)/installed  ## releases of Patroni side by side: pg_wal of a 
 
 # What takes longest of the proofs is left to `make proofs` and `make soak`.
 test-check: $(VENV)/installed  ## the command patroni-etcd3-compat on real clusters
-	$(SIDE_BY_SIDE) tests/check --ignore tests/check/test_plan_other_ways.py --ignore tests/check/test_outages_patroni.py \
-		--ignore tests/check/test_consequences.py --ignore tests/check/test_consequences_patroni.py
+	$(SIDE_BY_SIDE) tests/check --ignore tests/check/test_plan_other_ways.py --ignore tests/check/test_plan_down.py \
+		--ignore tests/check/test_outages_patroni.py --ignore tests/check/test_consequences.py \
+		--ignore tests/check/test_consequences_patroni.py
 
 test-contrib: $(VENV)/installed  ## contrib/ in Prometheus, node_exporter, Nagios and Icinga from packages, on a real cluster (a minute)
 	$(BIN)/pytest -q tests/contrib
@@ -106,7 +107,7 @@ matrix: $(VENV)/installed  ## test-etcd-grpc, every available Python and release
 
 soak: $(VENV)/installed  ## every order of upgrade, rollback and loss of etcd members under a running Patroni (about an hour)
 	$(BIN)/pytest -q tests/soak
-	$(BIN)/pytest -q tests/check/test_plan_other_ways.py
+	$(BIN)/pytest -q tests/check/test_plan_other_ways.py tests/check/test_plan_down.py
 
 soak-mixed: $(VENV)/installed  ## test-mixed through switchovers, upgrades, outages and odd members (about 20 minutes)
 	$(BIN)/pytest -q tests/mixed

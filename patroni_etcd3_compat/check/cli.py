@@ -181,7 +181,11 @@ def check(
 
 @cli.command()
 @cluster_options
-@click.option('--etcd-to', metavar='VERSION', help='Plan an upgrade of etcd to this release, such as 3.5.')
+@click.option(
+    '--etcd-to',
+    metavar='VERSION',
+    help='Plan an upgrade of etcd to this release, such as 3.5, or a downgrade if it is an older one.',
+)
 @click.option('--patroni-to', metavar='VERSION', help='Plan an upgrade of Patroni to this release, such as 4.1.5.')
 @click.option(
     '--direct',
@@ -215,9 +219,9 @@ def plan(
     anyway: bool,
     output: str | None,
 ) -> int:
-    """Write the upgrade procedure for this cluster, step by step.
+    """Write the procedure of an upgrade for this cluster, or of a downgrade of etcd, step by step.
 
-    Looks at the cluster as check does. The plan has the checks before the upgrade, the steps in order with the commands
+    Looks at the cluster as check does. The plan has the checks before it, the steps in order with the commands
     for each member, what must hold before the next step, and the way back. SCOPE is the name of the Patroni cluster if
     it is not the one in the configuration.
 

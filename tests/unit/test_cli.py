@@ -257,7 +257,7 @@ def test_plan(run: Run, tmp_path: Path, args: list[str], status: int) -> None:
     It is Markdown or JSON, on standard output or in a file.
     """
     ended = run('plan', '-c', 'patroni.yml', *args)
-    assert (ended[0], ended[2]) == (status, '') and ended[1].startswith('# Upgrade of ')
+    assert (ended[0], ended[2]) == (status, '') and ended[1].startswith(('# Upgrade of ', '# Downgrade of '))
     assert run('plan', '-c', 'patroni.yml', *args, '-o', str(tmp_path / 'plan.md')) == (status, '', '')
     assert (tmp_path / 'plan.md').read_text() == ended[1]
     made = json.loads(run('plan', '-c', 'patroni.yml', *args, '-f', 'json')[1])

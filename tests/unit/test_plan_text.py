@@ -49,6 +49,11 @@ CASES = {
     'etcd-3.2-to-3.4-direct': lambda: made(
         facts(of_versions('3.2.26'), patroni_facts(patroni_member('node1'))), etcd_to='3.4', direct=True
     ),
+    'etcd-3.7-to-3.5': lambda: made(
+        facts(of_versions('3.7.3', '3.7.3', '3.7.3', storage_version='3.7.0', downgrade='')), etcd_to='3.5'
+    ),
+    'etcd-3.5-to-3.4': lambda: made(facts(of_versions('3.5.30', '3.5.30', '3.5.30')), etcd_to='3.4'),
+    'etcd-3.4-to-3.3': lambda: made(facts(of_versions('3.4.45', '3.4.45', '3.4.45')), etcd_to='3.3'),
     'patroni-3.3-to-4.0.2': lambda: made(
         facts(
             None,

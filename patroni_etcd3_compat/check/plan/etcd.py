@@ -52,10 +52,11 @@ def plan_etcd(facts: Facts, findings: Sequence[Finding], target: str, direct: bo
     members = members_as_configured(facts.etcd)
     known = [member.version for member in members if member.version]
     plan = _empty(facts, members, target, direct)
+    plan.down = bool(known) and max(known)[:2] > wanted[:2]
     plan.refusals = refusals(facts, members, wanted, exact, direct)
     if plan.refusals:
         return plan
-    if max(known)[:2] > wanted[:2]:
+    if plan.down:
         _go_down(plan, facts, findings, members, legs_down(known, wanted, exact), config_file)
         return plan
     way = legs(known, wanted, exact, direct)
@@ -86,7 +87,7 @@ def _go_down(
 ) -> None:
     """Fill in the plan for an older release."""
     commands = Commands(facts, members, config_file, own=[DOWNGRADE])
-    plan.down, plan.variables = True, commands.variables()
+    plan.variables = commands.variables()
     plan.prechecks = down_checks(facts, findings, members, way)
     leader = next((member for member in members if member.leader), None)
     for leg in way:
@@ -101,7 +102,7 @@ def _go_down(
     first, last = above(way[0]).minor, way[-1].guide.minor
     plan.notes.append(
         f'Stock Patroni survives this: {dotted(first)} and {dotted(last)} serve the gateway prefix /v3, and so does '
-        'everything between them.'
+        'everything between them (measured with 4.1.5 from 3.7 to 3.5 and back).'
     )
 
 
@@ -169,7 +170,7 @@ def _notes(passed: Sequence[Version], direct: bool) -> list[str]:
     notes = [
         'Do not restart Patroni while etcd is mixed unless a step says so, and change nothing else meanwhile.',
         f'Before each step: "{ETCDCTL} endpoint status -w table". If another member '
-        'leads than this plan says, upgrade that one last; all else stays as it is.',
+        'leads than this plan says, take that one last; all else stays as it is.',
         'At the end read everything that "$CHECK" says, not only what stops the plan.',
         PROGRAMS,
     ]

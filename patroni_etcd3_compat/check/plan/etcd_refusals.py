@@ -33,7 +33,7 @@ def refusals(facts: Facts, members: Sequence[EtcdMember], wanted: Version, exact
         return [
             Refusal(
                 'target-unknown',
-                f'An upgrade to etcd {dotted(wanted[:2])} is unknown to this release, which knows {lines}.',
+                f'A way to etcd {dotted(wanted[:2])} is unknown to this release, which knows {lines}.',
                 POLICY,
                 'Read the guide on etcd.io, or use a newer release of patroni-etcd3-compat.',
             )
