@@ -171,9 +171,18 @@ def put_back_empty(cluster: EtcdCluster, shell: Shell, commands: list[str], vers
 
 
 def restore(
-    cluster: EtcdCluster, patroni: PatroniCluster, shell: Shell, commands: list[str], version: str, backup: Path
+    cluster: EtcdCluster,
+    patroni: PatroniCluster,
+    shell: Shell,
+    commands: list[str],
+    version: str,
+    backup: Path,
+    patroni_runs: bool = False,
 ) -> None:
-    """Follow the rollback of all members: restore them from the snapshot, on another release, without Patroni."""
+    """Follow the rollback of all members: restore them from the snapshot, on another release, without Patroni.
+
+    :param patroni_runs: leave out what the plan says about Patroni, but for the pause.
+    """
     primary = patroni.wait_primary()
 
     def stop_patroni() -> None:
@@ -209,6 +218,11 @@ def restore(
         '# set data-dir to that folder': start_etcd,
         '# start Patroni where the primary runs': start_patroni,
     }
+    if patroni_runs:
+        away = ('# stop Patroni on every node', '# start Patroni where the primary runs')
+        site = {start: work for start, work in site.items() if start not in away}
+        others = ('etcdctl', '! patronictl list')
+        commands = [command for command in commands if not command.startswith((*away, *others))]
     done = 0
     for command in commands[next(i for i, command in enumerate(commands) if 'patronictl pause' in command) :]:
         member = next((member for member in cluster.members if command.startswith(f'# {member.name}: ')), None)

@@ -12,13 +12,13 @@ from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster
 from lab.load import WriteLoad
 from lab.monitor import Monitor
-from lab.node import unprivileged_user
+from lab.node import PatroniNode, unprivileged_user
 from lab.packages import etcd_clients
 from lab.patroni import PatroniCluster
 from lab.processes import LabError, wait_until
 from lab.releases import NEWEST
 from tests.check.command import run
-from tests.check.follow import Follower, Shell, etcd_site, made, versions
+from tests.check.follow import Follower, Shell, etcd_site, made, restore, versions
 
 
 def endpoints(etcd: EtcdCluster) -> tuple[str, str]:
@@ -34,6 +34,11 @@ def found(etcd: EtcdCluster) -> set[str]:
 def shell_for(plan: dict[str, Any], newest: str, backup: Path, **filled_in: str) -> Shell:
     """A shell with the clients of the newest member."""
     return Shell(plan, etcd_clients(newest), BACKUP=str(backup), **filled_in)
+
+
+def cached(node: PatroniNode) -> str:
+    """The configuration that a node keeps for itself."""
+    return next(node.folder.rglob('patroni.dynamic.json')).read_text()
 
 
 def down_and_up(etcd: EtcdCluster, env: Environment, newer: str, older: str, backup: Path) -> tuple[list[str], str]:
@@ -125,6 +130,40 @@ def test_given_up_half_way(tmp_path: Path, newer: str, older: str) -> None:
         on = made(*endpoints(etcd), '--etcd-to', older)
         Follower(on, shell_for(on, newer, tmp_path), site).follow()
         assert versions(etcd) == {(older, older)} and not found(etcd)
+
+
+def test_snapshot(newest: Environment, tmp_path: Path) -> None:
+    """The way back by the snapshot works after a switchover that it does not know of: the primary stays.
+
+    With a Patroni that runs, paused as it is, the former leader is promoted. That is why the plan stops it.
+    """
+    with EtcdCluster(['3.6'] * 3) as etcd, PatroniCluster(newest, etcd) as patroni:
+        plan = made('-c', str(patroni.nodes[0].config_file), '--etcd-to', '3.5')
+        shell = shell_for(plan, '3.6', tmp_path)
+        Follower(plan, shell, etcd_site(etcd)).follow(1)
+        former = patroni.wait_primary()
+        other = next(node for node in patroni.nodes if node is not former)
+        commands = plan['steps'][-1]['back_commands']
+
+        def switch_over() -> None:
+            patroni.patronictl('switchover', '--leader', former.name, '--candidate', other.name, '--force')
+            wait_until(lambda: patroni.primary() is other, 60, 'the switchover')
+            patroni.wait_replicas()
+
+        switch_over()
+        restore(etcd, patroni, shell, commands, '3.6', tmp_path, patroni_runs=True)
+        wait_until(lambda: patroni.primary() is former, 60, 'the promotion of the former leader')
+        patroni.wait_replicas()
+
+        switch_over()
+        patroni.edit_config(ttl=37)
+        wait_until(lambda: all('"ttl": 37' in cached(node) for node in patroni.nodes), 30, 'the configuration')
+        postmaster = other.postmaster_pid()
+        restore(etcd, patroni, shell, commands, '3.6', tmp_path)
+        assert (patroni.wait_primary(), other.postmaster_pid()) == (other, postmaster)
+        answer = other.rest('GET', '/config')
+        assert answer is not None and answer[1]['ttl'] == 37
+        assert versions(etcd) == {('3.6', '3.6')}
 
 
 def test_with_authentication(tmp_path: Path) -> None:

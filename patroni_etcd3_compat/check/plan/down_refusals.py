@@ -70,6 +70,8 @@ def _mixed(facts: Facts, members: Sequence[EtcdMember], wanted: Version) -> Refu
             f'back one at a time. Stop one, install {dotted(low)} again, start it; if it does not come up on its data, '
             'remove it ("member remove"), empty its data directory and add it again ("member add").'
         )
+        if low == _LOWEST:
+            way += f' If all members ran {dotted(high)} before, it has to be 3.4.32 or later with {COMPATIBLE}.'
     else:
         way = (
             f'Finish the upgrade first ("{_PLAN.format(dotted(high))}"), or take it back: {oldest} still runs '

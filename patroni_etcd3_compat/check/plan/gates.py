@@ -212,6 +212,8 @@ class Commands:
         """Return these commands with what happens to Patroni around them, see :func:`.snapshots.without_patroni`."""
         prefix = shlex.quote(f'{place(self._patroni)}/') if self._patroni else None
         pause, resume = (self.patronictl(command, '--wait') for command in ('pause', 'resume'))
+        # the copies that nodes keep of the configuration may be from just before the pause
+        resume = f'{self.paused(False).command} || {resume}'
         return snapshots.without_patroni(commands, etcdctl, pause, resume, prefix)
 
     @staticmethod
