@@ -16,7 +16,7 @@ from . import nagios
 from .arguments import Access, certificate_days_option, cluster_options, limit, listed, output_option, positive
 from .choice import GROUPS, identifier, identifiers
 from .collect import ConfigError
-from .facts import Fleet, Limit, Limits
+from .facts import Limit, Limits
 from .findings import exit_status, kind_of, kinds
 from .look import find_configuration, look
 from .output import terminal, to_stdout, write
@@ -240,8 +240,6 @@ def plan(
 
     try:
         facts, findings = look(config_file, endpoints, scope, timeout, slots_interval, access)
-        if isinstance(facts, Fleet):
-            raise ConfigError('a plan is for one Patroni cluster and its etcd: name it (SCOPE)')
         made = make_plan(facts, findings, etcd_to, patroni_to, direct, find_configuration(config_file, endpoints))
     except (ConfigError, ValueError) as e:
         raise click.ClickException(str(e)) from e

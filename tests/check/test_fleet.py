@@ -9,8 +9,9 @@ import jsonschema
 
 from bench.fleet import rest_api, silence, write_cluster
 from lab import ROOT
-from lab.etcd import EtcdCluster
+from lab.etcd import EtcdCluster, b64
 from tests.check.command import run
+from tests.check.follow import Follower, Shell, etcd_site
 
 
 def check(*args: str) -> tuple[int, dict[str, Any]]:
@@ -46,6 +47,32 @@ def test_clusters(start: Callable[..., EtcdCluster], configuration: Callable[...
         assert [each['cluster'] for each in document['findings'] if each['id'] == 'etcd-end-of-life'] == [None]
         assert all(member['serves'] == 'stock' for each in document['clusters'] for member in each['members'])
     assert text.startswith('WARNING  41 clusters: ') and '1 of them here, 40 without findings' in text
+
+
+def test_plan(start: Callable[..., EtcdCluster], configuration: Callable[..., str]) -> None:
+    """An upgrade of etcd under two clusters is followed to the letter; a cluster without a leader closes its gates."""
+    etcd = start(['3.4', '3.4', '3.4'])
+    command = ('plan', '-c', configuration({'hosts': etcd.hosts}), '--all', '--etcd-to', '3.5')
+    with rest_api('primary') as primary, rest_api('replica') as replica:
+        for scope in ('one', 'other'):
+            write_cluster(etcd, scope, {'a': primary, 'b': replica})
+        ended = run(*command, '-f', 'json')
+        assert ended.status == 0, ended
+        plan = json.loads(ended.out)
+        assert plan['title'].endswith('to 3.5, under 2 Patroni clusters')
+        shell = Shell(plan)
+        follower = Follower(plan, shell, etcd_site(etcd))
+        follower.follow(1)
+        assert shell.succeeds('$CHECK_PATRONI')
+        leader = {'key': b64('/service/other/leader')}
+        assert etcd.call(0, 'kv/deleterange', leader)[0] == 200
+        assert not shell.succeeds('$CHECK_PATRONI')
+        ended = run(*command)
+        assert ended.status == 1 and 'other: ' in ended.out
+        assert etcd.call(0, 'kv/put', dict(leader, value=b64('a')))[0] == 200
+        follower = Follower(plan, shell, etcd_site(etcd))
+        follower.follow()
+    assert {member.version.rpartition('.')[0] for member in etcd.members} == {'3.5'}
 
 
 def test_another_namespace(start: Callable[..., EtcdCluster]) -> None:

@@ -162,7 +162,7 @@ def load_settings(
         tls_options(client.options),
         config_file=config_file,
         dcs_url=str(url) if url else None,
-        given=_given(given[0], etcd, group),
+        given=_given(given[0], etcd, group, namespace),
     )
     settings.tls_files = read_files(settings.tls)
     if scope and every:
@@ -186,13 +186,14 @@ def load_settings(
     return settings
 
 
-def _given(urls: Sequence[str], etcd: Mapping[str, str], group: int | None) -> list[str]:
+def _given(urls: Sequence[str], etcd: Mapping[str, str], group: int | None, namespace: str | None) -> list[str]:
     """Return the options with which another call finds the same cluster; the password is not one of them."""
     values = {
         'endpoints': ','.join(urls),
         **{name: etcd.get(name) for name in ('cacert', 'cert', 'key')},
         'user': etcd.get('username'),
         'group': None if group is None else str(group),
+        'namespace': namespace,
     }
     return [part for name, value in values.items() if value for part in (f'--{name}', value)]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from ..facts import Facts, Finding
+from ..facts import Facts, Finding, Fleet
+from ..fleet import facts_of
 from .etcd import plan_etcd
 from .formats import render_plan
 from .model import Plan
@@ -15,7 +16,7 @@ __all__ = ['make_plan', 'Plan', 'render_plan']
 
 
 def make_plan(
-    facts: Facts,
+    facts: Facts | Fleet,
     findings: Sequence[Finding],
     etcd_to: str | None,
     patroni_to: str | None,
@@ -24,7 +25,7 @@ def make_plan(
 ) -> Plan:
     """Make the plan of an upgrade.
 
-    :param facts: what was collected.
+    :param facts: what was collected, about one Patroni cluster or about all of them.
     :param findings: what was made of it.
     :param etcd_to: upgrade etcd to this line or release, or else
     :param patroni_to: upgrade Patroni to this one.
@@ -35,11 +36,18 @@ def make_plan(
         :exc:`ValueError`: what was asked for makes no sense, or a name or URL in the facts could be a command of the
                            shell; the text says why.
     """
-    refuse_commands(facts)
+    fleet = facts if isinstance(facts, Fleet) else None
+    alone = facts_of(facts, None) if isinstance(facts, Fleet) else facts
+    for each in [alone] + [facts_of(fleet, patroni) for patroni in fleet.clusters] if fleet else [alone]:
+        refuse_commands(each)
     if bool(etcd_to) == bool(patroni_to):
         raise ValueError('one of etcd and Patroni at a time')
     if patroni_to:
         if direct:
             raise ValueError('--direct is about etcd; there is no such way for Patroni')
-        return plan_patroni(facts, findings, patroni_to, config_file)
-    return plan_etcd(facts, findings, str(etcd_to), direct, config_file)
+        if fleet:
+            raise ValueError('--patroni-to is about one Patroni cluster: name it (SCOPE)')
+        return plan_patroni(alone, findings, patroni_to, config_file)
+    if fleet and not fleet.clusters:
+        raise ValueError(fleet.error or f'no Patroni cluster has keys below {fleet.namespace}')
+    return plan_etcd(alone, findings, str(etcd_to), direct, config_file, fleet)

@@ -63,7 +63,9 @@ def _plain(text: str, otherwise: str = FILE) -> str:
     return text if _PLAIN.fullmatch(text) else otherwise
 
 
-def check_variables(facts: Facts, members: Sequence[EtcdMember], config_file: str | None) -> list[Variable]:
+def check_variables(
+    facts: Facts, members: Sequence[EtcdMember], config_file: str | None, every: str | None = None
+) -> list[Variable]:
     """Return the variables that let ``check``, and ``patronictl``, find the same cluster.
 
     Without a configuration file that is the environment, which both read.
@@ -71,9 +73,10 @@ def check_variables(facts: Facts, members: Sequence[EtcdMember], config_file: st
     :param facts: what was collected.
     :param members: the members of etcd; empty in a plan that does not touch etcd.
     :param config_file: the configuration of Patroni; ``None`` if there is no such file.
+    :param every: path of all Patroni clusters if the plan is about all of them.
     """
     patroni = facts.patroni
-    if patroni is None:
+    if patroni is None and every is None:
         urls = ','.join(member.url for member in members)
         return [*_access(facts), Variable('CHECK', f'{_PROGRAM} --endpoints {urls}', 'this program')]
     check = [_PROGRAM]
@@ -88,11 +91,13 @@ def check_variables(facts: Facts, members: Sequence[EtcdMember], config_file: st
         found = [Variable('PATRONI_ETCD3_HOSTS', _hosts(facts), 'members of etcd', True)]
         if tls(facts):
             found.append(Variable('PATRONI_ETCD3_PROTOCOL', 'https', 'what they speak', True))
-        if patroni.namespace != '/service':
-            found.append(Variable('PATRONI_NAMESPACE', patroni.namespace, 'path that all clusters are below', True))
+        namespace = patroni.namespace if patroni else every
+        if namespace not in ('/service', None):
+            found.append(Variable('PATRONI_NAMESPACE', namespace, 'path that all clusters are below', True))
         found += _access(facts)
-        check += [] if patroni.group is None else ['--group', str(patroni.group)]
-    return [*found, Variable('CHECK', ' '.join([*check, shlex.quote(patroni.scope)]), 'this program')]
+        check += [] if patroni is None or patroni.group is None else ['--group', str(patroni.group)]
+    check.append(shlex.quote(patroni.scope) if patroni else '--all')
+    return [*found, Variable('CHECK', ' '.join(check), 'this program')]
 
 
 def _hosts(facts: Facts) -> str:

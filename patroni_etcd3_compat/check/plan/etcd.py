@@ -6,17 +6,19 @@ from typing import Sequence
 
 from ...versions import Minor, Version, dotted
 from ..cluster import EtcdMember, members_as_configured, uncovered
-from ..facts import Facts, Finding
+from ..facts import Facts, Finding, Fleet
 from ..findings.downgrade import DOWNGRADE
+from ..units import number
 from .connection import ETCDCTL
 from .down_checks import continues, down_checks
 from .etcd_checks import needs_package, prechecks
 from .etcd_down import UNTRIED, above, down_health, down_steps, with_commands
 from .etcd_refusals import refusals
 from .etcd_steps import health, leg_steps
+from .fleet import fleet_checks, package_steps
 from .gates import Commands
 from .legs import Leg, legs, legs_down
-from .model import Plan
+from .model import Plan, PreCheck
 from .patroni_steps import around_patroni
 from .releases import GUIDES, POLICY, RECOVERY, read_release, shared_prefixes
 from .snapshots import PROGRAMS
@@ -34,14 +36,22 @@ _MEASURED = (
 )
 
 
-def plan_etcd(facts: Facts, findings: Sequence[Finding], target: str, direct: bool, config_file: str | None) -> Plan:
+def plan_etcd(
+    facts: Facts,
+    findings: Sequence[Finding],
+    target: str,
+    direct: bool,
+    config_file: str | None,
+    fleet: Fleet | None = None,
+) -> Plan:
     """Make the plan for an upgrade of etcd.
 
-    :param facts: what was collected.
+    :param facts: what was collected; about etcd alone with *fleet*.
     :param findings: what was made of it.
     :param target: a line such as ``3.5`` or a release such as ``3.5.16``.
     :param direct: leave out the minor releases in between.
     :param config_file: the configuration of Patroni, for the commands.
+    :param fleet: all Patroni clusters of this etcd, if the plan is about all of them.
 
     :raises ValueError: if *target* is no version.
     """
@@ -52,25 +62,33 @@ def plan_etcd(facts: Facts, findings: Sequence[Finding], target: str, direct: bo
     members = members_as_configured(facts.etcd)
     known = [member.version for member in members if member.version]
     plan = _empty(facts, members, target, direct)
+    if fleet:
+        plan.title += f', under {number(len(fleet.clusters), "Patroni cluster")}'
     plan.down = bool(known) and max(known)[:2] > wanted[:2]
     plan.refusals = refusals(facts, members, wanted, exact, direct)
     if plan.refusals:
         return plan
     if plan.down:
-        _go_down(plan, facts, findings, members, legs_down(known, wanted, exact), config_file)
+        _go_down(plan, facts, findings, members, legs_down(known, wanted, exact), config_file, fleet)
         return plan
     way = legs(known, wanted, exact, direct)
     if not way:
         _nothing_to_do(plan, facts, findings, members, exact)
         return plan
-    commands = Commands(facts, members, config_file)
+    commands = Commands(facts, members, config_file, every=fleet.namespace if fleet else None)
     plan.variables = commands.variables()
     lines = [leg.guide.minor for leg in way]
-    plan.prechecks = prechecks(facts, findings, members, way, direct)
+
+    def checks(facts: Facts, findings: Sequence[Finding]) -> Sequence[PreCheck]:
+        return prechecks(facts, findings, members, way, direct)
+
+    plan.prechecks = fleet_checks(fleet, checks) if fleet else list(checks(facts, findings))
     _warn(plan, min(known), wanted)
     needed = needs_package(min(known), lines, direct)
     if needed and facts.patroni:
         plan.steps += around_patroni(facts.patroni, commands, uncovered(facts))
+    elif needed and fleet:
+        plan.steps += package_steps(fleet, members, config_file)
     _add_legs(plan, way, members, commands, min(known), needed)
     plan.health = health(way[-1], members, commands)
     plan.notes += _notes([min(known)] + [line + (0,) for line in lines], direct)
@@ -84,11 +102,16 @@ def _go_down(
     members: Sequence[EtcdMember],
     way: Sequence[Leg],
     config_file: str | None,
+    fleet: Fleet | None,
 ) -> None:
     """Fill in the plan for an older release."""
-    commands = Commands(facts, members, config_file, own=[DOWNGRADE])
+    commands = Commands(facts, members, config_file, [DOWNGRADE], fleet.namespace if fleet else None)
     plan.variables = commands.variables()
-    plan.prechecks = down_checks(facts, findings, members, way)
+
+    def checks(facts: Facts, findings: Sequence[Finding]) -> Sequence[PreCheck]:
+        return down_checks(facts, findings, members, way)
+
+    plan.prechecks = fleet_checks(fleet, checks) if fleet else list(checks(facts, findings))
     leader = next((member for member in members if member.leader), None)
     for leg in way:
         steps, leader = down_steps(leg, members, leader, commands, leg is way[0] and continues(facts, leg))

@@ -11,7 +11,7 @@ from ...urls import as_key
 from ...versions import Version, dotted
 from ..cluster import EtcdMember, authentication
 from ..facts import RUNNING, Facts
-from ..findings.registry import ETCD_GATE, PATRONI_GATE, at_the_end, stopping
+from ..findings.registry import ETCD_GATE, PACKAGE, PATRONI_GATE, at_the_end, kinds, stopping
 from ..patroni_cluster import TELLS_STREAMING, place
 from . import snapshots
 from .connection import ETCDCTL, any_files, check_variables, etcd_files, tls, tls_variable
@@ -63,11 +63,18 @@ class Commands:
     :param members: the members of etcd; empty in a plan that does not touch etcd.
     :param config_file: the configuration of Patroni; ``None``: there is no file, so the environment says it all.
     :param own: identifiers of findings that the plan itself causes, which therefore keep no gate closed.
+    :param every: path of all Patroni clusters if the plan is about all of them.
     """
 
     def __init__(
-        self, facts: Facts, members: Sequence[EtcdMember], config_file: str | None, own: Sequence[str] = ()
+        self,
+        facts: Facts,
+        members: Sequence[EtcdMember],
+        config_file: str | None,
+        own: Sequence[str] = (),
+        every: str | None = None,
     ) -> None:
+        self._every = every
         self._patroni = facts.patroni
         self._facts, self._config = facts, config_file
         self._scope = shlex.quote(facts.patroni.scope) if facts.patroni else ''
@@ -85,8 +92,8 @@ class Commands:
 
     def variables(self) -> list[Variable]:
         """Return the variables that the commands use."""
-        found = check_variables(self._facts, self._members, self._config)
-        used = ([ETCD_GATE] if self._members else []) + ([PATRONI_GATE] if self._patroni else [])
+        found = check_variables(self._facts, self._members, self._config, self._every)
+        used = ([ETCD_GATE] if self._members else []) + ([PATRONI_GATE] if self._patroni or self._every else [])
         for gate in used:
             ids = [id for id in stopping(gate) if id not in self._own]
             found.append(Variable(gate, f'$CHECK --only {",".join(ids)}', 'what stops the plan'))
@@ -118,7 +125,7 @@ class Commands:
         return [
             Gate(f'check finds nothing about {_ABOUT[gate]} that stops the plan', f'${gate}', '')
             for gate in gates
-            if gate == ETCD_GATE or self._patroni
+            if gate == ETCD_GATE or self._patroni or self._every
         ]
 
     def slots(self) -> Gate:
@@ -166,6 +173,9 @@ class Commands:
 
     def marks(self) -> list[Gate]:
         """Return the gate that is open if this package, or the patch, serves every member; none without Patroni."""
+        if self._every:
+            needed = ','.join(kind.id for kind in kinds() if kind.cured and PACKAGE in kind.ended_by)
+            return [Gate('the package serves every member of every Patroni cluster', f'$CHECK --only {needed}', '')]
         if not self._patroni:
             return []
         command = f'! {ETCDCTL} get --prefix --print-value-only {self._members_key("")} | grep . | grep -v "{FIELD}"'
