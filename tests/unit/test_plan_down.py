@@ -211,6 +211,7 @@ REFUSED: list[tuple[Facts, str, bool, str, str, str]] = [
     (running(*THREE_SEVEN), '3.6.10', False, 'least-down', '3.6.11 or later', 'downgrade_3_7'),
     (running('3.5.30', auth=True), '3.4', False, 'auth-down', 'auth disable', 'downgrade_3_5'),
     (running('3.6.16', auth=True), '3.4', False, 'auth-down', '--etcd-to 3.5 ', 'downgrade_3_5'),
+    (running('3.8.0', '3.8.0'), '3.7', False, 'members-unknown', 'newer release', 'upgrading-etcd'),
     (running('3.5.30'), '3.3', False, 'below', 'Restore a snapshot', 'recovery'),
     (running('3.4.23'), '3.3', False, 'below', 'Restore a snapshot', 'recovery'),
     (running(*THREE_SEVEN), '3.2.26', False, 'below', 'del --prefix /service/batman/', 'recovery'),

@@ -32,6 +32,8 @@ def down_refusals(
     :param direct: minor releases in between are left out.
     """
     known = [node.version for node in members if node.version]
+    if guide_to(max(known)[:2]) is None:
+        return [_newer(max(known))]
     mixed = _mixed(facts, members, wanted)
     if mixed:
         return [mixed]
@@ -44,6 +46,16 @@ def down_refusals(
 
 def _named(members: Sequence[EtcdMember]) -> str:
     return ', '.join(f'{node.label} {node.reported_version}' for node in members if node.version)
+
+
+def _newer(highest: Version) -> Refusal:
+    line = dotted(highest[:2])
+    return Refusal(
+        'members-unknown',
+        f'A way down from etcd {line} is unknown to this release.',
+        POLICY,
+        'Read the guide to downgrades on etcd.io, or use a newer release of patroni-etcd3-compat.',
+    )
 
 
 def _mixed(facts: Facts, members: Sequence[EtcdMember], wanted: Version) -> Refusal | None:
