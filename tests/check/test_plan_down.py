@@ -186,6 +186,49 @@ def test_what_enabling_is_for() -> None:
         assert 'is not supported' in etcd.members[0].log_text()
 
 
+@pytest.mark.parametrize('newer, older', [('3.7', '3.6'), ('3.6', '3.5')])
+def test_what_the_last_gate_is_for(newer: str, older: str, tmp_path: Path) -> None:
+    """An upgrade that begins before etcd has ended the downgrade leaves the cluster at the older release.
+
+    Here etcd looks for the end once in an hour, in place of every 5 s.
+    """
+    with EtcdCluster([newer] * 3, extra_flags=['--downgrade-check-time=1h']) as etcd:
+        plan = made(*endpoints(etcd), '--etcd-to', older)
+        shell = shell_for(plan, newer, tmp_path)
+        Follower(plan, shell, etcd_site(etcd)).follow(2)
+        prefix = 'experimental-' if older == '3.5' else ''
+        for i, member in enumerate(etcd.members):
+            member.flags = [f'--{prefix}downgrade-check-time=1h']
+            etcd.upgrade(i, older)
+        (gate,) = [gate for gate in plan['health'] if 'is over' in gate['title']]
+        if older != '3.5':  # where to look for it is to end it
+            assert not shell.succeeds(gate['command'])
+        for i, member in enumerate(etcd.members):
+            member.flags = []
+            etcd.upgrade(i, newer)
+        wait_until(lambda: found(etcd) == {'etcd-downgrade'}, 30, 'the finding')
+        assert versions(etcd) == {(newer, older)}
+        shell.must(plan['steps'][1]['back_commands'][0])
+        wait_until(lambda: versions(etcd) == {(newer, newer)}, 60, 'the cluster version')
+
+
+def test_gate_of_3_5_ends_the_downgrade(tmp_path: Path) -> None:
+    """It opens even where etcd looks for the end once in an hour, and an upgrade that begins then has its effect."""
+    with EtcdCluster(['3.6'] * 3, extra_flags=['--downgrade-check-time=1h']) as etcd:
+        plan = made(*endpoints(etcd), '--etcd-to', '3.5')
+        shell = shell_for(plan, '3.6', tmp_path)
+        Follower(plan, shell, etcd_site(etcd)).follow(2)
+        for i, member in enumerate(etcd.members):
+            member.flags = ['--experimental-downgrade-check-time=1h']
+            etcd.upgrade(i, '3.5')
+        (gate,) = [gate for gate in plan['health'] if 'is over' in gate['title']]
+        shell.passes(gate)
+        for i, member in enumerate(etcd.members):
+            member.flags = []
+            etcd.upgrade(i, '3.6')
+        wait_until(lambda: versions(etcd) == {('3.6', '3.6')} and not found(etcd), 60, 'the cluster version')
+
+
 def test_refused_releases_do_not_start() -> None:
     """3.4 before 3.4.32 ends on a cluster of 3.5, as the refusal says."""
     with EtcdCluster(['3.5'] * 3) as etcd:
