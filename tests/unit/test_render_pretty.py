@@ -257,7 +257,7 @@ def test_slots_that_are_shown() -> None:
 
 
 def test_what_serves_the_members() -> None:
-    """The table tells what serves each Patroni member, with the release only if there are several."""
+    """The table tells what serves each Patroni member, with the release only if there are several, and who has gRPC."""
     some = facts()
     assert some.patroni is not None
     one, two = some.patroni.members
@@ -266,6 +266,8 @@ def test_what_serves_the_members() -> None:
     two.serves, two.compat = 'patch', '0.2.0'
     text = render('pretty', some, [], verbose=True)
     assert '| package 0.1.0 |' in text and '| patch 0.2.0   |' in text
+    one.grpc = True
+    assert '| package 0.1.0, gRPC |' in render('pretty', some, [], verbose=True)
 
 
 def test_lags_of_receiving_and_replaying() -> None:

@@ -113,10 +113,12 @@ def _tags(member: PatroniMember) -> str:
 
 
 def _serves(members: Sequence[PatroniMember]) -> list[str]:
-    """Return what serves each member, with its release if there are several."""
+    """Return what serves each member, with its release if there are several, and whether it may use gRPC."""
     several = len({member.compat for member in members if member.compat}) > 1
     return [
-        f'{or_dash(member.serves)} {clean(member.compat)}' if several and member.compat else or_dash(member.serves)
+        or_dash(member.serves)
+        + (f' {clean(member.compat)}' if several and member.compat else '')
+        + (', gRPC' if member.grpc else '')
         for member in members
     ]
 
