@@ -86,6 +86,18 @@ def test_every_step_has_gates_and_a_way_back() -> None:
         assert made.health
 
 
+def test_who_is_asked_to_cancel() -> None:
+    """The member that goes down last, and so runs the higher release: one of 3.5 may answer with a time-out."""
+    made = plan(running('3.6.16', '3.6.16', '3.6.16'), '3.5')
+    (back,) = made.steps[2].back_commands
+    assert back == 'etcdctl $ETCDCTL_FLAGS --endpoints=http://10.0.0.1:2379 downgrade cancel'
+    assert actions(made)[-1] == 'downgrade infra1 3.5'
+    some = running('3.5.30', '3.6.16', cluster='3.5.0')
+    some.etcd.endpoints[1].downgrade = '3.5.0'
+    (finding,) = [finding for finding in judge(some) if finding.id == 'etcd-downgrade']
+    assert finding.remedy.endswith('--endpoints=http://10.0.0.2:2379 downgrade cancel')
+
+
 def test_gates() -> None:
     """Each member's version and storage version are waited for, and in the end that etcd has ended the downgrade."""
     made = plan(running(*THREE_SEVEN), '3.5')

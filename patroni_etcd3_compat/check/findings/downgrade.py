@@ -43,16 +43,18 @@ def downgrade(facts: Facts) -> Iterator[Seen]:
         return
     version = parse_version(target)
     line = line_text(version) if version else target
-    above = [(str(member), found) for member, found in known_members(facts.etcd) if version and found[:2] > version[:2]]
+    above = [(member, found) for member, found in known_members(facts.etcd) if version and found[:2] > version[:2]]
     versions = comma(sorted({as_text(found) for _, found in above}))
     storage = comma(sorted({url.storage_version for url in facts.etcd.endpoints if url.storage_version}))
-    url = next((member.client_url for member in members(facts.etcd) if member.answers), 'URL')
+    # seen on 3.5.30: a member at the target may time out, though it does it
+    asked = [member for member, _ in above] + [member for member in members(facts.etcd) if member.answers]
+    url = next((member.client_url for member in asked), 'URL')
     yield Seen(
         'warning',
         where='etcd',
         seen=f'a downgrade to {target} is enabled'
         + (f'; storage version {storage}' if storage else '')
-        + (f'; {comma([name for name, _ in above])} still at {versions}' if above else ''),
+        + (f'; {comma([str(member) for member, _ in above])} still at {versions}' if above else ''),
         consequence=f'etcd keeps the cluster version at {line} until all members run {line} or the downgrade is '
         'cancelled. Until then an upgrade has no effect on it'
         if above or not version

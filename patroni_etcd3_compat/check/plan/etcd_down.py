@@ -5,7 +5,8 @@ line before the first of them runs it. Measured with 3.7.3, 3.6.16 and 3.5.30, w
 
 - The data follows within 5 s. "downgrade enable" a second time is "invalid downgrade target version".
 - While the downgrade is enabled, a member may go back up and down again.
-- "cancel" lets the cluster version rise within 5 s, once all members run the higher line.
+- "cancel" lets the cluster version rise within 5 s, once all members run the higher line. A member of 3.5 that is asked
+  for it answers "context deadline exceeded" and does it all the same, so one of the higher line is asked.
 - After the last member etcd ends the downgrade itself, within 10 s. If an upgrade begins before that, the downgrade
   stays enabled and the cluster version low, so the last gate of a leg waits for the end. 3.5 shows nothing of it.
 """
@@ -66,7 +67,7 @@ def down_steps(
         leader,
         commands,
         above(leg).minor + (0,),
-        lambda member: _downgrade(leg, member, member is order[0], member is order[-1], commands),
+        lambda member: _downgrade(leg, member, order, commands),
     )
     return steps + restarts, leader
 
@@ -162,8 +163,9 @@ def _over(leg: Leg) -> list[Gate]:
     ]
 
 
-def _downgrade(leg: Leg, member: EtcdMember, first: bool, last: bool, commands: Commands) -> Step:
-    """Return the step for one member."""
+def _downgrade(leg: Leg, member: EtcdMember, order: Sequence[EtcdMember], commands: Commands) -> Step:
+    """Return the step for one member of those that go down in this order."""
+    first, last = member is order[0], member is order[-1]
     line = dotted(leg.guide.minor)
     changes = list(above(leg).back_changes)
     but = f' but for what changes with {line}, see the first member' if changes else ''
@@ -194,7 +196,7 @@ def _downgrade(leg: Leg, member: EtcdMember, first: bool, last: bool, commands: 
         url=member.url,
         notes=changes if first else [],
     )
-    _add_way_back(step, leg, member, last, commands)
+    _add_way_back(step, leg, member, order, commands)
     return step
 
 
@@ -206,9 +208,9 @@ def _why(leg: Leg, last: bool, first: bool) -> str:
     return f'{why} What changes with {leg.to}, for this and every other member:' if changes else why
 
 
-def _add_way_back(step: Step, leg: Leg, member: EtcdMember, last: bool, commands: Commands) -> None:
+def _add_way_back(step: Step, leg: Leg, member: EtcdMember, order: Sequence[EtcdMember], commands: Commands) -> None:
     higher = dotted(above(leg).minor)
-    if last:
+    if member is order[-1]:
         step.reversible = False
         step.back = (
             f'Once all members run {dotted(leg.guide.minor)}, the way back is an upgrade, with all that it checks: '
@@ -225,7 +227,8 @@ def _add_way_back(step: Step, leg: Leg, member: EtcdMember, last: bool, commands
             ' The downgrade stays enabled, so this member may follow later. To give the downgrade up altogether, '
             f'cancel it, and then put every member that runs {dotted(leg.guide.minor)} back to {higher} in this way:'
         )
-        step.back_commands = [f'{ETCDCTL} downgrade cancel']
+        asked = [other for other in order if not other.learner] or order
+        step.back_commands = [f'etcdctl $ETCDCTL_FLAGS --endpoints={grpc_url(asked[-1])} downgrade cancel']
     else:
         step.back += f' Take {COMPATIBLE} out before. Better add it again empty (etcd issue 13514):'
         step.back_commands = commands.rejoin(member)
