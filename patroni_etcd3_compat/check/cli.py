@@ -18,6 +18,7 @@ from .choice import GROUPS, identifier, identifiers
 from .collect import ConfigError
 from .facts import Limit, Limits
 from .findings import exit_status, kind_of, kinds
+from .follow.walk import follow
 from .look import find_configuration, look
 from .output import terminal, to_stdout, write
 from .render import FORMATS, WIDTH, render
@@ -245,6 +246,9 @@ def plan(
         raise click.ClickException(str(e)) from e
     _write(render_plan(made, fmt, anyway), output)
     return 2 if made.refusals else 1 if made.failed else 0
+
+
+cli.add_command(follow)
 
 
 def _write(text: str, output: str | None) -> None:

@@ -136,11 +136,12 @@ def _prechecks(plan: Plan) -> list[str]:
 
 
 def _assignment(variable: Variable) -> str:
-    text = f'{"export " if variable.export else ""}{variable.name}={_quoted(variable.value)}'
+    text = f'{"export " if variable.export else ""}{variable.name}={quoted(variable.value)}'
     return f'{text:<60}  # {variable.note}'
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """Return a value as the shell reads it back, in double quotes; other variables in it are filled in."""
     for special in ('\\', '"', '`'):
         value = value.replace(special, f'\\{special}')
     return f'"{value}"'
