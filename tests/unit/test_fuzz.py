@@ -81,9 +81,14 @@ def server() -> Iterator[Server]:
 def connect(server: Server, resolver: patroni_etcd.DnsCachingResolver, **options: Any) -> CompatClient:
     """Return a client that has found the server healthy."""
     server.answer, server.refusing = None, False
-    client = CompatClient(
-        dict({'hosts': [server.url], 'host': '127.0.0.1', 'port': 1, 'retry_timeout': 3}, **options), resolver
-    )
+    config = dict({'hosts': [server.url], 'host': '127.0.0.1', 'port': 1, 'retry_timeout': 3}, **options)
+    for tries_left in (2, 1, 0):  # on a busy machine the server, a thread of this process, may be late
+        try:
+            client = CompatClient(config, resolver)
+            break
+        except etcd.EtcdConnectionFailed:
+            if not tries_left:
+                raise
     server.requests.clear()
     return client
 
