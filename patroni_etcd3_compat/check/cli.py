@@ -13,7 +13,16 @@ import click
 
 from .. import __version__
 from . import nagios
-from .arguments import Access, certificate_days_option, cluster_options, limit, listed, output_option, positive
+from .arguments import (
+    Access,
+    certificate_days_option,
+    cluster_options,
+    limit,
+    listed,
+    output_option,
+    positive,
+    record_option,
+)
 from .choice import GROUPS, identifier, identifiers
 from .collect import ConfigError
 from .facts import Limit, Limits
@@ -21,6 +30,7 @@ from .findings import exit_status, kind_of, kinds
 from .follow.walk import follow
 from .look import find_configuration, look
 from .output import terminal, to_stdout, write
+from .record import recording
 from .render import FORMATS, WIDTH, render
 from .render.explain import explain as explained
 from .render.text import clean, one_line
@@ -59,6 +69,7 @@ def cli() -> None:
     '-w', '--watch', type=float, callback=positive, metavar='SECONDS', help='Repeat every SECONDS until interrupted.'
 )
 @click.option('-W', 'watch_2', is_flag=True, help='Same as --watch 2.')
+@record_option
 @click.option(
     '--only',
     multiple=True,
@@ -115,6 +126,7 @@ def check(
     output: str | None,
     watch: float | None,
     watch_2: bool,
+    record: str | None,
     only: tuple[str, ...],
     ignore: tuple[str, ...],
     members: tuple[str, ...],
@@ -140,6 +152,7 @@ def check(
       patroni-etcd3-compat check -c /etc/patroni/patroni.yml
       patroni-etcd3-compat check --endpoints 10.0.0.1:2379,10.0.0.2:2379
       patroni-etcd3-compat check -c patroni.yml --watch 5             during an upgrade
+      patroni-etcd3-compat check -c patroni.yml -w 5 --record upgrade.jsonl
       patroni-etcd3-compat check -c patroni.yml --slots-interval 30   with a verdict on slots
       patroni-etcd3-compat check -c patroni.yml -f nagios --ignore etcd-end-of-life
       patroni-etcd3-compat check -c patroni.yml -f prometheus -o /var/lib/node_exporter/patroni.prom
@@ -164,6 +177,7 @@ def check(
             limits=Limits(lag, wal),
         )
         findings = [finding for finding in findings if (finding.id in only or not only) and finding.id not in ignore]
+        saw(facts, findings)
         text = render(fmt, facts, findings, *((WIDTH, False) if output else terminal()), verbose)
         if seconds and not output and os.environ.get('TERM') != 'dumb':
             click.clear()  # nothing but on a terminal
@@ -172,7 +186,8 @@ def check(
 
     seconds = watch or (2 if watch_2 else None)
     try:
-        return repeat(once, seconds) if seconds else once()
+        with recording(record, seconds) as saw:
+            return repeat(once, seconds) if seconds else once()
     except ConfigError as e:
         if fmt == 'nagios' and not output:
             to_stdout(nagios.line('UNKNOWN', clean(e)))

@@ -1,0 +1,172 @@
+"""What the record follows of a look, as one flat mapping. Pure.
+
+``None``, or no entry, means "unknown", as in the facts. A version that is unknown for now stays what it was, and so do
+the findings about what cannot be seen: an outage of etcd cures nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Dict, Iterator, Mapping, NamedTuple
+
+from ...versions import parse_version
+from ..cluster import EtcdMember, members
+from ..facts import SEVERITIES, Etcd, Facts, Finding, Fleet, Patroni, PatroniMember
+from ..fleet import name_of
+
+#: What a key is about.
+ETCD, PATRONI, FINDING = 'etcd', 'patroni', 'finding'
+
+#: What it is: of a member, of a cluster, or of both.
+STATE, VERSION, LEADER, CLUSTER_VERSION, URL = 'state', 'version', 'leader', 'cluster-version', 'url'
+SERVES, POSTGRES, PAUSED = 'serves', 'postgres', 'paused'
+
+#: States of a member: it answers, it does not, it is in no list and has no key any more. A cluster can be up or silent
+#: (its keys cannot be read), or gone.
+UP, SILENT, GONE = 'up', 'silent', 'gone'
+
+#: The leader if there is none, which was seen.
+NOBODY = ''
+
+
+class Key(NamedTuple):
+    """One thing that has a value at each moment."""
+
+    #: ``etcd``, ``patroni`` or ``finding``
+    about: str
+    #: the Patroni cluster; empty for etcd, and for findings if there is but one cluster
+    cluster: str
+    #: the member, empty for the cluster itself; for a finding, where it is
+    name: str
+    #: what it is; for a finding, its identifier
+    what: str
+
+
+#: What is known at a moment.
+State = Dict[Key, str]
+
+
+def state_of(facts: Facts | Fleet, findings: list[Finding], before: Mapping[Key, str] | None = None) -> State:
+    """Return what the record follows of a look.
+
+    :param facts: as they were collected.
+    :param findings: those that count.
+    :param before: the state at the last look, for what is unknown in this one.
+    """
+    before = before or {}
+    state: State = {}
+    state.update(_etcd(facts.etcd, before))
+    several = isinstance(facts, Fleet)
+    clusters = facts.clusters if isinstance(facts, Fleet) else [facts.patroni] if facts.patroni else []
+    for patroni in clusters:
+        state.update(_cluster(patroni, before))
+    unknown = bool(facts.error) if isinstance(facts, Fleet) else False
+    names = {name_of(patroni) for patroni in clusters}
+    for cluster in {key.cluster for key in before if key.about == PATRONI} - names:
+        state.update(_missing(cluster, before, SILENT if unknown else GONE))
+    state.update(_findings(findings))
+    blind = not any(url.answers for url in facts.etcd.endpoints)
+    hidden = {key.cluster for key, value in state.items() if key[2:] == ('', STATE) and value == SILENT}
+    for key, value in before.items():
+        if key.about == FINDING:
+            of_etcd = key.what.startswith(ETCD)
+            if blind if of_etcd else (key.cluster in hidden if several else bool(hidden)):
+                state.setdefault(key, value)
+    return state
+
+
+def _etcd(etcd: Etcd, before: Mapping[Key, str]) -> Iterator[tuple[Key, str]]:
+    found = members(etcd)
+    by_url = {
+        url: key.name for key, urls in before.items() if key.about == ETCD and key.what == URL for url in urls.split()
+    }
+    twice = Counter(member.name for member in found)
+    state: State = {}
+    leaders: list[tuple[int, str]] = []
+    for member in found:
+        name = _name(member, by_url, twice[member.name] > 1)
+        answers = member.answers
+        if state.get(Key(ETCD, '', name, STATE)) != UP:
+            state[Key(ETCD, '', name, STATE)] = UP if answers else SILENT
+        if member.reported_version:
+            state[Key(ETCD, '', name, VERSION)] = member.reported_version
+        leaders += [(url.raft_term or 0, name) for url in member.urls if url.leader]
+        known = {url.url for url in member.urls} | set(before.get(Key(ETCD, '', name, URL), '').split())
+        known |= set(state.get(Key(ETCD, '', name, URL), '').split())
+        state[Key(ETCD, '', name, URL)] = ' '.join(sorted(known))
+    if leaders:  # of two, one has not heard yet that the other one leads
+        state[Key(ETCD, '', '', LEADER)] = max(leaders)[1]
+    elif {url.has_leader for url in etcd.endpoints} - {None} == {False}:
+        state[Key(ETCD, '', '', LEADER)] = NOBODY
+    versions = [version for version in (parse_version(url.cluster_version) for url in etcd.endpoints) if version]
+    if versions:
+        state[Key(ETCD, '', '', CLUSTER_VERSION)] = '.'.join(map(str, max(versions)))
+    yield from state.items()
+    # A URL stands for a member until its name is known.
+    named = {url for key, urls in state.items() if key.what == URL for url in urls.split() if key.name != url}
+    for key, value in before.items():
+        if key.about == ETCD and key not in state and key.what != LEADER and key.name not in named:
+            listed = etcd.listed is not None or not key.name
+            yield key, value if key.what != STATE else GONE if listed else SILENT
+
+
+def _name(member: EtcdMember, by_url: Mapping[str, str], ambiguous: bool) -> str:
+    """Return what a member is called in the record, the same as before where its name is unknown."""
+    if member.name and not ambiguous:
+        return member.name
+    known = (by_url[url.url] for url in member.urls if url.url in by_url)
+    return next(known, member.urls[0].url if member.urls else member.client_url if member.listed else member.label)
+
+
+def _cluster(patroni: Patroni, before: Mapping[Key, str]) -> Iterator[tuple[Key, str]]:
+    name = name_of(patroni)
+    if patroni.error:
+        # No keys where there were some is no failure to read them.
+        started = any(key[:2] == (PATRONI, name) and key.name for key in before)
+        yield from _missing(name, before, GONE if patroni.scopes is not None and started else SILENT)
+        return
+    yield Key(PATRONI, name, '', STATE), UP
+    yield Key(PATRONI, name, '', LEADER), patroni.leader or NOBODY
+    if patroni.paused is not None:
+        yield Key(PATRONI, name, '', PAUSED), 'on' if patroni.paused else 'off'
+    seen = set()
+    for member in patroni.members:
+        for what, value in _of_member(member):
+            seen.add(Key(PATRONI, name, member.name, what))
+            yield Key(PATRONI, name, member.name, what), value
+    for key, value in before.items():
+        if (
+            key[:2] == (PATRONI, name)
+            and key not in seen
+            and (key.name or key.what == PAUSED and patroni.paused is None)
+        ):
+            yield key, GONE if key.what == STATE else value
+
+
+def _of_member(member: PatroniMember) -> Iterator[tuple[str, str]]:
+    yield STATE, (SILENT if member.error else UP) if member.in_dcs else GONE
+    if member.version:
+        yield VERSION, member.version
+    if member.serves:
+        yield SERVES, f'{member.serves} {member.compat}' if member.compat else member.serves
+    if member.postgres_version:
+        yield POSTGRES, member.postgres_version
+
+
+def _missing(cluster: str, before: Mapping[Key, str], state: str) -> Iterator[tuple[Key, str]]:
+    """Return what is known about a cluster that was not seen, or is gone. Nobody leads one that is gone."""
+    yield Key(PATRONI, cluster, '', STATE), state
+    if state == GONE:
+        yield Key(PATRONI, cluster, '', LEADER), NOBODY
+    for key, value in before.items():
+        if key[:2] == (PATRONI, cluster) and (key.name or key.what == PAUSED):
+            yield key, GONE if state == GONE and key.what == STATE else value
+
+
+def _findings(findings: list[Finding]) -> State:
+    state: State = {}
+    for finding in findings:
+        key = Key(FINDING, finding.cluster or '', finding.where, finding.id)
+        worst = max(finding.severity, state.get(key, SEVERITIES[0]), key=SEVERITIES.index)
+        state[key] = worst
+    return state
