@@ -86,7 +86,9 @@ def test_replaying_leads_to_what_was_seen(looks: list[tuple[Facts, list[Finding]
             assert again == event and again.text.isprintable()
             replay(replayed, again)
         assert replayed == after
-        assert changes(after, state_of(some, findings, after)) == []  # the same look again is no change
+        # The same look again is no change. Arbitrary facts may name one URL twice, so that names settle first.
+        settled = state_of(some, findings, state_of(some, findings, after))
+        assert changes(settled, state_of(some, findings, settled)) == []
         state = after
 
 
@@ -141,7 +143,7 @@ def test_of_two_leaders_the_newer_one_counts() -> None:
 
 
 def test_outage_of_etcd_is_no_change_of_patroni() -> None:
-    """Without etcd nothing is known about the leader, the members and the findings about them; nobody says they went."""
+    """Without etcd nothing is known about the leader, members and findings about them; nobody says they went."""
     some = facts()
     dark = facts(
         etcd_facts(*(etcd_member(number, None, id=None, name=None) for number in (1, 2, 3)), listed=False),
@@ -265,6 +267,8 @@ def _ends(content: bytes) -> list[int]:
         (b'', 'is empty'),
         (b'hello\n', 'is no record'),
         (b'[]\n', 'is no record'),
+        (b'{\n  "schema": 1}\n', 'is no record'),
+        (b'\n', 'is no record'),
         (line(events(1)[0]).replace(b'"schema": 1', b'"schema": 9'), 'is from a later release'),
     ],
 )

@@ -10,9 +10,12 @@ import fcntl
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import Sequence
+from typing import BinaryIO, Sequence
 
 from .event import HEAD, Event, NewerSchema, line, parse
+
+#: How many lines are looked at to find out whether a file is a record: so often may its first line have been cut off.
+_TRIES = 100
 
 
 class RecordError(Exception):
@@ -42,10 +45,9 @@ def read(path: str) -> Record:
         with open(path, 'rb') as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 raise RecordError(f'{path} is no file')
-            head = stream.read(len(HEAD))
-            if not head:
+            if not os.fstat(stream.fileno()).st_size:
                 raise RecordError(f'{path} is empty: nothing has been recorded')
-            if not HEAD.startswith(head):
+            if not _is_record(stream):
                 raise RecordError(f'{path} is no record of check --record')
             stream.seek(0)
             known: set[int] = set()
@@ -64,6 +66,17 @@ def read(path: str) -> Record:
     except NewerSchema as e:
         raise RecordError(f'{path} is from a later release of patroni-etcd3-compat (schema {e})') from e
     return record
+
+
+def _is_record(stream: BinaryIO) -> bool:
+    """Return whether a file begins as records do, before which may stand what is left of such a beginning."""
+    for _ in range(_TRIES):
+        head = stream.readline(len(HEAD))
+        if not head or head == HEAD:
+            return True
+        if not (head.strip() and HEAD.startswith(head.rstrip(b'\n'))):
+            return False
+    return False
 
 
 class RecordFile:
