@@ -217,10 +217,3 @@ def cluster_options(command: Command) -> Command:
 output_option = click.option(
     '-o', '--output', metavar='FILE', help='Write to FILE, readable by everyone, which is replaced atomically.'
 )
-
-record_option = click.option(
-    '--record',
-    metavar='FILE',
-    help='With --watch: add a line of JSON to FILE for each change: versions, leaders, members, findings. What is '
-    'in it stays; "report FILE" makes a report of it.',
-)

@@ -13,16 +13,7 @@ import click
 
 from .. import __version__
 from . import nagios
-from .arguments import (
-    Access,
-    certificate_days_option,
-    cluster_options,
-    limit,
-    listed,
-    output_option,
-    positive,
-    record_option,
-)
+from .arguments import Access, certificate_days_option, cluster_options, limit, listed, output_option, positive
 from .choice import GROUPS, identifier, identifiers
 from .collect import ConfigError
 from .facts import Limit, Limits
@@ -30,11 +21,12 @@ from .findings import exit_status, kind_of, kinds
 from .follow.walk import follow
 from .look import find_configuration, look
 from .output import terminal, to_stdout, write
-from .record import recording
+from .record import record_option, recording
 from .render import FORMATS, WIDTH, render
 from .render.explain import explain as explained
 from .render.text import clean, one_line
 from .repeat import COULD_NOT_TELL, PROGRAM, repeat
+from .report.command import report
 from .units import comma
 
 
@@ -264,6 +256,7 @@ def plan(
 
 
 cli.add_command(follow)
+cli.add_command(report)
 
 
 def _write(text: str, output: str | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .changes import changed, changes, replay
 from .event import SCHEMA, Event
 from .file import Record, RecordError, RecordFile, read
-from .recorder import recording
+from .recorder import record_option, recording
 from .state import Key, State, state_of
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     'changed',
     'changes',
     'read',
+    'record_option',
     'recording',
     'replay',
     'state_of',

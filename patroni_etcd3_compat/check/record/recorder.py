@@ -25,6 +25,13 @@ _QUIET = 60
 #: If so many events wait for a disk that is full, no more are made: what changes meanwhile is one change later.
 _WAITING = 10000
 
+record_option = click.option(
+    '--record',
+    metavar='FILE',
+    help='With --watch: add a line of JSON to FILE for each change: versions, leaders, members, findings. What is '
+    'in it stays; "report FILE" makes a report of it.',
+)
+
 Saw = Callable[['Facts | Fleet', 'list[Finding]'], None]
 
 
