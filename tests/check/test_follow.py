@@ -17,6 +17,7 @@ from lab.environments import clean_environ
 from lab.etcd import EtcdCluster, b64
 from lab.packages import etcdctl
 from lab.programs import tool
+from patroni_etcd3_compat.check.follow.progress import Progress
 from tests.check.command import run
 from tests.check.follow import Shell, etcd_site
 
@@ -131,8 +132,9 @@ def test_followed(planned: tuple[EtcdCluster, Path]) -> None:
     assert shown == [step['title'] for step in again.plan['steps'][2:]]
     assert again.end() == 0, ''.join(again.seen)
     assert {member.version.rpartition('.')[0] for member in etcd.members} == {'3.5'}
-    events = [json.loads(line)['event'] for line in Path(f'{file}.progress').read_text().splitlines()]
-    assert events == ['begun', 'done', 'done', 'resumed', *['done'] * len(shown), 'finished']
+    events = [json.loads(line)['kind'] for line in Path(f'{file}.progress').read_text().splitlines()]
+    words = ['begun', 'done', 'done', 'resumed', *['done'] * len(shown), 'finished']
+    assert events == [f'plan-{word}' for word in words]
 
 
 def test_a_gate_that_stays_closed(planned: tuple[EtcdCluster, Path]) -> None:
@@ -149,7 +151,7 @@ def test_a_gate_that_stays_closed(planned: tuple[EtcdCluster, Path]) -> None:
     person.until('CLOSED ')
     person.until('The way back:')
     assert person.end() == 1
-    assert 'done' not in Path(f'{file}.progress').read_text()
+    assert 'plan-done' not in Path(f'{file}.progress').read_text()
 
 
 def test_refused(planned: tuple[EtcdCluster, Path], tmp_path: Path) -> None:
@@ -165,6 +167,7 @@ def test_refused(planned: tuple[EtcdCluster, Path], tmp_path: Path) -> None:
         other.write_text(json.dumps(dict(plan, **change)))
         ended = run('follow', str(other))
         assert ended.status == 3 and words in ended.err, ended
-    (tmp_path / 'mine').write_text('{"event": "begun", "plan": "0"}\n')
-    ended = run('follow', str(file), '--progress', str(tmp_path / 'mine'))
-    assert ended.status == 3 and 'is about another plan' in ended.err
+    Progress(str(tmp_path / 'mine'), 'another plan').close()
+    for name, words in (('mine', 'is about another plan'), ('plan.json', 'is no record')):
+        ended = run('follow', str(file), '--progress', str(tmp_path / name))
+        assert ended.status == 3 and words in ended.err

@@ -1,12 +1,17 @@
-"""The file with what was done of a plan: a line of JSON per event, synced, so that it survives an interruption."""
+"""What was done of a plan, as events of a record: each is on the disk before the next step is shown."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
+import socket
 from datetime import datetime, timezone
-from typing import Any, Iterator, Mapping
+
+from ..facts import JSON
+from ..record import Event
+from ..record.file import RecordFile
+
+#: Kinds of events.
+BEGUN, RESUMED, DONE, FAILED, FINISHED = (f'plan-{word}' for word in ('begun', 'resumed', 'done', 'failed', 'finished'))
 
 
 class OtherPlan(ValueError):
@@ -21,50 +26,39 @@ class Progress:
 
     :raises:
         :exc:`OtherPlan`: the file is about another text.
+        :exc:`~.record.file.RecordError`: it is no such file, or somebody else follows a plan with it.
     """
 
     def __init__(self, path: str, plan: str) -> None:
         self.path = path
         digest = hashlib.sha256(plan.encode()).hexdigest()
-        events = list(self._events())
-        begun = next((event for event in events if event.get('event') == 'begun'), None)
-        if begun and begun.get('plan') != digest:
+        self._file = RecordFile(path)
+        events = self._file.found.events if self._file.found else []
+        begun = next((event for event in events if event.kind == BEGUN), None)
+        if begun and begun.data.get('plan') != digest:
             raise OtherPlan(path)
         #: number of each step that was done, and when
         self.done = {
-            int(event['step']): str(event['time'])
+            event.data['step']: f'{event.time:%Y-%m-%d %H:%M:%S} UTC'
             for event in events
-            if event.get('event') == 'done' and isinstance(event.get('step'), int)
+            if event.kind == DONE and isinstance(event.data.get('step'), int)
         }
-        self.note('resumed' if begun else 'begun', plan=digest)
+        self.note(
+            RESUMED if begun else BEGUN, 'the plan is gone on with' if begun else 'the plan is begun', plan=digest
+        )
 
-    def _events(self) -> Iterator[Mapping[str, Any]]:
-        """Yield the events; a line that was cut off by a crash is none."""
-        try:
-            with open(self.path, encoding='utf-8') as stream:
-                for line in stream:
-                    try:
-                        event = json.loads(line)
-                    except ValueError:
-                        continue
-                    if isinstance(event, dict):
-                        yield event
-        except FileNotFoundError:
-            return
-
-    def note(self, event: str, **data: object) -> None:
+    def note(self, kind: str, text: str, **data: JSON) -> None:
         """Append an event.
 
-        :param event: ``begun``, ``resumed``, ``done``, ``failed`` or ``finished``.
+        :param kind: one of the above.
+        :param text: the same in one sentence.
         :param data: what belongs to it.
+
+        :raises:
+            :exc:`OSError`: if the disk is full, or fails.
         """
-        time = datetime.now(timezone.utc).isoformat(timespec='seconds')
-        line = json.dumps({'time': time, 'event': event, **data})
-        with open(self.path, 'ab+') as stream:
-            stream.seek(0, os.SEEK_END)
-            if stream.tell():
-                stream.seek(-1, os.SEEK_END)
-                line = line if stream.read(1) == b'\n' else f'\n{line}'
-            stream.write(f'{line}\n'.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
+        self._file.add([Event(kind, text, data, time=datetime.now(timezone.utc), host=socket.gethostname())])
+
+    def close(self) -> None:
+        """Let somebody else go on."""
+        self._file.close()

@@ -8,8 +8,9 @@ from typing import Any, Mapping
 import click
 
 from ..plan.model import SCHEMA
+from ..record.file import RecordError
 from ..render.text import clean
-from .progress import OtherPlan, Progress
+from .progress import DONE, FAILED, FINISHED, OtherPlan, Progress
 from .shell import Shell, to_fill_in
 
 #: Actions after which the first gate opens, and before which it cannot be open: nobody has to say that they are done.
@@ -47,9 +48,14 @@ def follow(plan: str, progress: str | None, pause: float) -> int:
         raise click.ClickException(
             f'{e} is about another plan than {plan}; name another file with --progress, or remove it'
         ) from None
+    except RecordError as e:
+        raise click.ClickException(str(e)) from None
+    try:
+        return walk.run()
     except OSError as e:
-        raise click.ClickException(f'cannot write the progress: {e.strerror or e}') from None
-    return walk.run()
+        raise click.ClickException(f'cannot write {walk.path}: {e.strerror or e}') from None
+    finally:
+        walk.close()
 
 
 def _read(path: str, text: str) -> Mapping[str, Any]:
@@ -81,7 +87,12 @@ class Walk:
 
     def __init__(self, plan: Mapping[str, Any], progress: Progress, pause: float) -> None:
         self._plan, self._progress, self._pause = plan, progress, pause
+        self.path = progress.path
         self._shell = Shell(plan)
+
+    def close(self) -> None:
+        """Let somebody else go on."""
+        self._progress.close()
 
     def run(self) -> int:
         """Go through all steps, and return the exit status."""
@@ -96,7 +107,7 @@ class Walk:
         closed = self._shell.first_closed(self._plan['health'], self._pause, _tick)
         if closed:
             return self._failed(0, *closed)
-        self._progress.note('finished')
+        self._progress.note(FINISHED, 'all steps are done')
         click.echo('Finished.')
         return 0
 
@@ -113,7 +124,7 @@ class Walk:
                 clean('\n'.join(['The way back:', step['back'], *(f'  {line}' for line in step['back_commands'])]))
             )
             return False
-        self._progress.note('done', step=number, title=step['title'], action=step['action'])
+        self._progress.note(DONE, f'step {number} is done: {step["title"]}', step=number, action=step['action'])
         return True
 
     def _wait(self, step: Mapping[str, Any]) -> bool:
@@ -128,7 +139,7 @@ class Walk:
         return True
 
     def _failed(self, number: int, gate: Mapping[str, Any], text: str) -> int:
-        self._progress.note('failed', step=number, gate=gate['title'])
+        self._progress.note(FAILED, f'step {number} failed: {gate["title"]}', step=number)
         click.echo(clean(f'CLOSED  {gate["title"]}\n  {gate["command"]}\n{text[-2000:]}'))
         return 1
 
