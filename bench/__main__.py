@@ -46,14 +46,14 @@ def _table(columns: list[str], rows: list[list[Any]]) -> None:
 
 
 def ratios(measured: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Return the ratios for each call: ``this/floor`` and ``stock/this`` at p50, and ``cpu this/stock``."""
+    """Return the ratios for each call: at p50 of each side to the floor and ``stock/this``, and of CPU to stock."""
     found: dict[str, dict[str, float]] = {}
     for call, sides in measured.items():
         found[call] = {'stock/this': sides['stock']['p50'] / sides['this']['p50']}
         for name in ('this', 'grpc'):
             found[call][f'cpu {name}/stock'] = sides[name]['cpu'] / sides['stock']['cpu']
-            if FLOOR in sides:
-                found[call][f'{name}/floor'] = sides[name]['p50'] / sides[FLOOR]['p50']
+        if FLOOR in sides:
+            found[call].update({f'{name}/floor': it['p50'] / sides[FLOOR]['p50'] for name, it in sides.items()})
     return found
 
 
@@ -64,13 +64,22 @@ def show(results: dict[str, Any]) -> None:
     _table(
         ['call']
         + [f'{name} {kind}' for name in (*calls.VARIANTS, FLOOR) for kind in ('p50', 'p99')]
-        + ['urllib3 p50', f'this/{FLOOR}', f'grpc/{FLOOR}', 'stock/this'],
+        + ['urllib3 p50', 'grpcio p50', 'stock/this'],
         [
             [call]
             + [sides.get(name, {}).get(kind) for name in (*calls.VARIANTS, FLOOR) for kind in ('p50', 'p99')]
-            + [sides.get('urllib3', {}).get('p50'), compared[call].get('this/floor'), compared[call].get('grpc/floor')]
+            + [sides.get(name, {}).get('p50') for name in ('urllib3', 'grpcio')]
             + [compared[call]['stock/this']]
             for call, sides in measured.items()
+        ],
+    )
+    print(f'\np50 as a multiple of {FLOOR}')
+    _table(
+        ['call', *calls.SIDES],
+        [
+            [call] + [compared[call].get(f'{name}/floor') for name in calls.SIDES]
+            for call, sides in measured.items()
+            if FLOOR in sides
         ],
     )
     print('\nCPU of the calling thread for one call, milliseconds')
@@ -82,6 +91,11 @@ def show(results: dict[str, Any]) -> None:
             + [compared[call]['cpu this/stock'], compared[call]['cpu grpc/stock']]
             for call, sides in measured.items()
         ],
+    )
+    print('\nCPU of all threads of the process for one call, milliseconds; Patroni has one that watches')
+    _table(
+        ['call', *calls.SIDES],
+        [[call] + [sides.get(name, {}).get('process') for name in calls.SIDES] for call, sides in measured.items()],
     )
     print('\nCPU of all members of etcd for one call, milliseconds; get_cluster needs none')
     _table(

@@ -20,8 +20,8 @@ from .side import Side
 CALLS = ('get_cluster', 'range', 'put', 'keepalive', 'update_leader', 'update_leader + status', 'touch_member')
 """What is measured; all but the first are requests and have a bare counterpart."""
 
-SIDES = ('stock', 'this', 'grpc', 'http.client', 'urllib3')
-"""Who makes the calls; ``grpc`` is this package over gRPC."""
+SIDES = ('stock', 'this', 'grpc', 'http.client', 'urllib3', 'grpcio')
+"""Who makes the calls; ``grpc`` is this package over gRPC. The last three are bare; the last one may be missing."""
 
 VARIANTS = ('stock', 'this', 'grpc')
 """Those of them that are Patroni."""
@@ -42,6 +42,18 @@ def raft_leader(etcd: EtcdCluster) -> int:
     raise LabError('no member of the etcd cluster leads')
 
 
+def grpcio(environment: Environment, folder: Path) -> bool:
+    """Install grpcio into a folder, where no other use of the environment finds it.
+
+    :param environment: whose Python will import it.
+    :returns: whether it could be installed.
+    """
+    done = environment.run(['-m', 'pip', '-q', 'install', '--only-binary', ':all:', '--target', str(folder), 'grpcio'])
+    if done.returncode:
+        say(f'bare grpcio is left out, it cannot be installed: {done.stdout.strip().rpartition(chr(10))[2]}')
+    return not done.returncode
+
+
 def side(
     name: str, scope: str, environments: dict[str, Environment], etcd: EtcdCluster, member: int, folder: Path
 ) -> Side:
@@ -50,16 +62,17 @@ def side(
     :param name: one of `SIDES`.
     :param scope: name of its Patroni cluster.
     :param member: index of the etcd member to use.
-    :param folder: where its log goes.
+    :param folder: where its log goes, and where grpcio is.
     """
     return Side(
-        environments.get(name, environments['stock']),
+        environments['grpc'] if name == 'grpcio' else environments.get(name, environments['stock']),
         'worker.py',
         folder / (name + '.log'),
         library='patroni' if name in environments else name,
         url=etcd.urls[member],
         options=dict(OPTIONS.get(name, {}), hosts=etcd.hosts),
         scope=scope,
+        packages=str(folder / 'grpcio'),
     )
 
 
@@ -78,12 +91,16 @@ def measure_calls(sides: dict[str, Side], etcd: EtcdCluster, samples: int) -> di
     """Measure each call on each side, in rounds that take turns.
 
     :param samples: how many of each, after a warm-up.
-    :returns: by call and side ``p50``, ``p99``, ``cpu`` and ``etcd`` (means; the latter of all members together),
-        milliseconds, and ``samples``.
+    :returns: by call and side ``p50``, ``p99``, and as means ``cpu`` (of the calling thread), ``process`` (of all its
+        threads) and ``etcd`` (of all members together), in milliseconds, and ``samples``.
     """
     # Every call in every round, so that no lease expires, and other load on the machine affects all sides equally.
     raw: dict[str, dict[str, dict[str, list[float]]]] = {
-        call: {name: {'wall': [], 'cpu': [], 'etcd': []} for name in sides if call != 'get_cluster' or name in VARIANTS}
+        call: {
+            name: {kind: [] for kind in ('wall', 'cpu', 'process', 'etcd')}
+            for name in sides
+            if call != 'get_cluster' or name in VARIANTS
+        }
         for call in CALLS
     }
     rounds = -(-samples // _ROUND)
@@ -105,8 +122,7 @@ def measure_calls(sides: dict[str, Side], etcd: EtcdCluster, samples: int) -> di
             name: {
                 'p50': median(data['wall']) * 1000,
                 'p99': quantile(data['wall'], 0.99) * 1000,
-                'cpu': sum(data['cpu']) / len(data['cpu']) * 1000,
-                'etcd': sum(data['etcd']) / len(data['etcd']) * 1000,
+                **{kind: sum(data[kind]) / len(data[kind]) * 1000 for kind in ('cpu', 'process', 'etcd')},
                 'samples': len(data['wall']),
             }
             for name, data in chosen.items()
@@ -195,7 +211,8 @@ def run(environments: dict[str, Environment], folder: Path, samples: int, runs: 
         results: dict[str, Any] = {'etcd': etcd.members[member].version}
         running: dict[str, Side] = {}
         try:
-            for name in SIDES:
+            there = grpcio(environments['grpc'], folder / 'grpcio')
+            for name in SIDES if there else SIDES[:-1]:
                 running[name] = side(name, 'bench-' + name, environments, etcd, member, folder)
             results['calls'] = measure_calls(running, etcd, samples)
             without = {name: it for name, it in environments.items() if name not in OPTIONS}

@@ -7,7 +7,14 @@ from html import escape
 from typing import Sequence
 
 _WIDTH, _LEFT, _RIGHT, _BAR, _GAP = 760, 190, 70, 13, 12
-_COLOURS = {'stock': '#b94a48', 'this': '#3a7d44', 'grpc': '#3f6fb5', 'http.client': '#9a9a9a', 'urllib3': '#c4c4c4'}
+_COLOURS = {
+    'stock': '#b94a48',
+    'this': '#3a7d44',
+    'grpc': '#3f6fb5',
+    'http.client': '#9a9a9a',
+    'urllib3': '#c4c4c4',
+    'grpcio': '#b0a8d0',
+}
 _NAMES = {
     'stock': 'stock Patroni',
     'this': 'with this package',

@@ -10,6 +10,7 @@ import ctypes
 import functools
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -118,16 +119,24 @@ class Client:
         )
 
 
-def usage() -> dict[str, float]:
-    """Return memory (kB), threads, open files and CPU (seconds) of this process."""
-    import os
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:  # closed meanwhile
+        return ''
 
+
+def usage() -> dict[str, float]:
+    """Return memory (kB), threads, open files, sockets and CPU (seconds) of this process."""
+    folder = '/proc/self/fd'
+    files = os.listdir(folder)
     with open('/proc/self/status') as status:
         fields = dict(line.split(':', 1) for line in status)
     return {
         'kB': int(fields['VmRSS'].split()[0]),
         'threads': int(fields['Threads']),
-        'files': len(os.listdir('/proc/self/fd')),
+        'files': len(files),
+        'connections': sum(_target(f'{folder}/{name}').startswith('socket:') for name in files),
         'cpu': time.process_time(),
     }
 

@@ -2,8 +2,8 @@
 
 Every client is the leader of its own Patroni cluster, with a watch and HA loops (loop_wait 10, ttl 30). Stock Patroni
 is first, then this package, then the same over gRPC, each on a new cluster of 3.3, 3.4 and 3.5. Then the requests of an
-HA loop are counted with real Patroni and PostgreSQL. It takes about nine minutes, prints tables, writes ``scale.json``
-and asserts nothing.
+HA loop are counted with real Patroni and PostgreSQL. It takes about nine minutes, prints tables and asserts nothing.
+All variants together are written to ``scale.json``.
 """
 
 from __future__ import annotations
@@ -48,6 +48,13 @@ def _metric(etcd: EtcdCluster, name: str) -> float:
     return total
 
 
+def _connections(etcd: EtcdCluster) -> int:
+    """Return the open connections at the client ports, which include those of each gateway to its own member."""
+    ports = {f'{member.port:04X}' for member in etcd.members}
+    rows = [line.split() for line in Path('/proc/net/tcp').read_text().splitlines()[1:]]
+    return sum(row[1].endswith(tuple(':' + port for port in ports)) and row[3] == '01' for row in rows)
+
+
 def _leader_keys(etcd: EtcdCluster) -> dict[str, str]:
     """Return the revision at which each leader key was created."""
     status, answer = etcd.call(0, 'kv/range', {'key': b64('/service/'), 'range_end': b64('/service0')})
@@ -75,6 +82,8 @@ def _figures(sides: list[Side], seconds: float) -> dict[str, Any]:
     return {
         'seconds': seconds,
         'failures': failures,
+        'number': sum(map(len, times.values())),
+        'failed': sum(failures.get(call, 0) for call in times),
         'calls': {
             call: {
                 'number': len(values),
@@ -98,6 +107,7 @@ def _steady(sides: list[Side], etcd: EtcdCluster, seconds: float) -> dict[str, A
     figures['etcd requests/s'] = (_metric(etcd, 'grpc_server_started_total') - requests) / took
     figures['etcd cpu'] = (etcd_cpu(etcd) - cpu) / took
     figures['client cpu'] = (sum(it.do('usage')['cpu'] for it in sides) - sum(before)) / took
+    figures['etcd connections'] = _connections(etcd)
     figures['etcd files'] = _metric(etcd, 'process_open_fds')
     figures['etcd MB'] = _metric(etcd, 'process_resident_memory_bytes') / 1e6
     figures['etcd watches'] = _metric(etcd, 'etcd_debugging_mvcc_watcher_total')
@@ -146,7 +156,7 @@ def run(name: str, itself: Environment, clients: int, seconds: float, pause: flo
             say(f'{name}: {seconds:g} s undisturbed')
             results = {'steady': _steady(sides, etcd, seconds), 'start': starts}
             full = [it.do('usage') for it in sides]
-            for kind in ('kB', 'threads', 'files'):
+            for kind in ('kB', 'threads', 'files', 'connections'):
                 results[f'{kind}/client'] = (
                     sum(after[kind] - before[kind] for before, after in zip(empty, full)) / clients
                 )
@@ -174,15 +184,25 @@ def show(results: dict[str, Any]) -> None:
             cells.append(f'{value:.4g}' if isinstance(value, (int, float)) else value)
         table.add_row([label, *cells])
 
-    for key in ('etcd requests/s', 'etcd cpu', 'client cpu', 'etcd files', 'etcd MB', 'etcd watches'):
+    for key in (
+        'etcd requests/s',
+        'etcd cpu',
+        'client cpu',
+        'etcd connections',
+        'etcd files',
+        'etcd MB',
+        'etcd watches',
+    ):
         row(key, 'steady', key)
-    for key in ('kB/client', 'threads/client', 'files/client'):
+    for key in ('kB/client', 'threads/client', 'files/client', 'connections/client'):
         row(key, key)
     for phase in ('steady', 'upgrade'):
         for call in _CALLS:
             for kind in ('p50', 'p99', 'max'):
                 row(f'{phase}: {call} {kind}, ms', phase, 'calls', call, kind)
     for phase in ('start', 'steady', 'upgrade'):
+        row(f'{phase}: calls', phase, 'number')
+        row(f'{phase}: calls that failed', phase, 'failed')
         for what in sorted({what for name in variants for what in results[name][phase]['failures']}):
             row(f'{phase}: {what}, failed', phase, 'failures', what)
     row('leader keys', 'upgrade', 'leader keys')
@@ -203,7 +223,7 @@ def main() -> None:
     parser.add_argument('--clients', type=int, default=500, help='how many (%(default)s)')
     parser.add_argument('--seconds', type=float, default=40, help='undisturbed time (%(default)s)')
     parser.add_argument('--pause', type=float, default=12, help='seconds after each upgrade (%(default)s)')
-    parser.add_argument('--only', choices=VARIANTS, help='one variant')
+    parser.add_argument('--only', choices=VARIANTS, nargs='+', help='some variants; then scale.json stays as it is')
     arguments = parser.parse_args()
 
     folder = scratch_folder('bench-')
@@ -213,7 +233,7 @@ def main() -> None:
             'this': environment(PATRONI),
             'grpc': environment(PATRONI, extras=('grpc',)),
         }
-        chosen = {name: it for name, it in environments.items() if arguments.only in (None, name)}
+        chosen = {name: it for name, it in environments.items() if name in (arguments.only or VARIANTS)}
         results: dict[str, Any] = {
             'clients': arguments.clients,
             'patroni': PATRONI,
@@ -227,7 +247,8 @@ def main() -> None:
     finally:
         remove_folder(folder)
     show(results)
-    (FOLDER / 'scale.json').write_text(json.dumps(results, indent=1, sort_keys=True) + '\n')
+    if not arguments.only:
+        (FOLDER / 'scale.json').write_text(json.dumps(results, indent=1, sort_keys=True) + '\n')
 
 
 if __name__ == '__main__':
