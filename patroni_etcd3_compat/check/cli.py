@@ -143,8 +143,7 @@ def check(
     Examples:
       patroni-etcd3-compat check -c /etc/patroni/patroni.yml
       patroni-etcd3-compat check --endpoints 10.0.0.1:2379,10.0.0.2:2379
-      patroni-etcd3-compat check -c patroni.yml --watch 5             during an upgrade
-      patroni-etcd3-compat check -c patroni.yml -w 5 --record upgrade.jsonl
+      patroni-etcd3-compat check -c patroni.yml --watch 5 --record upgrade.jsonl
       patroni-etcd3-compat check -c patroni.yml --slots-interval 30   with a verdict on slots
       patroni-etcd3-compat check -c patroni.yml -f nagios --ignore etcd-end-of-life
       patroni-etcd3-compat check -c patroni.yml -f prometheus -o /var/lib/node_exporter/patroni.prom

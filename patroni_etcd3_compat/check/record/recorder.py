@@ -17,7 +17,7 @@ from ..repeat import PROGRAM
 from .changes import began, changes, replay
 from .event import BEGAN, ENDED, RESUMED, WATCHING, Event
 from .file import RecordError, RecordFile
-from .state import FINDING, Key, State, state_of
+from .state import Key, State, keys_of, state_of
 
 #: Seconds after which the record says that somebody still looks on, if nothing has changed.
 _QUIET = 60
@@ -112,7 +112,7 @@ class Recorder:
             events[0].data['every'] = self._seconds
         else:
             events = [] if self._resumed else [self._goes_on()]
-            events += changes(self._state, state, _seen(findings))
+            events += changes(self._state, state, _seen(findings, state))
         if not events and time.monotonic() - self._spoke >= _QUIET:
             events = [Event(WATCHING, 'nothing has changed')]
         self._resumed, self._state = True, state
@@ -150,10 +150,8 @@ class Recorder:
         self._file.close()
 
 
-def _seen(findings: list[Finding]) -> dict[Key, str]:
-    return {
-        Key(FINDING, finding.cluster or '', finding.where, finding.id): finding.seen for finding in reversed(findings)
-    }
+def _seen(findings: list[Finding], state: State) -> dict[Key, str]:
+    return {key: finding.seen for finding in reversed(findings) for key in keys_of(finding, state)}
 
 
 def _say(text: str) -> None:

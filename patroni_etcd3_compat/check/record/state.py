@@ -6,6 +6,7 @@ the findings about what cannot be seen: an outage of etcd cures nothing.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Dict, Iterator, Mapping, NamedTuple
 
@@ -27,6 +28,11 @@ UP, SILENT, GONE = 'up', 'silent', 'gone'
 
 #: The leader if there is none, which was seen.
 NOBODY = ''
+
+
+#: What stands between members where a finding names several.
+_AND = re.compile(', | and ')
+_ETCD_MEMBERS = re.compile('(?:, | and )(?=etcd )')
 
 
 class Key(NamedTuple):
@@ -56,7 +62,6 @@ def state_of(facts: Facts | Fleet, findings: list[Finding], before: Mapping[Key,
     before = before or {}
     state: State = {}
     state.update(_etcd(facts.etcd, before))
-    several = isinstance(facts, Fleet)
     clusters = facts.clusters if isinstance(facts, Fleet) else [facts.patroni] if facts.patroni else []
     for patroni in clusters:
         state.update(_cluster(patroni, before))
@@ -64,15 +69,31 @@ def state_of(facts: Facts | Fleet, findings: list[Finding], before: Mapping[Key,
     names = {name_of(patroni) for patroni in clusters}
     for cluster in {key.cluster for key in before if key.about == PATRONI} - names:
         state.update(_missing(cluster, before, SILENT if unknown else GONE))
-    state.update(_findings(findings))
-    blind = not any(url.answers for url in facts.etcd.endpoints)
-    hidden = {key.cluster for key, value in state.items() if key[2:] == ('', STATE) and value == SILENT}
+    state.update(_findings(findings, state))
+    hidden = _Hidden(facts, state)
     for key, value in before.items():
-        if key.about == FINDING:
-            of_etcd = key.what.startswith(ETCD)
-            if blind if of_etcd else (key.cluster in hidden if several else bool(hidden)):
-                state.setdefault(key, value)
+        if key.about == FINDING and (key.cluster, key.what.startswith(ETCD), key.name) in hidden:
+            state.setdefault(key, value)
     return state
+
+
+class _Hidden:
+    """Places where nothing can be seen now, so that findings about them stay what they were."""
+
+    def __init__(self, facts: Facts | Fleet, state: State) -> None:
+        silent = [key for key, value in state.items() if key.what == STATE and value == SILENT]
+        self._several = isinstance(facts, Fleet)
+        self._etcd = not any(url.answers for url in facts.etcd.endpoints)
+        self._members = {key.name for key in silent if key.about == ETCD}
+        self._clusters = {key.cluster for key in silent if not key.name}
+        self._nodes = {(key.cluster if self._several else '', key.name) for key in silent if key.about == PATRONI}
+
+    def __contains__(self, place: tuple[str, bool, str]) -> bool:
+        cluster, of_etcd, name = place
+        if of_etcd:
+            return self._etcd or name.startswith('etcd ') and name.split(' ')[1] in self._members
+        unseen = cluster in self._clusters if self._several else bool(self._clusters)
+        return unseen or (cluster, name) in self._nodes
 
 
 def _etcd(etcd: Etcd, before: Mapping[Key, str]) -> Iterator[tuple[Key, str]]:
@@ -163,10 +184,21 @@ def _missing(cluster: str, before: Mapping[Key, str], state: str) -> Iterator[tu
             yield key, GONE if state == GONE and key.what == STATE else value
 
 
-def _findings(findings: list[Finding]) -> State:
+def keys_of(finding: Finding, state: Mapping[Key, str]) -> list[Key]:
+    """Return the keys of a finding: one for each member if it names several, of which each may be cured by itself."""
+    cluster = finding.cluster or ''
+    places = _ETCD_MEMBERS.split(finding.where) if finding.where.startswith('etcd ') else [finding.where]
+    names = {key.name for key in state if key.about == PATRONI and key.name and cluster in ('', key.cluster)}
+    listed = _AND.split(finding.where)
+    if len(listed) > 1 and names.issuperset(listed):
+        places = listed
+    return [Key(FINDING, cluster, place, finding.id) for place in places]
+
+
+def _findings(findings: list[Finding], members: Mapping[Key, str]) -> State:
     state: State = {}
     for finding in findings:
-        key = Key(FINDING, finding.cluster or '', finding.where, finding.id)
-        worst = max(finding.severity, state.get(key, SEVERITIES[0]), key=SEVERITIES.index)
-        state[key] = worst
+        for key in keys_of(finding, members):
+            worst = max(finding.severity, state.get(key, SEVERITIES[0]), key=SEVERITIES.index)
+            state[key] = worst
     return state

@@ -15,6 +15,9 @@ from .text import lasted, md, moment, table, who
 #: How many names are in the verdict.
 _NAMED = 5
 
+#: Seconds below which nothing was unknown: times are rounded.
+_SHORTEST = 0.1
+
 
 def markdown(story: Story, comparison: Comparison | None = None, picture: str | None = None) -> str:
     """Return the report.
@@ -99,7 +102,7 @@ def _leaderless(story: Story, about: str, name: str) -> str:
     else:
         text += 'never seen without one'
     unknown = _unknown_leader(story, about)
-    return text + (f'; it was unknown for {lasted(unknown)}' if unknown else '')
+    return text + (f'; it was unknown for {lasted(unknown)}' if unknown >= _SHORTEST else '')
 
 
 def _unknown_leader(story: Story, about: str) -> float:
