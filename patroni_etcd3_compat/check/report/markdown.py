@@ -91,8 +91,7 @@ def _changes(story: Story) -> list[str]:
 
 def _leaderless(story: Story, about: str, name: str) -> str:
     spans = story.without_leader(about)
-    changes = story.leader_changes(about)
-    text = f'{name}: {number(len(changes), "change")} of its leader seen, '
+    text = f'{name}: {number(story.leader_changes(about), "change")} of leader seen, '
     if spans:
         worst = max(spans, key=lambda span: span.seconds)
         clusters = sorted({span.key.cluster for span in spans} - {''})

@@ -107,13 +107,15 @@ class Story:
         """Return when nobody led: ``etcd``, or a Patroni cluster."""
         return self.of_kind(about, LEADER, NOBODY)
 
-    def leader_changes(self, about: str) -> list[Event]:
-        """Return the events in which one leader followed another, or nobody did."""
-        return [event for event in self.events if event.kind == f'{about}-{LEADER}' and event.data.get('before')]
-
-    def unwatched(self, start: datetime, end: datetime) -> bool:
-        """Return whether nobody looked on for a part of this time."""
-        return any(gap.start < end and start <= gap.end for gap in self.gaps)
+    def leader_changes(self, about: str) -> int:
+        """Return how often another one led than before, in all clusters. Nobody is no other one."""
+        changes = 0
+        last: dict[str, str] = {}
+        for span in self.of_kind(about, LEADER):
+            if span.value != NOBODY:
+                changes += last.get(span.key.cluster, span.value) != span.value
+                last[span.key.cluster] = span.value
+        return changes
 
 
 def tell(record: Record) -> Story | None:
