@@ -1,8 +1,8 @@
 """Write the generated parts of docs/, or compare them.
 
 ``python -m tools.docs`` writes, ``python -m tools.docs --check`` ends with status 1 and a diff if a committed file
-differs. Generated are the JSON schemas (from the dataclasses), the manuals in docs/check.md and docs/plan.md (from the
-help texts), and docs/findings.md (from the register of findings).
+differs. Generated are the JSON schemas (from the dataclasses), the manuals in docs/check.md, docs/plan.md and
+docs/record.md (from the help texts), and docs/findings.md (from the register of findings).
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from patroni_etcd3_compat.check.cli import cli as command
 from . import findings_page, schemas
 
 ROOT = Path(__file__).resolve().parent.parent
-MANUALS = {'check': ROOT / 'docs/check.md', 'plan': ROOT / 'docs/plan.md'}
+MANUALS = {
+    name: ROOT / f'docs/{page}.md' for name, page in (('check', 'check'), ('plan', 'plan'), ('report', 'record'))
+}
 
 
 def manual(name: str) -> str:
     """Return the text of a page with the current help text of a subcommand.
 
-    :param name: ``check`` or ``plan``.
+    :param name: ``check``, ``plan`` or ``report``.
     """
     asked = CliRunner().invoke(command, [name, '--help'], prog_name='patroni-etcd3-compat', env={'COLUMNS': '120'})
     before, prompt, rest = MANUALS[name].read_text().partition(f'$ patroni-etcd3-compat {name} --help\n')
