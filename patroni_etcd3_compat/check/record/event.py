@@ -42,7 +42,7 @@ def line(event: Event) -> bytes:
     assert event.time is not None
     document = {
         'schema': SCHEMA,
-        'time': event.time.astimezone(timezone.utc).isoformat(timespec='milliseconds'),
+        'time': event.time.astimezone(timezone.utc).isoformat(timespec='microseconds'),
         'host': event.host,
         'kind': event.kind,
         'cluster': event.cluster,

@@ -98,9 +98,7 @@ class _Hidden:
 
 def _etcd(etcd: Etcd, before: Mapping[Key, str]) -> Iterator[tuple[Key, str]]:
     found = members(etcd)
-    by_url = {
-        url: key.name for key, urls in before.items() if key.about == ETCD and key.what == URL for url in urls.split()
-    }
+    by_url = _by_url(before)
     twice = Counter(member.name for member in found)
     state: State = {}
     leaders: list[tuple[int, str]] = []
@@ -129,6 +127,15 @@ def _etcd(etcd: Etcd, before: Mapping[Key, str]) -> Iterator[tuple[Key, str]]:
         if key.about == ETCD and key not in state and key.what != LEADER and key.name not in named:
             listed = etcd.listed is not None or not key.name
             yield key, value if key.what != STATE else GONE if listed else SILENT
+
+
+def _by_url(before: Mapping[Key, str]) -> dict[str, str]:
+    """Return the names that members had by their URLs. One that took the place of another counts before that one."""
+    found: dict[str, str] = {}
+    urls = sorted((key, urls) for key, urls in before.items() if key.about == ETCD and key.what == URL)
+    for key, text in sorted(urls, key=lambda item: before.get(item[0]._replace(what=STATE)) != GONE):
+        found.update((url, key.name) for url in text.split())
+    return found
 
 
 def _name(member: EtcdMember, by_url: Mapping[str, str], ambiguous: bool) -> str:

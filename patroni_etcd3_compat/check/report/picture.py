@@ -84,12 +84,13 @@ class _Picture:
         if text and width > 6.5 * len(text) + 4:
             self._body.append(f'<text x="{begin + 4:.1f}" y="{self._y + 11}" class="in">{_safe(text)}</text>')
 
-    def _label(self, text: str, bold: bool = False) -> None:
-        weight = ' font-weight="bold"' if bold else ''
+    def _label(self, text: str, bold: bool = False, small: bool = False) -> None:
+        style = ' font-weight="bold"' if bold else ' class="value"' if small else ''
+        most = 40 if small else 34
         text = one_line(text)
-        short = text if len(text) <= 34 else text[:33] + '\u2026'
+        short = text if len(text) <= most else text[: most - 1] + '\u2026'
         self._body.append(
-            f'<text x="{_LEFT - 8}" y="{self._y + 11}" text-anchor="end"{weight}>{_safe(short)}'
+            f'<text x="{_LEFT - 8}" y="{self._y + 11}" text-anchor="end"{style}>{_safe(short)}'
             f'<title>{_safe(text)}</title></text>'
         )
 
@@ -142,7 +143,9 @@ class _Picture:
 
         keys = sorted(by_key, key=place)
         for key in keys[:_FINDINGS]:
-            self._label(f'{key.what} {key.cluster}' if key.cluster else key.what)
+            where = key.name.partition(' (')[0]
+            where = where[len('etcd ') :] if where.startswith('etcd ') else where
+            self._label(' '.join(filter(None, (key.what, key.cluster, where))), small=True)
             for span in by_key[key]:
                 colour = _SEVERITIES.get(span.value, _SEVERITIES['unknown'])
                 self._bar(span, colour, '', f'{span.value}: {FINDING} {key.what} at {key.name}')
