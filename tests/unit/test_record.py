@@ -447,4 +447,5 @@ def test_lines_for_others(tmp_path: Path) -> None:
     assert list(first) == ['schema', 'time', 'host', 'kind', 'cluster', 'text', 'data']
     assert (first['schema'], first['host'], first['kind']) == (1, 'db1', 'began')
     assert first['time'].endswith('+00:00')
+    assert os.stat(path).st_mode & 0o777 == 0o644
     assert 'the record of Patroni cluster batman begins: etcd 3.5.30, infra1 leads; Patroni 4.1.5; ' in first['text']

@@ -122,6 +122,7 @@ class RecordFile:
         #: the file ends within a line
         self._torn = size > 0 and os.pread(self._handle, 1, size - 1) != b'\n'
         if new:
+            os.fchmod(self._handle, 0o644)  # as with -o, whatever the umask: Patroni's modules change it
             _sync_folder(path)
 
     def add(self, events: Sequence[Event]) -> None:

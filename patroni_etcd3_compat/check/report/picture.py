@@ -18,7 +18,7 @@ from .text import leader, moment, who
 _WIDTH, _LEFT, _RIGHT, _LANE, _BAR = 960, 230, 20, 20, 14
 
 #: Colours of versions and of leaders, one after the other in the order in which they appear.
-_COLOURS = ('#9db4c8', '#3f6fb5', '#3a7d44', '#8a6bb1', '#c08a2d', '#4a9a9a', '#7a7a7a')
+_COLOURS = ('#6f8ba6', '#3f6fb5', '#3a7d44', '#8a6bb1', '#c08a2d', '#4a9a9a', '#7a7a7a')
 _DOWN, _SEVERITIES = '#b94a48', {'critical': '#b94a48', 'warning': '#d9952b', 'unknown': '#8a8a8a', 'info': '#c4c4c4'}
 
 #: How many Patroni clusters and findings are drawn, those with the most changes first, and the worst.
