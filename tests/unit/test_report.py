@@ -110,6 +110,8 @@ def test_a_leader_that_is_unknown_is_not_one_that_is_missing() -> None:
     dark = deepcopy(some)
     assert dark.patroni
     dark.patroni.error = 'no etcd member gave the keys'
+    text = markdown(told((0, dark, []), (10, dark, [])))
+    assert '- Patroni: the leader was unknown all the time.' in text
     story = told((0, some, []), (10, dark, []), (15, some, []))
     assert story.without_leader('patroni') == []
     assert '- Patroni: 0 changes of leader seen, never seen without one; it was unknown for 5.0 s.' in markdown(story)

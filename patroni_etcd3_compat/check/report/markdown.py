@@ -48,7 +48,7 @@ def _verdict(story: Story) -> list[str]:
     ]
     sentences = []
     for about, name in ((ETCD, 'etcd'), (PATRONI, 'Patroni')):
-        if any(key.about == about and key.what == LEADER for key in (*story.first, *story.last)) or about == ETCD:
+        if about == ETCD or any(key.about == about for key in (*story.first, *story.last)):
             sentences.append(_leaderless(story, about, name))
     came = [span for span in findings_of(story) if not span.from_start]
     stayed = [key for key in story.last if key.about == FINDING and key not in story.first]
@@ -73,7 +73,7 @@ def _verdict(story: Story) -> list[str]:
     if story.broken:
         lines.append(
             f'**{number(story.broken, "line")} of the file cannot be read** and {"is" if story.broken == 1 else "are"} '
-            'left out. Such a line is what is left where the command was killed as it wrote.'
+            'left out. Such a line is what is left where the command was killed as it wrote, or the disk was full.'
         )
     return lines
 
@@ -90,6 +90,8 @@ def _changes(story: Story) -> list[str]:
 
 
 def _leaderless(story: Story, about: str, name: str) -> str:
+    if not story.of_kind(about, LEADER):
+        return f'{name}: the leader was unknown all the time'
     spans = story.without_leader(about)
     text = f'{name}: {number(story.leader_changes(about), "change")} of leader seen, '
     if spans:
