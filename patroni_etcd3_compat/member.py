@@ -94,6 +94,11 @@ class Member:
         """Note that it does not speak gRPC; with ``auto`` that is not tried again for a while."""
         self._without, self._no_grpc = None, time.monotonic() + _NO_GRPC
 
+    @property
+    def has_served_grpc(self) -> bool:
+        """Whether the last change was to gRPC, and it has answered over it."""
+        return self._logged == GRPC
+
     def serves_grpc(self) -> None:
         """Note an answer over gRPC, and log it once per change."""
         if self._logged != GRPC:

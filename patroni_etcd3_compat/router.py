@@ -70,9 +70,13 @@ class Router:
                 raise
             try:
                 return other.send(member, call)
-            except NoGrpc:
-                member.has_no_grpc()
-                raise e from None
+            except (HTTPError, OSError) as e2:
+                # Silence, too, may be all that a proxy has for HTTP/2: it must not cost every call its time.
+                if isinstance(e2, NoGrpc) or not member.has_served_grpc:
+                    member.has_no_grpc()
+                if isinstance(e2, NoGrpc):
+                    raise e from None
+                raise
 
     def _may_repeat(self, member: Member, call: Call, error: BaseException) -> bool:
         """Return whether a call may go out again after a new member has hung up, since it turns out to speak gRPC.

@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import pytest
 import urllib3
-from urllib3.exceptions import ProtocolError
+from urllib3.exceptions import ConnectTimeoutError, ProtocolError, ReadTimeoutError
 
 from patroni_etcd3_compat import extras, options
 from patroni_etcd3_compat.answers import Answer
@@ -83,6 +83,28 @@ def test_the_error_of_the_gateway_stays(transport: str) -> None:
             router.urlopen('POST', URL + '/v3/kv/put')
     assert len(grpc.calls) == (transport == 'auto')
     assert not router.members.get(URL).over_grpc
+
+
+@pytest.mark.parametrize('error', [ReadTimeoutError(None, '', 'x'), ConnectTimeoutError('x')])  # type: ignore[arg-type]
+def test_silence_in_place_of_grpc(error: Exception) -> None:
+    """Where gRPC is answered by silence, that costs one call its time: a proxy may not know HTTP/2.
+
+    It is not so where gRPC has worked before: that member is just slow.
+    """
+    router, gateway, grpc = route(raising(GatewayOff('the member'), 'its gateway is off'), raising(error))
+    with pytest.raises(type(error)):  # which may have been executed
+        router.urlopen('POST', URL + '/v3/kv/put')
+    for _ in range(2):
+        with pytest.raises(GatewayOff):
+            router.urlopen('POST', URL + '/v3/kv/put')
+    assert (len(gateway.calls), len(grpc.calls)) == (3, 1)
+    member = router.members.get(URL)
+    member.configure(None, 'auto')
+    member.serves_grpc()
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            router.urlopen('POST', URL + '/v3/kv/put')
+    assert (len(gateway.calls), len(grpc.calls)) == (5, 3)
 
 
 @pytest.mark.parametrize('rpc, twice', [('/kv/range', True), ('/cluster/member/list', True), ('/kv/put', False)])
