@@ -177,7 +177,7 @@ def check(
 
     seconds = watch or (2 if watch_2 else None)
     try:
-        with recording(record, seconds) as saw:
+        with recording(record, seconds, output) as saw:
             return repeat(once, seconds) if seconds else once()
     except ConfigError as e:
         if fmt == 'nagios' and not output:

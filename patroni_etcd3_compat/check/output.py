@@ -34,6 +34,13 @@ def to_stdout(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def same_file(one: str | None, other: str | None) -> bool:
+    """Return whether a text written to one of these names would replace the other; ``-`` and ``None`` are no files."""
+    if one in (None, '-') or other is None:
+        return False
+    return os.path.realpath(str(one)) == os.path.realpath(other)
+
+
 def write(text: str, output: str | None) -> None:
     """Write to a file, so that a reader sees all of the old or all of the new text, or to standard output.
 

@@ -355,3 +355,37 @@ def test_usage_of_record(run: Run, tmp_path: Path) -> None:
     (tmp_path / 'file').write_text('precious\n')
     status, out, err = run('check', '--endpoints', 'a:1', '-W', '--record', str(tmp_path / 'file'))
     assert (status, out) == (3, '') and 'is no record' in err and (tmp_path / 'file').read_text() == 'precious\n'
+
+
+@pytest.mark.parametrize('args', [('-o', 'FILE'), ('--svg', 'FILE'), ('-o', 'LINK'), ('--svg', 'LINK')])
+def test_never_over_the_record(run: Run, file: Path, args: tuple[str, str]) -> None:
+    """A report is not written over what it is made of, by whatever name."""
+    link, before = file.with_name('link'), file.read_bytes()
+    link.symlink_to(file)
+    status, out, err = run('report', str(file), args[0], str(file if args[1] == 'FILE' else link))
+    assert (status, out) == (3, '') and 'would be overwritten' in err
+    assert file.read_bytes() == before
+
+
+def test_never_over_another_file_of_the_report(
+    run: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the plan is written over, nor the picture by the text."""
+    monkeypatch.chdir(tmp_path)
+    planned = tmp_path / 'plan.json'
+    planned.write_text(json.dumps(plan({'action': 'upgrade', 'member': 'infra1', 'to': '3.5'})))
+    before = planned.read_bytes()
+    for args in (['--plan', str(planned), '-o', str(planned)], ['--svg', 'same', '-o', './same']):
+        status, out, err = run('report', str(file), *args)
+        assert (status, out) == (3, '') and 'would be overwritten' in err
+    assert planned.read_bytes() == before and not Path('same').exists()
+
+
+def test_check_does_not_write_over_its_record(run: Run, tmp_path: Path) -> None:
+    """The output of a look would replace the record; no file is made."""
+    path = tmp_path / 'record'
+    for output in (path, tmp_path / '..' / tmp_path.name / 'record'):
+        args = ['check', '--endpoints', '127.0.0.1:1', '--watch', '1', '--record', str(path), '-o', str(output)]
+        status, out, err = run(*args)
+        assert (status, out) == (3, '') and 'would be overwritten' in err
+    assert not path.exists()

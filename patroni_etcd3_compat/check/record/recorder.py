@@ -12,6 +12,7 @@ import click
 from ..collect import ConfigError
 from ..facts import Facts, Finding, Fleet
 from ..fleet import name_of
+from ..output import same_file
 from ..render.text import one_line
 from ..repeat import PROGRAM
 from .changes import began, changes, replay
@@ -36,11 +37,12 @@ Saw = Callable[['Facts | Fleet', 'list[Finding]'], None]
 
 
 @contextlib.contextmanager
-def recording(path: str | None, seconds: float | None) -> Iterator[Saw]:
+def recording(path: str | None, seconds: float | None, output: str | None = None) -> Iterator[Saw]:
     """Return what is to be called after each look; without a file it does nothing.
 
     :param path: ``--record``.
     :param seconds: ``--watch``.
+    :param output: ``--output``, which each look replaces.
 
     :raises:
         :exc:`click.ClickException`: if the file cannot be used, or without ``--watch``.
@@ -50,6 +52,8 @@ def recording(path: str | None, seconds: float | None) -> Iterator[Saw]:
         return
     if seconds is None:
         raise click.UsageError('--record needs --watch: what changes is recorded')
+    if same_file(output, path):
+        raise click.UsageError(f'{path} would be overwritten: name another file with --output')
     try:
         recorder = Recorder(RecordFile(path), seconds)
     except RecordError as e:

@@ -8,7 +8,7 @@ import os
 import click
 
 from ..arguments import output_option
-from ..output import to_stdout, write
+from ..output import same_file, to_stdout, write
 
 
 @click.command()
@@ -38,6 +38,9 @@ def report(file: str, output: str | None, svg: str | None, plan_file: str | None
     from .picture import draw
     from .story import tell
 
+    for target, kept in ((output, file), (svg, file), (output, plan_file), (svg, plan_file), (output, svg)):
+        if same_file(target, kept):
+            raise click.UsageError(f'{kept} would be overwritten: name another file')
     try:
         story = tell(read(file))
     except RecordError as e:
