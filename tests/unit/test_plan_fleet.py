@@ -52,6 +52,12 @@ def test_the_package_where_it_lacks() -> None:
         *(('a: ', name) for name in sorted(names, reverse=True)),
         ('c: ', names[1]),
     ]
+    assert [(step.action['member'], step.cluster) for step in installs] == [
+        *((name, 'a') for name in sorted(names, reverse=True)),
+        (names[1], 'c'),
+    ]
+    assert {step.cluster for step in plan.steps if step.action['action'] in ('pause', 'resume')} == {'a'}
+    assert {step.cluster for step in plan.steps if step.action['action'] == 'upgrade'} == {None}
     commands = [command for step in plan.steps for command in step.commands if 'patronictl pause' in command]
     assert [command.split()[2] for command in commands] == ['a']  # a replica alone needs no pause
     assert any(gate.command.startswith('patronictl list c ') for gate in installs[-1].gates)

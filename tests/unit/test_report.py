@@ -213,6 +213,46 @@ def test_plan_for_patroni() -> None:
     assert found.others == [] and not any(step.late for step in found.steps)
 
 
+def two_clusters(**changed: str) -> Story:
+    """A record of the clusters a and b, whose members have the same names; those of b change."""
+    some = fleet('a', 'b')
+    for patroni in some.clusters:
+        for member in patroni.members:
+            member.serves = 'stock'
+    after = deepcopy(some)
+    for member in after.clusters[1].members:
+        for name, value in changed.items():
+            setattr(member, name, value)
+    return told((0, some, []), (10, after, []), of='all Patroni clusters below /service/')
+
+
+def test_members_of_the_same_name() -> None:
+    """What happened in one cluster is not what a plan wants of another one, whose members have the same names."""
+    installing = plan(*[{'action': 'install-package', 'member': 'node1'}] * 2)
+    for step, name in zip(installing['steps'], 'ab'):
+        step['cluster'] = name
+    steps = compare(two_clusters(serves='package'), installing).steps
+    assert [(step.result, step.event and step.event.cluster) for step in steps] == [('not seen', None), ('seen', 'b')]
+    upgrading = plan({'action': 'upgrade', 'member': 'node1', 'to': '4.1.9'}, subject='patroni')
+    for name, result in (('a', 'not seen'), ('b', 'seen')):
+        upgrading['steps'][0]['cluster'] = name
+        assert compare(two_clusters(version='4.1.9'), upgrading).steps[0].result == result
+    # at the beginning, too
+    some = fleet('a', 'b')
+    for member in some.clusters[0].members:
+        member.serves = 'package'
+    assert [step.result for step in compare(told((0, some, [])), installing).steps] == [
+        'already so at the beginning',
+        'not seen',
+    ]
+
+
+def test_plan_that_names_no_cluster() -> None:
+    """Of several clusters nobody knows which one it is about; of one there is no question."""
+    upgrading = plan({'action': 'upgrade', 'member': 'node1', 'to': '4.1.9'}, subject='patroni')
+    assert compare(two_clusters(version='4.1.9'), upgrading).steps[0].result.startswith('unknown')
+
+
 @pytest.mark.parametrize(
     'document', [None, [], {}, {'schema': 2, 'subject': 'etcd', 'steps': [7]}, dict(plan(), schema=3)]
 )

@@ -134,6 +134,8 @@ class Step:
     member: str | None = None
     #: URL of that member
     url: str | None = None
+    #: the Patroni cluster that it is about, with the number of a Citus group behind it; None: it is about etcd
+    cluster: str | None = None
     #: what else to know about the step
     notes: list[str] = field(default_factory=list)
 

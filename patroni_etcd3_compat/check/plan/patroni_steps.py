@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from ...versions import parse_version
 from ..facts import Patroni, PatroniMember
 from ..findings.registry import PATRONI_GATE
+from ..fleet import name_of
 from .gates import Commands
 from .model import Gate, Step
 
@@ -108,7 +109,10 @@ def through(patroni: Patroni, commands: Commands, work: Work, skip: list[str], l
     for step in leader if leader_first else ():
         if step.action['action'] == work.action:
             step.why = leader_first
-    return leader + replicas if leader_first else replicas + leader
+    steps = leader + replicas if leader_first else replicas + leader
+    for step in steps:
+        step.cluster = name_of(patroni)  # members of another cluster may have the same names
+    return steps
 
 
 def around_patroni(patroni: Patroni, commands: Commands, nodes: Sequence[str]) -> list[Step]:

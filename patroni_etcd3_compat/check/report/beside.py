@@ -18,6 +18,9 @@ from .story import Story
 #: What became of a step.
 SEEN, ALREADY, NOT_SEEN, NO_TRACE = 'seen', 'already so at the beginning', 'not seen', 'leaves no trace in a record'
 
+#: The same where the record is about several Patroni clusters, and the plan does not say which of them it means.
+UNKNOWN = 'unknown: the plan does not name the cluster'
+
 
 class PlanError(ValueError):
     """A file is no plan; the text says why."""
@@ -68,7 +71,7 @@ def compare(story: Story, plan: object) -> Comparison:
         action = step.get('action') if isinstance(step, dict) else None
         if not isinstance(action, dict):
             raise PlanError(f'its step {number} has no action')
-        planned = _planned(story, number, str(step.get('title', '')), action, subject, free)
+        planned = _planned(story, number, str(step.get('title', '')), action, subject, free, step.get('cluster'))
         if planned.event:
             free.remove(planned.event)
             planned.late = latest is not None and planned.event.time is not None and planned.event.time < latest
@@ -89,9 +92,23 @@ _TOLD = (
 
 
 def _planned(
-    story: Story, number: int, title: str, action: Mapping[str, object], subject: str, free: list[Event]
+    story: Story,
+    number: int,
+    title: str,
+    action: Mapping[str, object],
+    subject: str,
+    free: list[Event],
+    cluster: object,
 ) -> Planned:
     name, member, to = action.get('action'), action.get('member'), action.get('to')
+    if name in ('pause', 'resume', 'install-package') or subject == PATRONI and name == 'upgrade':
+        # Members of different clusters may have the same names.
+        clusters = {key.cluster for key in (*story.first, *story.last) if key.about == PATRONI}
+        if cluster is None and len(clusters) > 1:
+            return Planned(number, title, UNKNOWN)
+        free = [event for event in free if cluster in (None, event.cluster)]
+    else:
+        cluster = None
     if name in ('upgrade', 'downgrade'):
         kind, wanted = f'{subject}-{VERSION}', str(to)
         found = [event for event in free if event.kind == kind and event.data.get('name') == member]
@@ -101,6 +118,7 @@ def _planned(
             title,
             [each for each in found if _is(each.data.get('after'), wanted)],
             (subject, member, VERSION, wanted),
+            cluster,
         )
     if name == 'move-leader':
         found = [event for event in free if event.kind == f'{ETCD}-{LEADER}' and event.data.get('after') == to]
@@ -112,19 +130,26 @@ def _planned(
     if name == 'install-package':
         found = [event for event in free if event.kind == f'{PATRONI}-{SERVES}' and event.data.get('name') == member]
         found = [event for event in found if str(event.data.get('after')).startswith(('package', 'patch'))]
-        return _first(story, number, title, found, (PATRONI, member, SERVES, 'package'))
+        return _first(story, number, title, found, (PATRONI, member, SERVES, 'package'), cluster)
     return Planned(number, title, NO_TRACE)
 
 
 def _first(
-    story: Story, number: int, title: str, found: list[Event], state: tuple[str, object, str, str] | None
+    story: Story,
+    number: int,
+    title: str,
+    found: list[Event],
+    state: tuple[str, object, str, str] | None,
+    cluster: object = None,
 ) -> Planned:
     if found:
         return Planned(number, title, SEEN, found[0])
     if state:
         about, name, what, wanted = state
         at_first = [
-            value for key, value in story.first.items() if (key.about, key.name, key.what) == (about, name, what)
+            value
+            for key, value in story.first.items()
+            if (key.about, key.name, key.what) == (about, name, what) and cluster in (None, key.cluster)
         ]
         if any(_is(value, wanted) or what == SERVES and value.startswith(wanted) for value in at_first):
             return Planned(number, title, ALREADY)
