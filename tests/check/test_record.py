@@ -86,12 +86,19 @@ def test_killed(tmp_path: Path) -> None:
     assert shown > KILLED  # some lines are hit within; tests/unit/test_record.py has every byte of one
 
 
+def _takes_interrupts() -> None:
+    """Undo what a shell does to the tests if it runs them in the background: their children ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextmanager
 def recorder(path: Path, output: Path, *args: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run the command, which shows JSON in a file."""
     argv, environ = program('check', '--watch', '0.2', '--record', str(path), '-f', 'json', *args)
     with output.open('wb') as stream:
-        process = subprocess.Popen(argv, env=environ, stdin=subprocess.DEVNULL, stdout=stream)
+        process = subprocess.Popen(
+            argv, env=environ, stdin=subprocess.DEVNULL, stdout=stream, preexec_fn=_takes_interrupts
+        )
         try:
             yield process
         finally:
