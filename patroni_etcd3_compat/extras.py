@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import logging
+from importlib import import_module
 
 from .versions import AUTO
+
+logger = logging.getLogger(__name__)
 
 #: Values of ``transport``: the gateway where it works and gRPC elsewhere; one of them alone.
 GATEWAY, GRPC = 'gateway', 'grpc'
@@ -15,5 +18,11 @@ INSTALL = "install it with: pip install 'patroni-etcd3-compat[grpc]' (Debian: ap
 
 
 def has_grpc() -> bool:
-    """Return whether the package that gRPC needs is installed."""
-    return find_spec('h2') is not None
+    """Return whether the package that gRPC needs is there and can be loaded: a broken one must not stop Patroni."""
+    try:
+        import_module('h2.connection')
+    except Exception as e:  # whatever a package does that is only half there
+        if not isinstance(e, ModuleNotFoundError):
+            logger.warning('gRPC cannot be used, the Python package h2 does not load: %r', e)
+        return False
+    return True

@@ -80,13 +80,18 @@ class Member:
         """Whether calls to it go over gRPC."""
         return self.transport == GRPC or bool(self._without)
 
+    @property
+    def may_try_grpc(self) -> bool:
+        """Whether nothing has shown lately that it does not speak gRPC."""
+        return time.monotonic() >= self._no_grpc
+
     def leaves_gateway(self, reason: str, lasting: bool = False) -> bool:
         """Note that its gateway cannot be used, and return whether calls go over gRPC from now on.
 
         :param reason: why, as part of a sentence.
         :param lasting: a restart does not change it.
         """
-        if self.transport == AUTO and not self._without and time.monotonic() >= self._no_grpc:
+        if self.transport == AUTO and not self._without and self.may_try_grpc:
             self._without, self._lasting = reason, lasting
         return self.over_grpc
 

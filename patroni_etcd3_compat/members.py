@@ -107,12 +107,13 @@ class Members:
         :param member: the member.
         :param timeout: time-out of urllib3.
         """
-        if member.transport != AUTO or not self.by_grpc:
+        if member.transport != AUTO or not self.by_grpc or not member.may_try_grpc:
             return False
         try:
             text = self.by_grpc(member, timeout)
         except (HTTPError, OSError) as e:
             logger.debug('No gRPC at %s: %r', member.url, e)
+            member.has_no_grpc()  # nor is that tried again at each call
             return False
         member.learned(text)
         return member.leaves_gateway('it speaks gRPC alone', lasting=True)

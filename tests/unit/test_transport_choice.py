@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import sys
 from http.client import BadStatusLine, RemoteDisconnected
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -252,3 +255,39 @@ def test_signs_of_grpc() -> None:
     gone = ProtocolError('Connection aborted.', ConnectionResetError())
     assert [speaks_http2(e) for e in (settings, other, gone)] == [True, False, False]
     assert [hung_up(e) for e in (settings, other, gone)] == [False, False, True]
+
+
+@pytest.mark.parametrize('content', ['raise ImportError("hyperframe is too old")', 'raise RuntimeError("x")', None])
+def test_broken_package(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With h2 that cannot be loaded, or of which only a folder is left, it is as without h2."""
+    (tmp_path / 'h2' / '__pycache__').mkdir(parents=True)
+    if content:
+        (tmp_path / 'h2' / '__init__.py').write_text(content)
+    pytest.importorskip('h2.connection')  # whose modules are put back afterwards
+    for name in [name for name in sys.modules if name.partition('.')[0] == 'h2']:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, 'path', [str(tmp_path)] + [entry for entry in sys.path if 'site-packages' not in entry])
+    importlib.invalidate_caches()
+    assert not extras.has_grpc()
+    assert ('does not load' in caplog.text) is bool(content)
+    with pytest.raises(ValueError, match='the Python package h2 is missing'):
+        options.parse_transport('grpc')
+    assert options.parse_transport(None) == 'auto'
+
+
+def test_silence_is_not_asked_again() -> None:
+    """A member that hangs up on HTTP/1.1, and is silent over gRPC, costs one call its time."""
+    gone = ProtocolError('Connection aborted.', RemoteDisconnected('gone'))
+    asked: list[object] = []
+
+    def silent(*args: object) -> str:
+        asked.append(args)
+        raise ReadTimeoutError(None, '', 'x')  # type: ignore[arg-type]
+
+    router, _, _ = route(raising(gone), lambda *_: NOTHING, asks=silent)
+    for _ in range(3):
+        with pytest.raises(ProtocolError):
+            router.urlopen('POST', URL + '/v3/kv/range')
+    assert len(asked) == 1
