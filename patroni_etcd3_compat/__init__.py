@@ -10,7 +10,7 @@ Imports run one way, each module from those before it:
 - one request: ``wire``
 - the members, each of which alone changes its state: ``member``, ``members``, ``endpoints``
 - the way of a request, upwards: ``senders`` (types), ``gateway``, ``grpc``, ``router``, ``auth``
-- into Patroni: ``dispatch``, ``client``, ``slots``, ``dcs``, ``hooks``, ``plugin``
+- into Patroni: ``dispatch``, ``client``, ``slots``, ``dcs``, ``guard``, ``hooks``, ``plugin``
 """
 
 from __future__ import annotations

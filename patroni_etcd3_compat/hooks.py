@@ -13,6 +13,8 @@ Each hook finds all that it needs before it changes anything, so that one that f
 
 The stock class itself stays what it is: its methods call ``super(Etcd3, self)`` through the name in their module.
 A Patroni that was patched with these classes (``patches/``) keeps section ``etcd3`` to itself, see :func:`_patched`.
+In a Patroni that ours are not for (``guard``) all of it stays as it is, but for the section ``etcd3_compat``, which is
+refused.
 """
 
 from __future__ import annotations
@@ -20,14 +22,66 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType
-from typing import Callable, Dict
+from typing import Callable, Dict, Mapping
 
-from . import SECTION
+from . import SECTION, guard
 
 #: Sections of a configuration, each with its options.
 _Sections = Dict[str, Dict[str, object]]
 
 _BY_NAME = 'patroni.dcs.' + SECTION
+
+#: The hooks that only add the section by name.
+_LISTS = ('patroni.dcs', 'patroni.dynamic_loader')
+
+_why_not: str | None = None
+
+
+def hook(module: ModuleType) -> None:
+    """Change one of Patroni's modules, or leave it alone if ours are not for this Patroni.
+
+    :param module: one of :data:`HOOKS`, just loaded.
+
+    :raises Exception: if it is not as expected; it is unchanged then.
+    """
+    if module.__name__ in _LISTS or not why_not():
+        HOOKS[module.__name__](module)
+    elif module.__name__ == 'patroni.dcs.etcd3':
+        _stand_back()
+
+
+def why_not() -> str | None:
+    """Return why ours do not serve in this Patroni; ``None`` if they do, or if that is not known yet."""
+    global _why_not
+    if _why_not is None and not guard.forced():
+        _why_not = guard.outside(*_versions())
+    return _why_not
+
+
+def _versions() -> tuple[str, str | None]:
+    """Return the versions of Patroni and urllib3."""
+    from patroni.version import __version__ as patroni
+
+    try:
+        import urllib3
+    except ImportError:  # without it Patroni has no etcd either, and says so
+        return patroni, None
+    return patroni, getattr(urllib3, '__version__', None)
+
+
+def _stand_back() -> None:
+    """Tell the log why Patroni's own class serves."""
+    import logging
+
+    from . import __version__
+
+    logging.getLogger(__name__).warning(
+        "patroni-etcd3-compat %s stands back: %s. Section etcd3 is served by Patroni's own class, section %s is "
+        'refused; PATRONI_ETCD3_COMPAT=force in the environment overrides that',
+        __version__,
+        _why_not,
+        SECTION,
+    )
 
 
 def _patched() -> str | None:
@@ -64,14 +118,43 @@ def _patch_etcd3(module: ModuleType) -> None:
         half = sys.modules.get(f'{__package__}.{name}')
         if half and not hasattr(half, cls):
             return  # it is being imported just now, and this is called again when that is done
-    from . import dcs
+    from patroni.utils import Retry
 
-    ours = dcs.Etcd3
-    names = sys.modules['patroni.dcs.etcd3'].__dict__
+    from . import client, dcs  # which calls this for each of them
+
+    etcd3 = sys.modules['patroni.dcs.etcd3']
+    ours, names = dcs.Etcd3, etcd3.__dict__
     stock = names['Etcd3']
+    if _why_not or names.get('ETCD3') is ours:
+        return
+    _examine(etcd3, {ours: stock, client.CompatClient: etcd3.PatroniEtcd3Client, dcs.LeaderRetry: Retry})
+    if _why_not:
+        return
     del names['Etcd3']
     names['ETCD3'] = ours  # the first name that is "etcd3" but for case is taken
     names['Etcd3'] = stock
+
+
+def _examine(etcd3: ModuleType, pairs: Mapping[type[object], type[object]]) -> None:
+    """Find out whether ours fit this Patroni, and tell the log if they do not, or if nobody has tried.
+
+    :param etcd3: ``patroni.dcs.etcd3``.
+    :param pairs: our classes, each with that of Patroni.
+    """
+    global _why_not
+    patroni, urllib3 = _versions()
+    changed = guard.changed(etcd3, pairs)
+    if changed and not guard.forced():
+        _why_not = f'Patroni {patroni} lacks or has changed {", ".join(changed)}'
+        _stand_back()
+        return
+    untried = guard.untried(patroni, urllib3)
+    if untried:
+        import logging
+
+        from . import __version__
+
+        logging.getLogger(__name__).warning('patroni-etcd3-compat %s was not tested with %s', __version__, untried)
 
 
 def _with_section(names: list[str]) -> list[str]:

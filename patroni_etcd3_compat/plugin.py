@@ -6,8 +6,9 @@ in place, which does something when one of :data:`HOOKED` comes to be imported. 
 not exist in Patroni: the finder makes it, with our class, for the section of that name.
 
 A hook that fails changes nothing, and the log says what does not work then, see :data:`HOOKED`. Without our class
-section ``etcd3`` is served by the stock one, and ``etcd3_compat`` by none: Patroni refuses to start with it.
-``PATRONI_ETCD3_COMPAT=off`` in the environment keeps all of this out.
+section ``etcd3`` is served by the stock one, and ``etcd3_compat`` by none: Patroni refuses to start with it. The same
+holds in a Patroni that our class is not for, see ``guard``; ``PATRONI_ETCD3_COMPAT=force`` in the environment ignores
+what that says, and ``PATRONI_ETCD3_COMPAT=off`` keeps all of this out.
 """
 
 from __future__ import annotations
@@ -102,9 +103,9 @@ class PatchingLoader:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
         try:
-            from .hooks import HOOKS
+            from .hooks import hook
 
-            HOOKS[module.__name__](module)
+            hook(module)
         except Exception:
             import logging
 
@@ -143,26 +144,32 @@ class ByNameLoader:
         """See :meth:`importlib.abc.Loader.exec_module`."""
         import patroni.dcs.etcd3  # noqa: F401  # what Patroni itself lacks for etcd is an ImportError, as in stock
 
-        try:
-            from . import dcs
+        from . import hooks
 
-            cls: type[object] = dcs.Etcd3_Compat
+        try:
+            why_not = hooks.why_not()
+            if why_not:
+                cls = _refusing(f'patroni-etcd3-compat stands back: {why_not}')
+            else:
+                from . import dcs
+
+                cls = dcs.Etcd3_Compat
         except Exception as e:  # with its traceback in the log already, from the hook of patroni.dcs.etcd3
-            cls = _refusing(e)
+            cls = _refusing(f'patroni-etcd3-compat could not be loaded: {e!r}')
         module.__dict__['Etcd3_Compat'] = cls
 
 
-def _refusing(error: Exception) -> type[object]:
+def _refusing(why: str) -> type[object]:
     """Make a class instead of ours that refuses to serve section ``etcd3_compat``.
 
     An ImportError instead would make Patroni go on to section ``etcd3``, if there is one, with its own class.
 
-    :param error: why ours cannot be had.
+    :param why: why ours cannot be had, for the message.
     """
     from patroni.dcs import AbstractDCS
     from patroni.exceptions import PatroniFatalException
 
-    text = f'Section {SECTION} cannot be served, patroni-etcd3-compat could not be loaded: {error!r}'
+    text = f'Section {SECTION} cannot be served, {why}'
 
     class Etcd3_Compat(AbstractDCS):  # type: ignore[misc]
         def __new__(cls, config: Mapping[str, object], *args: object) -> Etcd3_Compat:

@@ -40,13 +40,18 @@ class Outcome(NamedTuple):
 
 
 def install_test_tools(env: Environment) -> None:
-    """Install what the tests need besides Patroni: the test extra of setup.cfg without the linters."""
+    """Install what the tests need besides Patroni: the test extra of setup.cfg without the linters.
+
+    Patroni and what it brings stay in the releases that the environment was made for.
+    """
     setup = configparser.ConfigParser()
     setup.read(str(ROOT / 'setup.cfg'))
+    extras = setup['options.extras_require']
     wanted = [
         name
-        for name in setup['options.extras_require']['test'].split()
-        if not name.startswith(('mypy', 'ruff', 'codespell', 'types-', 'virtualenv'))
+        for name in extras['test'].split()
+        if name not in extras['patroni'].split()
+        and not name.startswith(('mypy', 'ruff', 'codespell', 'types-', 'virtualenv'))
     ]
     marker = env.bin.parent / 'lab-test-tools'
     if not marker.exists() or marker.read_text().split() != wanted:

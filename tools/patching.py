@@ -19,6 +19,7 @@ from typing import Callable, NamedTuple, Sequence
 
 from lab import ROOT, environments, releases, say, sources
 from lab.processes import LabError
+from patroni_etcd3_compat import guard
 
 #: The releases that have a patch.
 RELEASES = tuple(release.number for release in releases.RELEASES if release.patched)
@@ -214,8 +215,11 @@ def plug(release: str, date: str) -> str:
 
     :param release: release of Patroni.
     :param date: for ``Last-Update``, year-month-day.
-    :raises LabError: see `edited`.
+    :raises LabError: for a release that the package was not tested with; see also `edited`.
     """
+    reason = guard.outside(release, None) or guard.untried(release, None)
+    if reason:
+        raise LabError(f'there is no patch for this release: {reason}')
     diffs = [_diff(path, *texts) for path, texts in sorted(edited(release).items())]
     return _patch(_PLUG.format(release=release, common=COMMON), date, diffs)
 
@@ -302,7 +306,10 @@ def main() -> None:
     parser.add_argument('release', nargs='?', help='print the patch that plugs into this release, and write nothing')
     args = parser.parse_args()
     if args.release:
-        print(plug(args.release, datetime.date.today().isoformat()), end='')
+        try:
+            print(plug(args.release, datetime.date.today().isoformat()), end='')
+        except LabError as e:
+            sys.exit(f'tools.patching: {e}')
         return
     files = differing()
     for path, text in files.items():

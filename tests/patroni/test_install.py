@@ -12,7 +12,7 @@ import pytest
 
 from lab import ROOT
 from lab.debian import DebianPatroni
-from lab.environments import Environment
+from lab.environments import Environment, environment
 from lab.etcd import EtcdCluster
 
 USE_IT = """
@@ -135,6 +135,49 @@ def test_editable(newest: Environment, tmp_path: Path) -> None:
     run('-m', 'pip', 'uninstall', '--quiet', '--yes', 'patroni-etcd3-compat')
     assert files(env.folder) == before
     assert run('-c', show) == 'patroni.dcs.etcd3\n'
+
+
+def test_patroni_that_is_too_old(wheel: Path, tmp_path: Path) -> None:
+    """Installed beside Patroni 2.1.7, which pip leaves alone, the package stands back with one warning."""
+    env = Environment(tmp_path / 'env', 'old')
+    shutil.copytree(str(environment('2.1.7', plugin=False).folder), str(env.folder), symlinks=True)
+    before = env.run(['-m', 'pip', 'freeze']).stdout.split()
+    ret = env.run(['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', str(wheel)])
+    assert ret.returncode == 0, ret.stdout
+    after = env.run(['-m', 'pip', 'freeze']).stdout.splitlines()
+    assert [line for line in after if line not in before] == [line for line in after if 'patroni-etcd3-compat' in line]
+    assert 'patroni==2.1.7' in after
+
+    served = (
+        'import logging, sys; logging.basicConfig()\n'
+        'import patroni.config, patroni.validator, patroni.ctl\n'
+        'from patroni.dcs import etcd3, get_dcs\n'
+        'etcd3.Etcd3.__init__ = lambda self, *args: None\n'
+        'print(type(get_dcs({"scope": "s", %r: {}})).__module__)'
+    )
+    ret = env.run(['-c', served % 'etcd3'], stderr=subprocess.PIPE)
+    assert ret.stdout == 'patroni.dcs.etcd3\n', ret.stderr
+    assert re.findall('^.*patroni_etcd3_compat.*$', ret.stderr, re.M) == re.findall(
+        '^WARNING:.* stands back: Patroni 2[.]1[.]7 is older than 3[.]0[.] .*$', ret.stderr, re.M
+    )
+    assert ret.stderr.count('stands back') == 1
+    ret = env.run(['-c', served % 'etcd3_compat'], stderr=subprocess.PIPE)
+    assert (ret.returncode, ret.stdout) == (1, '')
+    assert 'Section etcd3_compat cannot be served, patroni-etcd3-compat stands back: Patroni 2.1.7' in ret.stderr
+
+
+def test_command_without_patroni(wheel: Path, tmp_path: Path) -> None:
+    """In an environment of its own the package brings nothing, and the command says what it lacks."""
+    subprocess.run([sys.executable, '-m', 'virtualenv', '--quiet', str(tmp_path / 'env')], check=True)
+    env = Environment(tmp_path / 'env', 'alone')
+    env.run(['-m', 'pip', 'install', '--quiet', str(wheel)])
+    names = [line.partition(' ')[0] for line in env.run(['-m', 'pip', 'freeze', '--all']).stdout.splitlines()]
+    assert [name for name in names if not name.startswith(('pip=', 'setuptools=', 'wheel='))] == [
+        'patroni-etcd3-compat'
+    ]
+    ret = env.run([str(env.bin / 'patroni-etcd3-compat'), 'check', '-c', 'patroni.yml'])
+    assert ret.returncode == 3 and 'patroni and psycopg are missing in the environment' in ret.stdout
+    assert "-m pip install 'patroni[etcd3]'" in ret.stdout and ret.stdout.count('\n') == 1
 
 
 def validate(newest: Environment, config: Path) -> str:

@@ -1,0 +1,208 @@
+"""Whether our class may serve in this Patroni: releases, and what has changed in Patroni's classes."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from patroni.dcs import etcd3
+from patroni.utils import Retry
+
+from patroni_etcd3_compat import __version__, client, dcs, guard
+from tests.unit.interpreters import Ended, python
+
+PAIRS = {dcs.Etcd3: vars(etcd3)['Etcd3'], client.CompatClient: etcd3.PatroniEtcd3Client, dcs.LeaderRetry: Retry}
+
+
+@pytest.mark.parametrize(
+    'patroni, urllib3, reason',
+    [
+        ('3.0.0', '1.26.0', None),
+        ('4.1.5', '2.8.0', None),
+        ('4.2.0', '3.0', None),
+        ('5.0.0', None, None),
+        ('3.0.dev1', '2.0', None),
+        ('2.1.7', '2.0', 'Patroni 2.1.7 is older than 3.0'),
+        ('6.0.0', '2.0', 'Patroni 6.0.0 is newer than what this release of the package is for'),
+        ('4.1.5', '1.25.11', 'urllib3 1.25.11 is older than 1.26'),
+        ('master', '2.0', "the version of Patroni is unknown ('master')"),
+    ],
+)
+def test_outside(patroni: str, urllib3: str | None, reason: str | None) -> None:
+    """Versions that are too old, too far or unknown have a reason, all others have none."""
+    assert guard.outside(patroni, urllib3) == reason
+
+
+@pytest.mark.parametrize(
+    'patroni, urllib3, what',
+    [
+        ('4.1.5', '2.8.0', None),
+        ('3.0.2', '1.26.20', None),
+        ('4.1.99', None, None),
+        ('4.2.0', '2.8.0', 'Patroni 4.2.0 (tested: 3.0 to 4.1)'),
+        ('5.0', '3.0', 'Patroni 5.0 (tested: 3.0 to 4.1)'),
+        ('4.1.5', '3.0', 'urllib3 3.0 (tested: 1.26 and 2.x)'),
+    ],
+)
+def test_untried(patroni: str, urllib3: str | None, what: str | None) -> None:
+    """What is newer than all that was tested is named."""
+    assert guard.untried(patroni, urllib3) == what
+
+
+def test_this_patroni_fits() -> None:
+    """Nothing has changed in the Patroni of this run."""
+    assert guard.changed(etcd3, PAIRS) == []
+
+
+def names_in_use() -> dict[str, set[str]]:
+    """Return what our three modules use of Patroni's classes and of ``patroni.dcs.etcd3``, read from their source."""
+    ret: dict[str, set[str]] = {name: set() for name in ('Etcd3', 'PatroniEtcd3Client', 'Retry', 'module')}
+    stock = {'Etcd3': 'Etcd3', 'LeaderRetry': 'Retry'}
+    own: dict[str, set[str]] = {name: {'__dict__'} for name in ret}
+    for name in ('dispatch', 'client', 'dcs'):
+        tree = ast.parse((Path(guard.__file__).parent / f'{name}.py').read_text())
+        for cls in (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name != 'Etcd3_Compat'):
+            of = stock.get(cls.name, 'PatroniEtcd3Client')
+            called = {
+                node.attr
+                for node in ast.walk(cls)
+                if isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Call)
+                and isinstance(node.value.func, ast.Name)
+                and node.value.func.id == 'super'
+            }
+            defined = {node.name for node in cls.body if isinstance(node, ast.FunctionDef)}
+            on_self = [
+                node
+                for node in ast.walk(cls)
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'self'
+            ]
+            # what is assigned there is ours, but for what Patroni reads: those names are in METHODS and ATTRIBUTES
+            own[of] |= defined - called | {node.attr for node in on_self if isinstance(node.ctx, ast.Store)}
+            ret[of] |= called | {node.attr for node in on_self if isinstance(node.ctx, ast.Load)}
+        ret['module'] |= {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'etcd3'
+        }
+    return {of: names - own[of] for of, names in ret.items()}
+
+
+def test_everything_in_use_is_listed() -> None:
+    """A name of Patroni's that our classes come to use is looked for when they hook in."""
+    # Nobody calls ours where Patroni lacks the method (before 3.0.3). Errors are asked for where they are used.
+    optional = {'handle_auth_errors', '_reauthenticate', 'AuthOldRevision', 'InvalidAuthToken', 'Etcd3WatchCanceled'}
+    for of, names in names_in_use().items():
+        listed = set(guard.NAMES) if of == 'module' else {*guard.METHODS[of], *guard.ATTRIBUTES[of]}
+        assert not names - listed - optional - set(guard.METHODS), of
+
+
+WHICH = """
+import logging; logging.basicConfig(level=logging.INFO)
+import patroni.version
+%s
+from patroni.dcs import get_dcs
+import patroni.config, patroni.validator, patroni.ctl
+config = {"scope": "s", "name": "n", "ttl": 30, "loop_wait": 10, "retry_timeout": 10}
+config.update({name: {"hosts": "localhost:1"} for name in %r})
+from patroni.dcs import etcd3
+etcd3.Etcd3.__init__ = lambda self, config, *args: print("Patroni's own")
+print(type(get_dcs(config)).__module__)
+"""
+
+#: Changes one of Patroni's modules before ours hook in, as a later release might.
+BEFORE = """
+import importlib.machinery, sys
+from patroni_etcd3_compat import hooks
+
+def changes(module):
+    etcd3, client, stock = module, module.PatroniEtcd3Client, module.Etcd3
+    {}
+
+kept = hooks.HOOKS["patroni.dcs.etcd3"]
+hooks.HOOKS["patroni.dcs.etcd3"] = lambda module: (changes(module), kept(module))
+"""
+
+
+def served(before: str, *sections: str, **env: str) -> Ended:
+    """Create the DCS of a configuration with these sections, after some code; the stock class is a sham."""
+    return python(WHICH % (before, list(sections or ('etcd3',))), **env)
+
+
+def is_stock(ret: Ended, reason: str) -> None:
+    """Assert that the stock class serves, and that one warning gives the reason."""
+    assert ret.stdout == "Patroni's own\npatroni.dcs.etcd3\n", ret.stderr
+    warnings = [line for line in ret.stderr.splitlines() if 'patroni_etcd3_compat' in line]
+    assert warnings == [
+        f'WARNING:patroni_etcd3_compat.hooks:patroni-etcd3-compat {__version__} stands back: {reason}. '
+        "Section etcd3 is served by Patroni's own class, section etcd3_compat is refused; "
+        'PATRONI_ETCD3_COMPAT=force in the environment overrides that'
+    ], ret.stderr
+
+
+@pytest.mark.parametrize(
+    'before, reason',
+    [
+        ('patroni.version.__version__ = "2.1.7"', 'Patroni 2.1.7 is older than 3.0'),
+        ('patroni.version.__version__ = "6.0"', 'Patroni 6.0 is newer than what this release of the package is for'),
+        ('import urllib3; urllib3.__version__ = "1.25.9"', 'urllib3 1.25.9 is older than 1.26'),
+    ],
+)
+def test_stands_back(before: str, reason: str) -> None:
+    """The stock class serves with one warning, section ``etcd3_compat`` is refused, and ``force`` overrides both."""
+    is_stock(served(before), reason)
+    for sections in (('etcd3_compat',), ('etcd3', 'etcd3_compat')):
+        ret = served(before, *sections)
+        assert (ret.returncode, ret.stdout) == (1, ''), ret.stderr
+        assert f'Section etcd3_compat cannot be served, patroni-etcd3-compat stands back: {reason}\n' in ret.stderr
+    ret = served(before, PATRONI_ETCD3_COMPAT='Force')
+    assert ret.stdout.endswith('patroni_etcd3_compat.dcs\n') and 'stands back' not in ret.stderr, ret.stderr
+
+
+@pytest.mark.parametrize('version', ['4.2.0', '5.0.0'])
+def test_untried_patroni_is_served(version: str) -> None:
+    """A newer Patroni that has what ours need is served, with one warning that nobody has tried it."""
+    ret = served(f'patroni.version.__version__ = "{version}"')
+    assert ret.stdout.endswith('patroni_etcd3_compat.dcs\n'), ret.stderr
+    text = f'patroni-etcd3-compat {__version__} was not tested with Patroni {version} (tested: 3.0 to 4.1)\n'
+    assert ret.stderr.count(text) == ret.stderr.count('WARNING:patroni_etcd3_compat') == 1
+
+
+@pytest.mark.parametrize(
+    'change, what',
+    [
+        ('for cls in client.__mro__[:-1]: cls.__dict__.get("_get_members") and delattr(cls, "_get_members")',
+         'PatroniEtcd3Client._get_members'),
+        ('stock.take_leader = lambda self, cluster: False', 'Etcd3.take_leader'),
+        ('stock.get_etcd_client = lambda self, config: None', 'Etcd3.get_etcd_client'),
+        ('client.api_execute = lambda self, path, method, params, timeout, retry: None',
+         'PatroniEtcd3Client.api_execute'),
+        ('del module.AuthFailed', 'patroni.dcs.etcd3.AuthFailed'),
+    ],
+)  # fmt: skip
+def test_changed_patroni_gets_its_own_class(change: str, what: str) -> None:
+    """A method that is gone or takes something else: Patroni's own class and a line with its name, no TypeError."""
+    from patroni.version import __version__ as version
+
+    before = BEFORE.format(change)
+    is_stock(served(before), f'Patroni {version} lacks or has changed {what}')
+    ret = served(before, 'etcd3_compat')
+    assert (ret.returncode, ret.stdout) == (1, '') and 'Section etcd3_compat cannot be served' in ret.stderr
+
+
+def test_renamed_attribute() -> None:
+    """An attribute that the code of Patroni's class no longer uses counts as changed."""
+
+    class Stock:
+        def __init__(self) -> None:
+            self.patience = 1
+
+        def copy(self) -> float:
+            return self.patience
+
+    class Ours(Stock):
+        pass
+
+    Stock.__name__ = 'Retry'
+    assert guard.changed(etcd3, {Ours: Stock}) == ['Retry.deadline', 'Retry.stoptime']
