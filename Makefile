@@ -27,7 +27,7 @@ test: $(VENV)/installed  ## everything that must pass, and its coverage (about 1
 
 # The longest targets start early.
 test-all: lint binaries test-unit test-docs test-oldest test-etcd test-check test-patched test-patroni test-grpc test-mixed \
-	test-upstream test-upstream-patches test-contrib
+	test-upstream test-upstream-patches test-contrib test-release
 
 # Go takes minutes to build the newest etcd: beside the tests that do not need it, and at a lower priority.
 binaries: $(VENV)/installed
@@ -40,7 +40,7 @@ coverage: $(VENV)/installed  ## coverage of the package in the last `make test`;
 lint: $(VENV)/installed  ## ruff, codespell, and mypy in strict mode
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
-	$(BIN)/codespell -q 3 $$(git ls-files)
+	$(BIN)/codespell -q 3 $$(git ls-files 2>/dev/null)
 	$(BIN)/mypy
 
 test-docs: $(VENV)/installed  ## the generated parts of docs/ are up to date
@@ -96,6 +96,12 @@ test-patches: $(VENV)/installed  ## all tests of each patched Patroni, including
 	$(BIN)/pytest -q tests/patches --all-releases
 	$(BIN)/python -m tools.matrix --patched
 
+dist: $(VENV)/installed  ## build wheel and source distribution of the last commit into dist/, always the same bytes
+	$(BIN)/python -m tools.dist
+
+test-release: $(VENV)/installed  ## what is uploaded: complete, reproducible, accepted by an index (a minute)
+	$(BIN)/pytest -q tests/release
+
 patches: $(VENV)/installed  ## regenerate patches/ from the package's modules
 	$(BIN)/python -m tools.patching
 
@@ -138,4 +144,4 @@ clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
 .PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-etcd-grpc test-grpc test-patroni test-mixed \
-	test-check proofs test-oldest test-upstream test-contrib test-upstream-patches test-patched test-patches patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean
+	test-check proofs test-oldest test-upstream test-contrib test-upstream-patches test-patched test-patches test-release dist patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean

@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 
 def install_test_tools(env: Environment) -> None:
-    """Install what the tests need besides Patroni: the test extra of setup.cfg without the linters.
+    """Install what the tests need besides Patroni: the test extra of setup.cfg without what only maintainers run.
 
     Patroni and what it brings stay in the releases that the environment was made for.
     """
@@ -51,7 +51,7 @@ def install_test_tools(env: Environment) -> None:
         name
         for name in extras['test'].split()
         if name not in extras['patroni'].split()
-        and not name.startswith(('mypy', 'ruff', 'codespell', 'types-', 'virtualenv'))
+        and not name.startswith(('mypy', 'ruff', 'codespell', 'types-', 'virtualenv', 'build', 'twine', 'check-wheel'))
     ]
     marker = env.bin.parent / 'lab-test-tools'
     if not marker.exists() or marker.read_text().split() != wanted:

@@ -1,0 +1,3 @@
+"""What a release is made of."""
+
+from __future__ import annotations

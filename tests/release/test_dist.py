@@ -1,0 +1,142 @@
+"""What is uploaded: the wheel and the source distribution."""
+
+from __future__ import annotations
+
+import email
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lab import ROOT
+from lab.environments import clean_environ
+from tools import dist, patching
+
+pytestmark = pytest.mark.skipif(not (ROOT / '.git').exists(), reason='not in a checkout: a release is made of a commit')
+
+NAME = f'patroni_etcd3_compat-{patching.version()}'
+
+
+def digests(files: list[Path]) -> dict[str, str]:
+    """Return the digest of each file by its name."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Wheel and source distribution, as ``make dist`` builds them."""
+    folder = tmp_path_factory.mktemp('dist')
+    dist.export(folder / 'tree')
+    return dist.build(folder / 'out', folder / 'tree')
+
+
+@pytest.fixture(scope='module')
+def source(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked source distribution."""
+    folder = tmp_path_factory.mktemp('source')
+    with tarfile.open(str(files[1])) as archive:
+        archive.extractall(str(folder))
+    return folder / NAME
+
+
+def test_same_bytes(files: list[Path], source: Path, tmp_path: Path) -> None:
+    """Built in another folder, from the source distribution, by a user with another umask: the same files."""
+    dist.check(files)
+    tree = tmp_path / 'elsewhere' / 'tree'
+    shutil.copytree(str(source), str(tree))
+    before = os.umask(0o077)
+    try:
+        dist.export(tmp_path / 'exported')
+    finally:
+        os.umask(before)
+    for path in (tree, tmp_path / 'exported'):
+        for file in path.rglob('*'):
+            os.utime(str(file), (1, 1))
+    assert digests(dist.build(tmp_path / 'a', tmp_path / 'exported')) == digests(files)
+    assert digests(dist.build(tmp_path / 'b', tree)) == digests(files)
+
+
+def test_source_is_whole(source: Path) -> None:
+    """It has all that a checkout has, except for what is of no use without one."""
+    tracked = subprocess.run(
+        ['git', 'ls-tree', '-r', '--name-only', 'HEAD'], cwd=str(ROOT), stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.splitlines()
+    missing = [path for path in tracked if not (source / path).exists()]
+    assert {path.partition('/')[0] for path in missing} <= {
+        '.ci',
+        '.github',
+        '.gitignore',
+        '.pre-commit-config.yaml',
+        'debian',
+    }, missing
+    made = {str(path.relative_to(source)) for path in source.rglob('*') if path.is_file()} - set(tracked)
+    assert {path.partition('/')[0] for path in made} == {'PKG-INFO', 'patroni_etcd3_compat.egg-info'}, made
+
+
+def test_source_runs(source: Path) -> None:
+    """Its tests run, with the package that is in it."""
+    ret = subprocess.run(
+        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'tests/unit/test_versions.py'],
+        cwd=str(source),
+        env=dict(clean_environ(), PYTHONPATH=str(source)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert ret.returncode == 0 and ' passed' in ret.stdout, ret.stdout
+
+
+def test_metadata(files: list[Path]) -> None:
+    """The wheel requires nothing, has its licence as SPDX, and its page's links lead to the address in setup.cfg."""
+    with zipfile.ZipFile(str(files[0])) as wheel:
+        names = wheel.namelist()
+        text = wheel.read(f'{NAME}.dist-info/METADATA').decode()
+    metadata = email.message_from_string(text)
+    assert [it for it in metadata.get_all('Requires-Dist', []) if 'extra ==' not in it] == []
+    assert metadata['License-Expression'] == 'MIT'
+    urls = dict(it.split(', ', 1) for it in metadata.get_all('Project-URL', []))
+    assert sorted(urls) == ['Changelog', 'Documentation', 'Issues', 'Source']
+    links = {line.partition('](')[2].partition(')')[0] for line in text.splitlines() if '](' in line}
+    assert len(links) > 5 and all(link.startswith(urls['Source'] + '/blob/v') for link in links), links
+    top = {name.partition('/')[0] for name in names}
+    assert top == {
+        'patroni_etcd3_compat',
+        'patroni_etcd3_compat.pth',
+        'patroni_etcd3_compat.start',
+        f'{NAME}.dist-info',
+    }
+
+
+def test_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What must not be uploaded is named with its remedy; nothing of that is left once it is in order."""
+    repository = tmp_path / 'repository'
+    dist.export(repository)
+    monkeypatch.setattr(dist, 'ROOT', repository)
+    monkeypatch.setattr(dist, 'version', lambda: '9.9.9')
+
+    def git(*args: str) -> None:
+        subprocess.run(
+            ['git', '-c', 'user.name=t', '-c', 'user.email=t@localhost', *args], cwd=str(repository), check=True
+        )
+
+    git('init', '-q')
+    git('add', '-A')
+    git('commit', '-q', '-m', 'first')
+    git('tag', 'v9.9.9')
+    (repository / 'CHANGELOG.md').write_text('# Changelog\n')
+    reasons = dist.obstacles()
+    assert [reason.partition(' ')[0] for reason in reasons] == ['url', 'the', 'CHANGELOG.md'], reasons
+    setup = (repository / 'setup.cfg').read_text()
+    (repository / 'setup.cfg').write_text(setup.replace('https://example.org/', 'https://forge.localhost/'))
+    (repository / 'CHANGELOG.md').write_text('# Changelog\n\n## [9.9.9] - 2026-01-01\n')
+    git('commit', '-q', '-a', '-m', 'second')
+    (reason,) = dist.obstacles()
+    assert reason.startswith('tag v9.9.9 is on another commit')
+    git('tag', '-f', 'v9.9.9')
+    assert dist.obstacles() == []

@@ -1,0 +1,128 @@
+"""Build the source distribution and the wheel of the last commit: ``python -m tools.dist``, into ``dist/``.
+
+Both are the same files whoever builds them: from the commit alone, with its date as SOURCE_DATE_EPOCH. ``--release``
+first refuses whatever must not be uploaded: a working tree with changes, a version without a dated section in
+CHANGELOG.md, a tag of that version on another commit, and an address in setup.cfg that is still the placeholder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lab import ROOT, say
+from lab.environments import clean_environ
+from lab.processes import LabError, remove_folder, scratch_folder
+
+from .patching import version
+
+#: Hosts that nobody can have (RFC 2606).
+_PLACEHOLDERS = ('example.org', 'example.com', 'example.net')
+
+
+def _git(*args: str) -> str:
+    ret = subprocess.run(['git', *args], cwd=str(ROOT), capture_output=True, text=True)
+    if ret.returncode:
+        raise LabError(f'git {args[0]}: {ret.stderr.strip()}')
+    return ret.stdout.strip()
+
+
+def obstacles() -> list[str]:
+    """Return what must not be released as it is, and what to do about it."""
+    ret = []
+    setup = configparser.ConfigParser()
+    setup.read(str(ROOT / 'setup.cfg'))
+    host = urlsplit(setup['metadata']['url']).hostname or ''
+    if host in _PLACEHOLDERS:
+        ret.append(f'url in setup.cfg is a placeholder ({host}): write the address of the project there')
+    if _git('status', '--porcelain'):
+        ret.append('the working tree has changes: commit them')
+    number = version()
+    if not re.search(rf'^## \[{re.escape(number)}\] - \d{{4}}-\d\d-\d\d$', (ROOT / 'CHANGELOG.md').read_text(), re.M):
+        ret.append(
+            f'CHANGELOG.md has no section "## [{number}] - YYYY-MM-DD": give the section of this release its date'
+        )
+    tagged = _git('tag', '--list', f'v{number}') and _git('rev-list', '-1', f'v{number}')
+    if tagged and tagged != _git('rev-parse', 'HEAD'):
+        ret.append(f'tag v{number} is on another commit: raise __version__ in patroni_etcd3_compat/__init__.py')
+    return ret
+
+
+def export(folder: Path) -> None:
+    """Write the files of the last commit into a folder that does not exist yet."""
+    folder.mkdir()
+    archive = subprocess.run(
+        ['git', '-c', 'tar.umask=0022', 'archive', 'HEAD'], cwd=str(ROOT), stdout=subprocess.PIPE, check=True
+    )
+    subprocess.run(['tar', '-C', str(folder), '-xf', '-'], input=archive.stdout, check=True)
+
+
+def build(target: Path, tree: Path) -> list[Path]:
+    """Build both from a tree, and return them: wheel, source distribution.
+
+    :param target: the folder for them.
+    :param tree: the files of the project.
+    :raises LabError: when it fails.
+    """
+    environ = dict(clean_environ(), SOURCE_DATE_EPOCH=_git('log', '-1', '--format=%ct'))
+    ret = subprocess.run(
+        [sys.executable, '-m', 'build', '--outdir', str(target), str(tree)],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: os.umask(0o022) and None,
+    )
+    if ret.returncode:
+        raise LabError(f'build failed:\n{ret.stdout}')
+    return sorted(target.glob(f'patroni_etcd3_compat-{version()}*'), key=lambda path: path.suffix != '.whl')
+
+
+def check(files: list[Path]) -> None:
+    """Check both as an index does.
+
+    :raises LabError: with the complaints.
+    """
+    wheels = [path for path in files if path.suffix == '.whl']
+    # The start-up files have to be at the top of site-packages.
+    for argv in (
+        ['twine', 'check', '--strict', *map(str, files)],
+        ['check_wheel_contents', '--ignore', 'W003,W009', *map(str, wheels)],
+    ):
+        ret = subprocess.run([sys.executable, '-m', *argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if ret.returncode:
+            raise LabError(f'{argv[0]}:\n{ret.stdout}')
+
+
+def main() -> None:
+    """Build, check, and print the digests."""
+    parser = argparse.ArgumentParser(prog='python -m tools.dist', description=__doc__)
+    parser.add_argument('--release', action='store_true', help='refuse what must not be uploaded')
+    args = parser.parse_args()
+    scratch = scratch_folder('lab-dist-')
+    try:
+        reasons = obstacles()
+        if reasons:
+            say(f'{"refused" if args.release else "NOT FOR UPLOAD"}: {"; ".join(reasons)}')
+            if args.release:
+                sys.exit(1)
+        export(scratch / 'tree')
+        files = build(ROOT / 'dist', scratch / 'tree')
+        check(files)
+    except LabError as e:
+        sys.exit(f'tools.dist: {e}')
+    finally:
+        remove_folder(scratch)
+    for path in files:
+        print(f'{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(ROOT)}')
+
+
+if __name__ == '__main__':
+    main()
