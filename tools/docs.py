@@ -1,8 +1,9 @@
-"""Write the generated parts of docs/, or compare them.
+"""Write what is generated of texts, or compare it.
 
 ``python -m tools.docs`` writes, ``python -m tools.docs --check`` ends with status 1 and a diff if a committed file
 differs. Generated are the JSON schemas (from the dataclasses), the manuals in docs/check.md, docs/plan.md and
-docs/record.md (from the help texts), and docs/findings.md (from the register of findings).
+docs/record.md (from the help texts), docs/findings.md (from the register of findings), and the man page and completion
+files in packaging/ (from the command).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 
 from patroni_etcd3_compat.check.cli import cli as command
 
-from . import findings_page, schemas
+from . import findings_page, manpage, schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 MANUALS = {
@@ -41,6 +42,7 @@ def documents() -> dict[Path, str]:
         **schemas.documents(),
         **{path: manual(name) for name, path in MANUALS.items()},
         findings_page.PATH: findings_page.page(),
+        **manpage.documents(),
     }
 
 
@@ -56,13 +58,14 @@ def differences() -> str:
 
 def main() -> int:
     """Write or compare the files, see the module."""
-    parser = argparse.ArgumentParser(description='Write what is generated in docs/, or compare it.')
+    parser = argparse.ArgumentParser(description='Write what is generated of texts, or compare it.')
     parser.add_argument('--check', action='store_true', help='compare only; status 1 if a file is out of date')
     if parser.parse_args().check:
         diff = differences()
         sys.stdout.write(diff)
         return 1 if diff else 0
     for path, text in documents().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return 0
 

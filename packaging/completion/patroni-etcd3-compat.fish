@@ -1,0 +1,17 @@
+function _patroni_etcd3_compat_completion;
+    set -l response (env _PATRONI_ETCD3_COMPAT_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) patroni-etcd3-compat);
+
+    for completion in $response;
+        set -l metadata (string split "," $completion);
+
+        if test $metadata[1] = "dir";
+            __fish_complete_directories $metadata[2];
+        else if test $metadata[1] = "file";
+            __fish_complete_path $metadata[2];
+        else if test $metadata[1] = "plain";
+            echo $metadata[2];
+        end;
+    end;
+end;
+
+complete --no-files --command patroni-etcd3-compat --arguments "(_patroni_etcd3_compat_completion)";

@@ -1,0 +1,52 @@
+"""The man page and the completion files in packaging/."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from patroni_etcd3_compat.check.cli import cli
+from tools import manpage
+
+
+def test_everything_is_in_the_page() -> None:
+    """Each subcommand has a section, and each option an entry with its help."""
+    plain = manpage.page().replace('\\-', '-').replace('\\&', '')
+    for name, command in cli.commands.items():
+        section = plain.partition(f'\n.SS {name}\n')[2].partition('\n.S')[0]
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert f'{max(option.opts, key=len)}' in section and ' '.join((option.help or '').split()) in section
+
+
+@pytest.mark.skipif(not shutil.which('groff'), reason='this machine has no groff')
+def test_page_is_good_roff() -> None:
+    """groff has no warning about it, and the examples keep their lines."""
+    ret = subprocess.run(['groff', '-man', '-ww', '-Tascii', '-P-c', str(manpage.PAGE)], capture_output=True, text=True)
+    assert (ret.returncode, ret.stderr) == (0, '')
+    assert 'patroni-etcd3-compat check -c patroni.yml --watch 5 --record upgrade.jsonl\n' in ret.stdout
+
+
+@pytest.mark.parametrize('words, found', [(['pl'], {'plan'}), (['check', '--end'], {'--endpoints'}), (['zz'], set())])
+def test_completion_in_bash(words: list[str], found: set[str]) -> None:
+    """bash, with the file as packages install it, completes subcommands and options."""
+    line = ' '.join(f'"{word}"' for word in ('patroni-etcd3-compat', *words))
+    ended = subprocess.run(
+        [
+            'bash',
+            '-c',
+            f'. "$0"; COMP_WORDS=({line}); COMP_CWORD={len(words)}; '
+            '_patroni_etcd3_compat_completion patroni-etcd3-compat; printf "%s\\n" "${COMPREPLY[@]}"',
+            str(manpage.COMPLETION['bash']),
+        ],
+        env=dict(os.environ, PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}'),
+        capture_output=True,
+        text=True,
+    )
+    assert set(ended.stdout.split()) == found, ended.stderr
