@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/installed  ## the main job on real servers: a mixed etcd cluster, stock Patroni failing, ours running
 	$(BIN)/python -m examples.demo
@@ -99,6 +99,9 @@ test-patches: $(VENV)/installed  ## all tests of each patched Patroni, including
 dist: $(VENV)/installed  ## build wheel and source distribution of the last commit into dist/, always the same bytes
 	$(BIN)/python -m tools.dist
 
+deb rpm: $(VENV)/installed  ## build the package for Debian, for RPM, of the last commit into dist/
+	$(BIN)/python -m tools.packages $@
+
 test-release: $(VENV)/installed  ## what is uploaded: complete, reproducible, accepted by an index (a minute)
 	$(BIN)/pytest -q tests/release
 
@@ -144,4 +147,4 @@ clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
 .PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-etcd-grpc test-grpc test-patroni test-mixed \
-	test-check proofs test-oldest test-upstream test-contrib test-upstream-patches test-patched test-patches test-release dist patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean
+	test-check proofs test-oldest test-upstream test-contrib test-upstream-patches test-patched test-patches test-release dist deb rpm patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean

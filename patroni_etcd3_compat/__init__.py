@@ -15,7 +15,7 @@ Imports run one way, each module from those before it:
 
 from __future__ import annotations
 
-__version__ = '0.1.0'
+__version__ = '1.0.0'
 
 #: Section that names our class, and with it the module and (by letters, see Patroni's ``iter_classes``) the class.
 SECTION = 'etcd3_compat'

@@ -2,20 +2,18 @@
 
 Both are the same files whoever builds them: from the commit alone, with its date as SOURCE_DATE_EPOCH. ``--release``
 first refuses whatever must not be uploaded: a working tree with changes, a version without a dated section in
-CHANGELOG.md, a tag of that version on another commit, and an address in setup.cfg that is still the placeholder.
+CHANGELOG.md, a tag of that version on another commit, and an address that is still a placeholder.
 """
 
 from __future__ import annotations
 
 import argparse
-import configparser
 import hashlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from lab import ROOT, say
 from lab.environments import clean_environ
@@ -23,8 +21,11 @@ from lab.processes import LabError, remove_folder, scratch_folder
 
 from .patching import version
 
-#: Hosts that nobody can have (RFC 2606).
-_PLACEHOLDERS = ('example.org', 'example.com', 'example.net')
+#: The files with the project's address: setup.cfg, of which all links are made, and the maintainer of Debian's package.
+_ADDRESSES = ('setup.cfg', 'debian/control', 'debian/changelog')
+
+#: A host that nobody can have (RFC 2606).
+_PLACEHOLDER = re.compile(r'\bexample\.(org|com|net)\b')
 
 
 def _git(*args: str) -> str:
@@ -37,11 +38,10 @@ def _git(*args: str) -> str:
 def obstacles() -> list[str]:
     """Return what must not be released as it is, and what to do about it."""
     ret = []
-    setup = configparser.ConfigParser()
-    setup.read(str(ROOT / 'setup.cfg'))
-    host = urlsplit(setup['metadata']['url']).hostname or ''
-    if host in _PLACEHOLDERS:
-        ret.append(f'url in setup.cfg is a placeholder ({host}): write the address of the project there')
+    for name in _ADDRESSES:
+        host = _PLACEHOLDER.search((ROOT / name).read_text())
+        if host:
+            ret.append(f"{name} has a placeholder ({host.group(0)}): write the project's own address there")
     if _git('status', '--porcelain'):
         ret.append('the working tree has changes: commit them')
     number = version()
@@ -53,6 +53,11 @@ def obstacles() -> list[str]:
     if tagged and tagged != _git('rev-parse', 'HEAD'):
         ret.append(f'tag v{number} is on another commit: raise __version__ in patroni_etcd3_compat/__init__.py')
     return ret
+
+
+def epoch() -> str:
+    """Return the date of the last commit in seconds, for SOURCE_DATE_EPOCH."""
+    return _git('log', '-1', '--format=%ct')
 
 
 def export(folder: Path) -> None:
@@ -71,7 +76,7 @@ def build(target: Path, tree: Path) -> list[Path]:
     :param tree: the files of the project.
     :raises LabError: when it fails.
     """
-    environ = dict(clean_environ(), SOURCE_DATE_EPOCH=_git('log', '-1', '--format=%ct'))
+    environ = dict(clean_environ(), SOURCE_DATE_EPOCH=epoch())
     ret = subprocess.run(
         [sys.executable, '-m', 'build', '--outdir', str(target), str(tree)],
         env=environ,

@@ -14,6 +14,7 @@ from lab.monitor import Monitor
 from lab.patroni import PatroniCluster
 from lab.ports import free_port
 from lab.processes import wait_until
+from patroni_etcd3_compat import __version__
 
 
 def test_primary_and_replica_through_an_upgrade(newest: Environment) -> None:
@@ -24,7 +25,7 @@ def test_primary_and_replica_through_an_upgrade(newest: Environment) -> None:
         listed = patroni.patronictl('list').stdout
         assert re.search(r'Leader +\| running', listed), listed
         assert re.search(r'Replica +\| (running|streaming)', listed), listed
-        assert 'patroni-etcd3-compat 0.1.0 serves section etcd3' in primary.log_text()
+        assert f'patroni-etcd3-compat {__version__} serves section etcd3' in primary.log_text()
         with Monitor(patroni) as monitor, WriteLoad(patroni) as load:
             for number in (0, 1):
                 etcd.upgrade(number, '3.4')
@@ -100,6 +101,6 @@ def test_stock_is_back_when_switched_off(newest: Environment) -> None:
 def test_by_name(newest: Environment) -> None:
     """Section ``etcd3_compat`` works for the daemon and for patronictl."""
     with EtcdCluster(['3.2', '3.4', '3.4']) as etcd, PatroniCluster(newest, etcd, nodes=1, section='etcd3_compat') as p:
-        assert 'patroni-etcd3-compat 0.1.0 serves section etcd3_compat' in p.wait_primary().log_text()
+        assert f'patroni-etcd3-compat {__version__} serves section etcd3_compat' in p.wait_primary().log_text()
         listed = p.patronictl('list')
         assert 'Leader' in listed.stdout, listed.stdout

@@ -131,9 +131,16 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     git('tag', 'v9.9.9')
     (repository / 'CHANGELOG.md').write_text('# Changelog\n')
     reasons = dist.obstacles()
-    assert [reason.partition(' ')[0] for reason in reasons] == ['url', 'the', 'CHANGELOG.md'], reasons
-    setup = (repository / 'setup.cfg').read_text()
-    (repository / 'setup.cfg').write_text(setup.replace('https://example.org/', 'https://forge.localhost/'))
+    assert [reason.partition(' ')[0] for reason in reasons] == [
+        'setup.cfg',
+        'debian/control',
+        'debian/changelog',
+        'the',
+        'CHANGELOG.md',
+    ], reasons
+    for name in ('setup.cfg', 'debian/control', 'debian/changelog'):
+        text = (repository / name).read_text()
+        (repository / name).write_text(text.replace('example.org', 'forge.localhost'))
     (repository / 'CHANGELOG.md').write_text('# Changelog\n\n## [9.9.9] - 2026-01-01\n')
     git('commit', '-q', '-a', '-m', 'second')
     (reason,) = dist.obstacles()
