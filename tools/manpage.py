@@ -5,6 +5,7 @@ click-man would be the library for it, but it escapes nothing, and fills the exa
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Iterator
@@ -60,7 +61,7 @@ def _command(command: click.Command, parent: click.Context, name: str) -> Iterat
     usage = ' '.join(command.collect_usage_pieces(ctx))
     yield f'.SS {name}'
     yield f'\\fB{_escaped(ctx.command_path)}\\fP {_escaped(usage)}'
-    yield from _paragraphs(re.sub(r'(?m)^ {4}', '', command.help or ''))
+    yield from _paragraphs(inspect.cleandoc(command.help or ''))  # Python 3.13 has cleaned it already
     for parameter in command.params:
         record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
         if record:
@@ -72,7 +73,7 @@ def _command(command: click.Command, parent: click.Context, name: str) -> Iterat
 def page() -> str:
     """Return the man page."""
     parent = click.Context(cli, info_name=PROGRAM, max_content_width=100)
-    text = (cli.help or '').strip()
+    text = inspect.cleandoc(cli.help or '')
     first = text.partition('.')[0]
     lines = [
         f'.TH {PROGRAM.upper()} 1 "" "{PROGRAM} {__version__}" "Patroni on etcd"',
