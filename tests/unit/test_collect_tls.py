@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import pytest
 import trustme
@@ -49,7 +49,7 @@ class Files:
     ) -> tuple[str, str]:
         """Return the paths of a certificate and its key."""
         authority = self.stranger if stranger else self.authority
-        begins: dict[str, datetime.datetime] = {}
+        begins: dict[str, Any] = {}
         if 'not_before' in inspect.signature(authority.issue_cert).parameters:
             begins['not_before'] = NOW - 10 * DAY
         elif expires < NOW:
