@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 
-from .render import WIDTH
+from .printable import WIDTH
 
 
 def terminal() -> tuple[int, bool]:

@@ -12,9 +12,9 @@ from typing import Callable, Iterator
 import pytest
 
 from patroni_etcd3_compat.check.collect import Settings
-from patroni_etcd3_compat.check.collect.process import running_python
 from patroni_etcd3_compat.check.collect.this_host import this_host
 from patroni_etcd3_compat.check.facts import Patroni, PatroniMember, ThisHost
+from patroni_etcd3_compat.check.processes import running_python
 
 MEMBERS = [
     PatroniMember('a', version='4.0.11', serves='stock'),

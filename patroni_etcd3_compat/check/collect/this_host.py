@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..facts import Patroni, PatroniMember, ThisHost
-from .process import running_python
+from ..processes import running_python
 from .settings import Settings
 
 

@@ -6,13 +6,11 @@ from datetime import datetime, timezone
 from typing import NamedTuple
 
 from ..facts import SEVERITIES, Etcd, EtcdEndpoint, Facts, Finding, Fleet
+from ..printable import STATUS as STATUS
+from ..printable import WIDTH as WIDTH
+from ..printable import clean as clean
+from ..printable import one_line as one_line
 from ..units import number
-
-#: The word for an exit status, as Nagios has it.
-STATUS = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
-
-#: Columns of a line if its width is unknown.
-WIDTH = 120
 
 
 class Style(NamedTuple):
@@ -24,24 +22,6 @@ class Style(NamedTuple):
     colour: bool = False
     #: show everything, whole
     verbose: bool = False
-
-
-def clean(text: object) -> str:
-    """Return a text that is safe to print: names come from etcd, where anybody with access may have written anything.
-
-    :param text: the text; line feeds stay.
-
-    :returns: the text with escape sequences instead of what a terminal would obey or cannot show.
-    """
-    return ''.join(
-        char if char.isprintable() or char == '\n' else char.encode('unicode_escape').decode('ascii')
-        for char in str(text)
-    )
-
-
-def one_line(text: object) -> str:
-    """Return the same without line feeds and double blanks."""
-    return ' '.join(clean(text).split())
 
 
 def etcd_label(etcd: Etcd, member: EtcdEndpoint) -> str:
