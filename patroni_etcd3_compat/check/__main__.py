@@ -67,6 +67,10 @@ def run(args: Sequence[str]) -> int:
 
     :returns: the exit status; 3 if something that it needs is missing.
     """
+    if args[:1] == ['doctor']:  # which finds out why something is missing elsewhere, and does without
+        from .doctor.main import run as doctor
+
+        return doctor(args[1:])
     try:
         from . import cli
     except ImportError as e:

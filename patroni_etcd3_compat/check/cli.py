@@ -16,6 +16,7 @@ from . import nagios
 from .arguments import Access, certificate_days_option, cluster_options, limit, listed, output_option, positive
 from .choice import GROUPS, identifier, identifiers
 from .collect import ConfigError
+from .doctor.command import doctor
 from .facts import Limit, Limits
 from .findings import exit_status, kind_of, kinds
 from .follow.walk import follow
@@ -254,6 +255,7 @@ def plan(
     return 2 if made.refusals else 1 if made.failed else 0
 
 
+cli.add_command(doctor)
 cli.add_command(follow)
 cli.add_command(report)
 

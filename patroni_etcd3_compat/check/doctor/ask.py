@@ -1,0 +1,226 @@
+"""Runs the probe in the Python of Patroni: as its user, in its folder and root, with its variables as far as they count."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import resource
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Callable, Sequence
+
+from ..processes import called_file, python_file, running_file
+from . import probe
+from .host import Host
+from .model import Copy, StartUpFile
+
+#: Seconds
+_TIMEOUT = 10
+
+#: The probe prints no more than this, nor does it write anything else, in bytes.
+_LIMIT = 1 << 20
+
+#: Options of Python that decide what it loads.
+_FLAGS = 'EIOPSs'
+
+#: Variables that decide what Python loads, or whether it starts. The rest is nobody's business.
+_VARIABLES = (
+    'HOME PATH LD_LIBRARY_PATH LANG LC_ALL PYTHONPATH PYTHONHOME PYTHONNOUSERSITE PYTHONUSERBASE PYTHONSAFEPATH '
+    'PYTHONPLATLIBDIR VIRTUAL_ENV PATRONI_ETCD3_COMPAT'
+).split()
+
+
+class Failed(Exception):
+    """The Python of Patroni did not answer; the text says why."""
+
+
+@dataclass
+class Answer:
+    """What the probe says, see there."""
+
+    version: str = ''
+    executable: str = ''
+    prefix: str = ''
+    no_site: bool = False
+    user_site: str | None = None
+    user_site_on: bool = False
+    home: str = ''
+    switch: str | None = None
+    started_up: bool = False
+    hooked: bool = False
+    copies: list[Copy] = field(default_factory=list)
+    start_up_files: list[StartUpFile] = field(default_factory=list)
+    venv: bool = False
+    made_by: str | None = None
+    pip: bool = False
+    managed: bool = False
+    system: str = ''
+    patroni: str | None = None
+    patroni_path: str | None = None
+    patroni_changed: float | None = None
+    serves: str | None = None
+    error: str | None = None
+    patched: str | None = None
+    log: list[dict[str, str]] = field(default_factory=list)
+    #: what Python printed about the start-up file, which it could not run
+    start_up_error: str | None = None
+
+
+def ask(host: Host) -> Answer:
+    """Ask the Python of a process.
+
+    :raises Failed: if it does not answer.
+    """
+    assert host.environ is not None
+    process = host.process
+    path = host.environ.get('PATH')
+    if host.container:  # the names in there lead elsewhere from here
+        named = called_file(process, None)
+        candidates = [named] * os.path.isabs(named) + [running_file(process.folder) or named]
+    else:
+        candidates = [python_file(process, path) or process.called]
+    flags = ''.join(sorted({flag for flag in process.flags if flag in _FLAGS}))
+    variables = {name: value for name, value in host.environ.items() if name in _VARIABLES}
+    for number, python in enumerate(candidates):
+        try:
+            return _ask(python, flags, [process.script or ''], variables, _become(host))
+        except FileNotFoundError as e:
+            if number == len(candidates) - 1:
+                raise Failed(f'{python} is not there any more') from e
+    raise AssertionError
+
+
+def ask_python(python: str, user: pwd.struct_passwd | None) -> Answer:
+    """Ask a Python that does not run Patroni now.
+
+    :param user: who Patroni is going to run as, ``None`` for who this is.
+
+    :raises Failed: if it does not answer.
+    """
+    variables = {name: os.environ[name] for name in ('HOME', 'PATH', 'LANG', 'LC_ALL') if name in os.environ}
+    become = None
+    if user:
+        variables['HOME'] = user.pw_dir
+        groups = os.getgrouplist(user.pw_name, user.pw_gid)
+        become = _changing(user.pw_uid, user.pw_gid, groups)
+    try:
+        return _ask(python, '', [], variables, become)
+    except FileNotFoundError as e:
+        raise Failed(f'there is no {python}') from e
+
+
+def _become(host: Host) -> Callable[[], None] | None:
+    if os.geteuid() != 0 or host.uid is None or host.gid is None:
+        return None
+    return _changing(host.uid, host.gid, host.groups, host.process.folder, bool(host.container))
+
+
+def _changing(
+    uid: int, gid: int, groups: Sequence[int], folder: Path | None = None, container: bool = False
+) -> Callable[[], None]:
+    """Return what makes the child a process like that of Patroni; subprocess can do it from Python 3.9 on only."""
+
+    def change() -> None:
+        if folder:
+            try:
+                os.chdir(folder / 'cwd')
+            except OSError:  # it was removed
+                os.chdir('/')
+        if container and folder:
+            os.chroot(folder / 'root')
+        os.setgroups(groups)
+        os.setgid(gid)
+        os.setuid(uid)
+
+    return change
+
+
+def _ask(
+    python: str, flags: str, script: Sequence[str], variables: dict[str, str], change: Callable[[], None] | None
+) -> Answer:
+    def prepare() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_LIMIT, _LIMIT))
+        if change:
+            change()
+
+    code = Path(probe.__file__).read_text(encoding='utf-8')
+    argv = [python, *(['-' + flags] if flags else []), '-B', '-c', code, *script]
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        try:
+            ended = subprocess.run(
+                argv,
+                env={**variables, 'PYTHONDONTWRITEBYTECODE': '1', 'PYTHONIOENCODING': 'utf-8:backslashreplace'},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                timeout=_TIMEOUT,
+                start_new_session=True,
+                preexec_fn=prepare,
+            )
+        except FileNotFoundError:
+            raise
+        except OSError as e:
+            raise Failed(f'{python} cannot be run: {e.strerror}') from e
+        except subprocess.SubprocessError as e:
+            slow = isinstance(e, subprocess.TimeoutExpired)
+            raise Failed(
+                f'{python} has not answered after {_TIMEOUT} s' if slow else f'{python} cannot be run as its user'
+            ) from e
+        said, complaints = (_content(stream) for stream in (output, errors))
+    found = [line for line in said.splitlines() if line.startswith(probe.MARK)]
+    if not found:
+        last = next((line for line in reversed(complaints.splitlines()) if line.strip()), '')
+        raise Failed(f'{python} ended with status {ended.returncode}{": " + last if last else ""}')
+    try:
+        answer = read(json.loads(found[-1][len(probe.MARK) :]))
+    except (ValueError, TypeError, RecursionError) as e:
+        raise Failed(f'the answer of {python} cannot be read') from e
+    answer.start_up_error = _start_up_error(complaints)
+    return answer
+
+
+def _content(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read(_LIMIT).decode('utf-8', 'backslashreplace')
+
+
+def read(found: dict[str, object]) -> Answer:
+    """Return an answer from its JSON. It comes from a process of another user, who may have written anything.
+
+    :raises:
+        :exc:`ValueError`, :exc:`TypeError`: if it is not what the probe prints.
+    """
+    lists = {'copies': Copy, 'start_up_files': StartUpFile}
+    answer = Answer(**{name: value for name, value in found.items() if name not in lists})  # type: ignore[arg-type]
+    for name, value in vars(answer).items():
+        wanted = type(getattr(Answer(), name))
+        optional = (float, int) if name == 'patroni_changed' else (str,)
+        if not isinstance(value, (*optional, type(None)) if wanted is type(None) else wanted):
+            raise TypeError(name)
+    for name, cls in lists.items():
+        values = found.get(name)
+        if not isinstance(values, list):
+            raise TypeError(name)
+        setattr(answer, name, [_record(cls, value) for value in values])
+    answer.log = [{'level': str(line['level']), 'text': str(line['text'])} for line in answer.log]
+    return answer
+
+
+def _record(cls: type, value: dict[str, object]) -> object:
+    for name, entry in value.items():
+        good = {'readable': bool, 'importable': bool, 'path': str, 'changed': (float, int, type(None))}
+        if not isinstance(entry, good.get(name, (str, type(None)))):  # type: ignore[arg-type]
+            raise TypeError(name)
+    return cls(**value)
+
+
+def _start_up_error(complaints: str) -> str | None:
+    """Return why Python could not run the start-up file, from what it prints then."""
+    _, found, rest = complaints.partition(probe.PACKAGE + '.')
+    if not found or 'rror' not in complaints:
+        return None
+    lines = [line.strip() for line in rest.splitlines() if line.strip() and not line.startswith('Remainder of file')]
+    return next((line for line in lines if line.partition(':')[0].endswith('Error')), None)

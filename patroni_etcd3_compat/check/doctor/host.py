@@ -1,0 +1,120 @@
+"""What /proc tells about a process of Patroni, besides what it is called: as what, where and since when it runs."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Sequence
+
+from ..processes import DELETED, PROC, PatroniProcess, patronis
+
+
+@dataclass
+class Host:
+    """A process, or what is known about it."""
+
+    process: PatroniProcess
+    uid: int | None = None
+    gid: int | None = None
+    groups: list[int] = field(default_factory=list)
+    parent: int | None = None
+    #: it is process 1 of a container, which in Patroni only starts the other one
+    init: bool = False
+    #: seconds since 1970
+    started: float | None = None
+    #: variables of its environment; ``None``: it is somebody else's
+    environ: dict[str, str] | None = None
+    #: it has a root folder of its own; ``None``: it is somebody else's
+    container: bool | None = None
+    unit: str | None = None
+    #: its Python was replaced while it runs
+    replaced: bool = False
+
+    @property
+    def user(self) -> str | None:
+        """Name of its user; the number if it has none here."""
+        return None if self.uid is None else user_name(self.uid, bool(self.container))
+
+
+def user_name(uid: int, container: bool = False) -> str:
+    """Return the name of a user. A container has names of its own."""
+    if not container:
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            pass
+    return str(uid)
+
+
+def hosts(pid: int | None = None, config_file: str | None = None, proc: Path = PROC) -> list[Host]:
+    """Return the running Patronis, each of them once.
+
+    :param pid: only this process.
+    :param config_file: only those with this configuration.
+    :param proc: where the kernel shows the processes.
+    """
+    found = [look_at(process, proc) for process in patronis(proc)]
+    if pid is not None:
+        return [host for host in found if host.process.pid == pid]
+    if config_file is not None:
+        found = [host for host in found if host.process.runs_with(config_file)]
+    return _once(found)
+
+
+def _once(found: Sequence[Host]) -> list[Host]:
+    """Leave out what is no Patroni of its own: a fork of one, and process 1 that only waits for the real one."""
+    by_pid = {host.process.pid: host for host in found}
+    waits = {host.parent for host in found if host.parent in by_pid and by_pid[host.parent].init}
+    return [
+        host
+        for host in found
+        if host.process.pid not in waits and (host.parent not in by_pid or by_pid[host.parent].init)
+    ]
+
+
+def look_at(process: PatroniProcess, proc: Path = PROC) -> Host:
+    """Return what is known about a process. What cannot be read is ``None``."""
+    folder, host = process.folder, Host(process)
+    status = _read(folder / 'status') or ''
+    fields = {name: value.split() for name, _, value in (line.partition(':') for line in status.splitlines())}
+    uids, gids = fields.get('Uid', []), fields.get('Gid', [])
+    if len(uids) > 1 and len(gids) > 1:
+        host.uid, host.gid = int(uids[1]), int(gids[1])  # the effective ones
+        host.groups = [int(group) for group in fields.get('Groups', [])]
+    host.parent = int(fields['PPid'][0]) if fields.get('PPid') else None
+    host.init = fields.get('NSpid', [''])[-1] == '1'
+    host.started = _started(folder, proc)
+    try:
+        lines = os.fsdecode((folder / 'environ').read_bytes()).split('\0')
+        host.environ = {name: value for name, equals, value in (line.partition('=') for line in lines) if equals}
+    except OSError:
+        pass
+    try:
+        host.container = not os.path.samefile(folder / 'root', '/')
+        host.replaced = os.readlink(folder / 'exe').endswith(DELETED)
+    except OSError:
+        pass
+    unit = re.search(r'([^/\n]+\.service)$', _read(folder / 'cgroup') or '', re.M)
+    host.unit = unit.group(1) if unit and not host.container else None
+    return host
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return os.fsdecode(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _started(folder: Path, proc: Path) -> float | None:
+    """Return when a process was started, in seconds since 1970, to a hundredth."""
+    stat, uptime = _read(folder / 'stat'), _read(proc / 'uptime')
+    try:
+        ticks = int((stat or '').rpartition(')')[2].split()[19])  # the name in front may contain anything
+        return time.time() - float((uptime or '').split()[0]) + ticks / os.sysconf('SC_CLK_TCK')
+    except (IndexError, ValueError):
+        return None

@@ -1,0 +1,115 @@
+"""The command ``doctor``: with the standard library alone."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Sequence
+
+from ... import __version__
+from ..output import to_stdout
+from ..printable import one_line
+from . import options
+from .ask import Answer, Failed, ask, ask_python
+from .diagnosis import Here, diagnose, failed, frozen, hidden
+from .host import Host, hosts
+from .model import Diagnosis, Report, worst
+from .text import as_json, as_text
+
+
+def run(args: Sequence[str]) -> int:
+    """Run the command.
+
+    :param args: what stands behind ``doctor`` on the command line.
+
+    :returns: the exit status.
+    """
+    try:
+        given = options.parse(args)
+    except options.UsageError as e:
+        return _failed(f'{e} (see {options.PROGRAM} --help)')
+    if given.help:
+        to_stdout(options.help_text())
+        return 0
+    try:
+        found = [_named(given.python, given.user)] if given.python else _running(given.pid, given.config_file)
+    except Failed as e:
+        return _failed(str(e))
+    except KeyboardInterrupt:
+        return 130
+    report = Report(socket.gethostname(), __version__, found)
+    if given.format == 'json' or found:
+        to_stdout(as_json(report) if given.format == 'json' else as_text(report))
+    if found:
+        return report.exit_status
+    return _failed(
+        f'no running Patroni is seen{_which(given.pid, given.config_file)}; name its Python with --python'
+        + ('' if os.geteuid() == 0 else ', or run this as root')
+    )
+
+
+def _which(pid: int | None, config_file: str | None) -> str:
+    return f' with PID {pid}' if pid is not None else f' with {config_file}' if config_file is not None else ''
+
+
+def _failed(reason: str) -> int:
+    sys.stderr.write(f'{options.PROGRAM}: {one_line(reason)}\n')
+    return worst([])
+
+
+def _running(pid: int | None, config_file: str | None) -> list[Diagnosis]:
+    return [_process(host) for host in hosts(pid, config_file)]
+
+
+def _process(host: Host) -> Diagnosis:
+    if host.process.frozen:
+        return frozen(host)
+    root = os.geteuid() == 0
+    if host.environ is None or host.container is None or (host.container and not root):
+        return hidden(host)
+    try:
+        answer = ask(host)
+    except Failed as e:
+        return failed(host, str(e))
+    return diagnose(host, answer, Here() if host.container else _here(answer, host.uid))
+
+
+def _named(python: str, user: str | None) -> Diagnosis:
+    found = shutil.which(python)
+    if found is None:
+        raise Failed(f'there is no Python {python}')
+    entry = None
+    if user is not None:
+        try:
+            entry = pwd.getpwnam(user)
+        except KeyError:
+            raise Failed(f'there is no user {user}') from None
+        if os.geteuid() not in (0, entry.pw_uid):
+            raise Failed('--user needs root')
+    path = os.path.abspath(found)
+    try:
+        answer = ask_python(path, entry if os.geteuid() == 0 else None)
+    except Failed as e:
+        return failed(None, str(e), path)
+    diagnosis = diagnose(None, answer, _here(answer, entry.pw_uid if entry else os.geteuid()))
+    diagnosis.user = user
+    return diagnosis
+
+
+def _here(answer: Answer, uid: int | None) -> Here:
+    """Return what this command knows about a package that Patroni's Python does not find."""
+    own = Path(__file__).resolve().parents[2]
+    ids = {uid, os.geteuid(), *(int(number) for number in [os.environ.get('SUDO_UID', '')] if number.isdigit())}
+    homes = {os.path.expanduser('~')}
+    for each in ids - {None}:
+        try:
+            homes.add(pwd.getpwuid(int(each or 0)).pw_dir)
+        except (KeyError, OverflowError):
+            pass
+    release = 'python' + '.'.join(answer.version.split('.')[:2])
+    sites = [Path(home, '.local', 'lib', release, 'site-packages', own.name) for home in sorted(homes)]
+    return Here(sys.executable, str(own), [str(path) for path in sites if os.path.isdir(path)])
