@@ -1,4 +1,4 @@
-"""Runs the probe in the Python of Patroni: as its user, in its folder and root, with its variables as far as they count."""
+"""Runs the probe in the Python of Patroni: as its user, in its folder and root, with the variables that count."""
 
 from __future__ import annotations
 

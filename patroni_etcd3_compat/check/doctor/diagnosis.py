@@ -130,9 +130,10 @@ def _since(host: Host | None, answer: Answer) -> Iterator[Reason]:
     """Find what the running process cannot have loaded, because it is older."""
     if not host or host.started is None:
         return
-    copy = answer.copies[:1] if answer.serves == 'package' else []
-    files = answer.start_up_files if answer.serves == 'package' else []
-    times = {NAME: max([0.0, *(each.changed or 0 for each in [*copy, *files])]), 'Patroni': answer.patroni_changed or 0}
+    times = {'Patroni': answer.patroni_changed or 0}
+    if answer.serves == 'package':
+        changes = [copy.changed for copy in answer.copies[:1]] + [file.changed for file in answer.start_up_files]
+        times[NAME] = max(changed or 0 for changed in changes)
     for name, changed in times.items():
         if changed > host.started + _CLOCKS:
             yield Reason(
