@@ -107,11 +107,16 @@ class Place:
         wait_until(lambda: b'patroni.yml' in Path(f'/proc/{process.pid}/cmdline').read_bytes(), 10, 'Patroni')
         return process
 
-    def end(self) -> None:
-        """End the processes and remove the environment."""
+    def stop(self) -> None:
+        """End the processes."""
         for process in self._running:
             process.kill()
             process.communicate()
+        self._running.clear()
+
+    def end(self) -> None:
+        """End the processes and remove the environment."""
+        self.stop()
         remove_folder(self.folder)
 
 

@@ -18,6 +18,7 @@ from lab.node import unprivileged_user
 from lab.processes import scratch_folder, wait_until
 from patroni_etcd3_compat import __version__
 from tests.check.patroni_places import PACKAGE, START_UP_FILES, Place, diagnosis, doctor, places
+from tools import patching
 
 Make = Callable[..., Place]
 
@@ -73,7 +74,7 @@ def test_not_installed(make: Make) -> None:
     assert (found['exit_status'], found['serves'], list(found['found'])) == (2, 'stock', ['not-installed'])
     reason = found['found']['not-installed']
     assert f'{ROOT / PACKAGE} belongs to {sys.executable}' in reason['seen']
-    assert reason['remedy'] == f'uv pip install --python {place.python} patroni-etcd3-compat; then restart Patroni'
+    assert reason['remedy'] == f'{place.python} -m pip install patroni-etcd3-compat; then restart Patroni'
     said = doctor('-c', str(place.config))
     assert said.status == 2 and "does not serve section etcd3, Patroni's own class does" in said.out
 
@@ -81,14 +82,13 @@ def test_not_installed(make: Make) -> None:
 def test_remedy_works(make: Make, package: Environment) -> None:
     """After what the remedy says was done, a restart is what is missing, and after that nothing is."""
     place = make(False)
-    process = place.start()
+    place.start()
     time.sleep(0.1)  # the clock of files has steps
     place.install()
     found = diagnosis('-c', str(place.config))
     assert (found['exit_status'], found['serves'], list(found['found'])) == (1, 'package', ['restart'])
     assert 'serves section etcd3 once Patroni is restarted' in doctor('-c', str(place.config)).out
-    process.kill()
-    process.communicate()
+    place.stop()
     place.start()
     assert diagnosis('-c', str(place.config))['exit_status'] == 0
 
@@ -162,13 +162,12 @@ def test_installed_with_user(make: Make) -> None:
     """In the home of Patroni's user it serves; with -s, or with another HOME, it does not, and the reason says why."""
     place = make(False)
     path = place.install(with_user_site(place))
-    place.start().kill()
     process = place.start()
     assert diagnosis('--pid', str(process.pid))['exit_status'] == 0
     for options, env, why in (
-        (('-s',), {}, 'does not, as it is started look there'),
-        ((), {'PYTHONNOUSERSITE': '1'}, 'does not, as it is started look there'),
-        ((), {'HOME': '/nonexistent'}, 'with HOME=/nonexistent does not look there'),
+        (('-s',), {}, '-s, -I or PYTHONNOUSERSITE'),
+        ((), {'PYTHONNOUSERSITE': '1'}, '-s, -I or PYTHONNOUSERSITE'),
+        ((), {'HOME': '/nonexistent'}, 'HOME=/nonexistent'),
     ):
         process = place.start(*options, env=env)
         found = diagnosis('--pid', str(process.pid), HOME=str(place.folder))
@@ -198,8 +197,7 @@ def test_package_gone(make: Make) -> None:
     shutil.rmtree(place.site / PACKAGE)
     place.start()
     found = diagnosis('-c', str(place.config))
-    assert (found['exit_status'], found['serves'], list(found['found'])) == (2, 'stock', ['incomplete', 'broken'])
-    assert "ModuleNotFoundError: No module named 'patroni_etcd3_compat'" in found['found']['broken']['seen']
+    assert (found['exit_status'], found['serves'], list(found['found'])) == (2, 'stock', ['incomplete'])
 
 
 def test_two_copies(make: Make) -> None:
@@ -220,11 +218,10 @@ def test_patroni_that_lacks_something(make: Make) -> None:
     place = make()
     (place.site / 'etcd.py').write_text("raise ModuleNotFoundError(\"No module named 'etcd'\", name='etcd')\n")
     (place.site / 'a_patroni.pth').rename(place.site / 'z_patroni.pth')
-    place.start()
-    found = diagnosis('-c', str(place.config))
+    found = diagnosis('--python', str(place.python))
     assert (found['exit_status'], found['serves']) == (2, None)
     assert "ModuleNotFoundError: No module named 'etcd'" in found['found']['stock-broken']['seen']
-    assert 'nothing can serve section etcd3' in doctor('-c', str(place.config)).out
+    assert 'nothing can serve section etcd3' in doctor('--python', str(place.python)).out
 
 
 def test_broken_package(make: Make) -> None:
@@ -239,7 +236,7 @@ def test_broken_package(make: Make) -> None:
 
 def test_patched_patroni(make: Make) -> None:
     """A patched Patroni serves by itself; the package beside it stands back, which is fine."""
-    patched = environment('3.0.2', '1.26', patches=[ROOT / 'patches' / 'patroni-3.0.2.patch'])
+    patched = patching.environment(patching.RELEASES[0])
     for installed in (False, True):
         place = make(installed, patched.for_user(unprivileged_user()))
         place.start()
@@ -274,9 +271,9 @@ def test_python_was_replaced(make: Make) -> None:
 def test_python_that_does_not_answer(make: Make) -> None:
     """It prints something else, or nothing."""
     place = make()
-    (place.site / 'sitecustomize.py').write_text('print("hello", flush=True)\nimport os\n')
+    (place.site / 'z.pth').write_text('import os; print("hello", flush=True)\n')
     assert diagnosis('--python', str(place.python))['exit_status'] == 0
-    (place.site / 'sitecustomize.py').write_text('import os\nos._exit(7)\n')
+    (place.site / 'z.pth').write_text('import os; os._exit(7)\n')
     found = diagnosis('--python', str(place.python))
     assert (found['exit_status'], list(found['found'])) == (3, ['no-answer'])
     assert found['found']['no-answer']['seen'] == f'{place.python} ended with status 7'
@@ -321,3 +318,102 @@ def test_with_nothing_installed_beside_it(make: Make, package: Environment) -> N
     process = place.start()
     found = diagnosis('--pid', str(process.pid), python=(str(other.python), '-I'))
     assert found['exit_status'] == 0
+
+
+def test_start_up_file_fails(make: Make) -> None:
+    """Python prints why it could not run the start-up file, and goes on without it."""
+    place = make()
+    (place.site / PACKAGE / 'plugin.py').write_text('import not_there\n')
+    place.start()
+    found = diagnosis('-c', str(place.config))
+    assert (found['exit_status'], found['serves'], list(found['found'])) == (2, 'stock', ['broken'])
+    assert "ModuleNotFoundError: No module named 'not_there'" in found['found']['broken']['seen']
+
+
+@pytest.mark.parametrize(
+    'version, status, serves, reason',
+    [('2.1.7', 2, 'stock', 'stands-back'), ('5.0.0', 1, 'package', 'untried'), ('4.9.0', 1, 'package', 'untried')],
+)
+def test_patroni_outside_of_the_range(make: Make, version: str, status: int, serves: str, reason: str) -> None:
+    """Under an older Patroni it stands back, a newer one is untried; the reason is the line of the log."""
+    place = make()
+    (place.own_patroni() / 'version.py').write_text(f'__version__ = {version!r}\n')
+    (place.site / 'a_patroni.pth').rename(place.site / 'z_patroni.pth')
+    place.start()
+    found = diagnosis('-c', str(place.config))
+    assert (found['exit_status'], found['serves'], list(found['found'])) == (status, serves, [reason])
+    assert f'Patroni {version}' in found['found'][reason]['seen']
+
+
+def test_patroni_that_has_changed(make: Make) -> None:
+    """A newer Patroni without something that the package relies on."""
+    place = make()
+    module = place.own_patroni() / 'dcs' / 'etcd3.py'
+    module.write_text(module.read_text().replace('def attempt_to_acquire_leader', 'def take_leader'))
+    place.start()
+    found = diagnosis('-c', str(place.config))
+    assert (found['exit_status'], found['serves'], list(found['found'])) == (2, 'stock', ['stands-back'])
+
+
+def test_frozen(make: Make) -> None:
+    """A program called patroni that is no Python, as PyInstaller makes them; this one only reads its file."""
+    place = make()
+    program, config = place.folder / 'patroni', place.folder / 'fifo'
+    shutil.copy('/bin/cat', str(program))
+    os.mkfifo(config)
+    with subprocess.Popen([str(program), str(config)]) as process:
+        try:
+            wait_until(lambda: b'fifo' in Path(f'/proc/{process.pid}/cmdline').read_bytes(), 10, 'the program')
+            found = diagnosis('-c', str(config))
+            assert (found['exit_status'], found['serves'], list(found['found'])) == (2, None, ['frozen'])
+            assert found['pid'] == process.pid and str(program) in found['found']['frozen']['seen']
+        finally:
+            process.kill()
+
+
+#: Starts a Patroni that has a root folder of its own, with this machine's programs in it.
+_CONTAINER = """
+set -e
+mkdir "$1" "$1/tmp" "$1/dev" "$1/proc"
+for path in /usr /bin /sbin /lib /lib32 /lib64 /etc; do
+    if [ -L $path ]; then cp -d $path "$1$path"
+    elif [ -d $path ]; then mkdir "$1$path"; mount --rbind $path "$1$path"; fi
+done
+mount --bind /dev "$1/dev"
+for path in "$2" "$3"; do mkdir -p "$1/in$path"; done
+mkdir -p "$1$2" "$1$3"
+mount --bind "$2" "$1$2"
+mount --bind "$3" "$1$3"
+exec chroot --userspec="$4" "$1" "$5" "$3/bin/patroni" "$6"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='needs root to make a container')
+def test_container(make: Make, stock: Environment) -> None:
+    """A Patroni in a container: root looks inside, as its user there; others are told to."""
+    place = make()
+    root = scratch_folder('test-doctor-root-')
+    root.chmod(0o755)
+    user = unprivileged_user()
+    assert user
+    values = (root / 'root', place.folder, stock.folder, f'{user.pw_uid}:{user.pw_gid}', place.python, place.config)
+    process = subprocess.Popen(
+        ['unshare', '-m', 'sh', '-c', _CONTAINER, 'sh', *map(str, values)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_until(
+            lambda: b'\0' + os.fsencode(place.config) in Path(f'/proc/{process.pid}/cmdline').read_bytes(), 20, 'it'
+        )
+        wait_until(lambda: '--userspec' not in Path(f'/proc/{process.pid}/cmdline').read_text(), 20, 'Patroni')
+        found = diagnosis('--pid', str(process.pid))
+        assert (found['exit_status'], found['serves'], found['container']) == (0, 'package', True)
+        assert (found['python'], found['user']) == (str(place.python), str(user.pw_uid))
+        (place.site / PACKAGE / '__init__.py').chmod(0o600)
+        found = diagnosis('--pid', str(process.pid))
+        assert (found['exit_status'], found['serves'], list(found['found'])) == (2, 'stock', ['unreadable'])
+    finally:
+        process.kill()
+        process.communicate()

@@ -46,6 +46,7 @@ class Answer:
     prefix: str = ''
     no_site: bool = False
     user_site: str | None = None
+    no_user_site: bool = False
     user_site_on: bool = False
     home: str = ''
     switch: str | None = None

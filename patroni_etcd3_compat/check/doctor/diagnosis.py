@@ -113,7 +113,13 @@ def _serving(answer: Answer) -> Iterator[Reason]:
         yield Reason('patched', 'info', 'this Patroni is patched, so the installed package stands back', '')
     for line in answer.log:
         if line['level'] in ('WARNING', 'ERROR', 'CRITICAL'):
-            yield Reason('logged', 'warning', line['text'], 'see the log of Patroni')
+            untried = 'was not tested with' in line['text']
+            yield Reason(
+                'untried' if untried else 'logged',
+                'warning',
+                line['text'],
+                'see docs/tested.md' if untried else 'see the log of Patroni, which says the same when it is started',
+            )
     others = [copy for copy in answer.copies if copy.importable][1:]
     if others and answer.serves == 'package':
         first = answer.copies[0]
@@ -215,10 +221,12 @@ def _not_there(answer: Answer, here: Here, then: str) -> Iterator[Reason]:
             seen = f'the start-up file {path} is there, and the package is not'
             yield Reason('incomplete', 'critical', seen, install(answer, True) + then)
         elif apart:
-            reason = 'of a virtual environment never does'
-            if not answer.venv:
-                reason = f'with HOME={answer.home} does not' if answer.user_site_on else 'does not, as it is started'
-            seen = f'it is installed with --user, in {apart[0]}: {answer.executable} {reason} look there'
+            why = 'the Python of a virtual environment does not look there'
+            if answer.user_site_on:
+                why = f'Patroni has HOME={answer.home}, so its Python does not look there'
+            elif answer.no_user_site:
+                why = 'Python does not look there with -s, -I or PYTHONNOUSERSITE, as Patroni is started'
+            seen = f'it is installed with --user, in {apart[0]}: {why}'
             yield Reason('user-site', 'critical', seen, install(answer) + then)
         else:
             seen = f'{NAME} is not installed in {answer.executable}'
@@ -253,6 +261,11 @@ def _not_loaded(answer: Answer, then: str) -> Iterator[Reason]:
         yield Reason('broken', 'critical', seen, install(answer, True) + then)
     for line in answer.log:
         if 'stands back' in line['text']:
-            yield Reason('stands-back', 'critical', line['text'], 'see which Patroni it is for: docs/tested.md')
+            yield Reason(
+                'stands-back',
+                'critical',
+                line['text'],
+                f'run a release of Patroni that it is for (Patroni {answer.patroni} is here, see docs/tested.md)',
+            )
         elif line['level'] in ('WARNING', 'ERROR', 'CRITICAL'):
             yield Reason('broken', 'critical', line['text'], install(answer, True) + then)

@@ -190,6 +190,7 @@ def answer() -> Dict[str, Any]:
         'prefix': sys.prefix,
         'no_site': bool(sys.flags.no_site),
         'user_site': user_site(),
+        'no_user_site': bool(sys.flags.no_user_site),
         'user_site_on': bool(site.ENABLE_USER_SITE) and not sys.flags.no_site,
         'home': os.path.expanduser('~'),
         'switch': os.environ.get('PATRONI_ETCD3_COMPAT'),
