@@ -1,9 +1,9 @@
 """Write what is generated of texts, or compare it.
 
 ``python -m tools.docs`` writes, ``python -m tools.docs --check`` ends with status 1 and a diff if a committed file
-differs. Generated are the JSON schemas (from the dataclasses), the manuals in docs/check.md, docs/plan.md and
-docs/record.md (from the help texts), docs/findings.md (from the register of findings), and the man page and completion
-files in packaging/ (from the command).
+differs. Generated are the JSON schemas (from the dataclasses), the manuals in docs/check.md, docs/plan.md,
+docs/record.md and docs/doctor.md (from the help texts), docs/findings.md (from the register of findings), and the man
+page and completion files in packaging/ (from the command).
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from patroni_etcd3_compat.check.cli import cli as command
 from . import findings_page, manpage, schemas
 
 ROOT = Path(__file__).resolve().parent.parent
-MANUALS = {
-    name: ROOT / f'docs/{page}.md' for name, page in (('check', 'check'), ('plan', 'plan'), ('report', 'record'))
-}
+_PAGES = {'check': 'check', 'plan': 'plan', 'report': 'record', 'doctor': 'doctor'}
+MANUALS = {name: ROOT / f'docs/{page}.md' for name, page in _PAGES.items()}
 
 
 def manual(name: str) -> str:
     """Return the text of a page with the current help text of a subcommand.
 
-    :param name: ``check``, ``plan`` or ``report``.
+    :param name: ``check``, ``plan``, ``report`` or ``doctor``.
     """
     asked = CliRunner().invoke(command, [name, '--help'], prog_name='patroni-etcd3-compat', env={'COLUMNS': '120'})
     before, prompt, rest = MANUALS[name].read_text().partition(f'$ patroni-etcd3-compat {name} --help\n')

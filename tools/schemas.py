@@ -1,7 +1,8 @@
-"""The JSON schemas of ``check -f json`` and ``plan -f json``: made from the dataclasses and their fields' comments.
+"""The JSON schemas of ``check``, ``plan`` and ``doctor -f json``: made from the dataclasses and their fields' comments.
 
-``python -m tools.schemas`` writes docs/check.schema.json, docs/check-all.schema.json and docs/plan.schema.json;
-``--check`` ends with status 1 and a diff if a committed file differs. A field without a comment (``#:``) is an error.
+``python -m tools.schemas`` writes docs/check.schema.json, docs/check-all.schema.json, docs/plan.schema.json and
+docs/doctor.schema.json; ``--check`` ends with status 1 and a diff if a committed file differs. A field without a
+comment (``#:``) is an error.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 from patroni_etcd3_compat.check import facts
+from patroni_etcd3_compat.check.doctor import model as doctor
 from patroni_etcd3_compat.check.plan import model as plan
 
 DOCS = Path(__file__).resolve().parent.parent / 'docs'
@@ -40,6 +42,7 @@ def documents() -> dict[Path, str]:
         'check.schema.json': check_schema(),
         'check-all.schema.json': check_schema(facts.Fleet, ' --all'),
         'plan.schema.json': plan_schema(),
+        'doctor.schema.json': doctor_schema(),
     }
     return {DOCS / name: json.dumps(schema, indent=2) + '\n' for name, schema in schemas.items()}
 
@@ -78,6 +81,21 @@ def plan_schema() -> Schema:
         'package is installed.',
         {'schema': {'description': _VERSION, 'const': plan.SCHEMA}, 'ready': ready},
         plan.Plan,
+        [],
+    )
+
+
+def doctor_schema() -> Schema:
+    """Return the schema of ``doctor -f json``."""
+    status = {
+        'description': 'Exit status of the command, the worst of the processes; 3 if there are none.',
+        'enum': [0, 1, 2, 3],
+    }
+    return _document(
+        'patroni-etcd3-compat doctor -f json',
+        'What serves section etcd3 of the Patroni on this host, and why not. null means unknown, never no.',
+        {'schema': {'description': _VERSION, 'const': doctor.SCHEMA}, 'exit_status': status},
+        doctor.Report,
         [],
     )
 

@@ -172,11 +172,13 @@ def diagnosis(*args: str, **kwargs: Any) -> dict[str, Any]:
 def places(stock: Environment, package: Environment) -> Iterator[Any]:
     """Make places that end with a test, for a fixture."""
     made: list[Place] = []
+    before = os.umask(0o022)  # the modules of Patroni change it, in whatever imports them
 
     def make(installed: bool = True, patroni: Environment | None = None) -> Place:
         made.append(Place(patroni or stock, package, installed))
         return made[-1]
 
     yield make
+    os.umask(before)
     for place in made:
         place.end()

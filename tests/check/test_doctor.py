@@ -349,7 +349,7 @@ def test_patroni_that_has_changed(make: Make) -> None:
     """A newer Patroni without something that the package relies on."""
     place = make()
     module = place.own_patroni() / 'dcs' / 'etcd3.py'
-    module.write_text(module.read_text().replace('def attempt_to_acquire_leader', 'def take_leader'))
+    module.write_text(module.read_text().replace('_restart_watcher', '_start_watcher'))
     place.start()
     found = diagnosis('-c', str(place.config))
     assert (found['exit_status'], found['serves'], list(found['found'])) == (2, 'stock', ['stands-back'])

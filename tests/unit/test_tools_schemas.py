@@ -47,7 +47,8 @@ def properties(part: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize(
-    'make', [schemas.check_schema, functools.partial(schemas.check_schema, Fleet), schemas.plan_schema]
+    'make',
+    [schemas.check_schema, functools.partial(schemas.check_schema, Fleet), schemas.plan_schema, schemas.doctor_schema],
 )
 def test_everything_is_described(make: Callable[[], dict[str, Any]]) -> None:
     """Each property has a type and a sentence in JSON's terms; each schema is valid under draft 7."""

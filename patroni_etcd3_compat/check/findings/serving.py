@@ -11,6 +11,8 @@ from .registry import PATRONI, Seen, Subject, kind_of
 
 SUBJECT = Subject(110, 'This host')
 
+_DOCTOR = 'patroni-etcd3-compat doctor'
+
 
 def _needed(findings: Sequence[Finding]) -> list[str]:
     """Return the identifiers of the warnings and critical findings that the package or the patch cures."""
@@ -58,7 +60,8 @@ def serves(facts: Facts, findings: Sequence[Finding]) -> Iterator[Seen]:
             consequence=needs if needed else 'nothing in this cluster needs more than that now',
             remedy=('' if needed else 'nothing; before a rolling upgrade of etcd: ')
             + f'pip install patroni-etcd3-compat into the environment of Patroni{_environment(host)}'
-            + (', and restart it' if needed else ''),
+            + (', and restart it; ' if needed else '; ')
+            + f'{_DOCTOR} says on that host why one that is installed does not serve',
         )
     elif needed:
         yield Seen(
@@ -66,7 +69,8 @@ def serves(facts: Facts, findings: Sequence[Finding]) -> Iterator[Seen]:
             where=where,
             seen=f'what serves Patroni here is unknown{versions}: {_why_unknown(facts)}',
             consequence=needs,
-            remedy='start Patroni here, or search its log for "patroni-etcd3-compat"',
+            remedy='start Patroni here, or search its log for "patroni-etcd3-compat"; '
+            f'{_DOCTOR} says on that host what would serve',
         )
 
 
