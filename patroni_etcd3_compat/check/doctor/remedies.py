@@ -10,7 +10,7 @@ from .ask import Answer
 NAME = 'patroni-etcd3-compat'
 
 #: Package of Debian and Ubuntu, and of Fedora and its kin, as this project builds them.
-DEB, RPM = 'python3-patroni-etcd3-compat', 'python3-patroni-etcd3-compat'
+DEB, RPM = 'python3-patroni-etcd3-compat', NAME
 
 
 def install(answer: Answer, again: bool = False) -> str:
