@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -147,3 +148,15 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert reason.startswith('tag v9.9.9 is on another commit')
     git('tag', '-f', 'v9.9.9')
     assert dist.obstacles() == []
+
+
+def test_one_version() -> None:
+    """The package, the changelogs and the packages of distributions have the same version."""
+    number = patching.version()
+    for path, pattern in {
+        'CHANGELOG.md': r'^## \[([\d.]+)\]',
+        'debian/changelog': r'\(([\d.]+)-\d+\)',
+        'packaging/rpm/patroni-etcd3-compat.spec': r'^Version: +(\S+)$',
+    }.items():
+        assert re.findall(pattern, (ROOT / path).read_text(), re.M)[0] == number, path
+    assert re.search(rf'^\* .* - {re.escape(number)}-\d+$', (ROOT / path).read_text(), re.M)
