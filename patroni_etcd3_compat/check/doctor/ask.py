@@ -8,9 +8,9 @@ import pwd
 import resource
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import IO, Callable, Sequence
+from typing import IO, Callable, Sequence, TypeVar
 
 from ..processes import called_file, python_file, running_file
 from . import probe
@@ -31,6 +31,10 @@ _VARIABLES = (
     'HOME PATH LD_LIBRARY_PATH LANG LC_ALL PYTHONPATH PYTHONHOME PYTHONNOUSERSITE PYTHONUSERBASE PYTHONSAFEPATH '
     'PYTHONPLATLIBDIR VIRTUAL_ENV PATRONI_ETCD3_COMPAT'
 ).split()
+
+
+#: What :func:`read` raises for what is no answer.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class Failed(Exception):
@@ -177,7 +181,7 @@ def _ask(
         raise Failed(f'{python} ended with status {ended.returncode}{": " + last if last else ""}')
     try:
         answer = read(json.loads(found[-1][len(probe.MARK) :]))
-    except (ValueError, TypeError, RecursionError) as e:
+    except UNREADABLE as e:
         raise Failed(f'the answer of {python} cannot be read') from e
     answer.start_up_error = _start_up_error(complaints)
     return answer
@@ -188,29 +192,29 @@ def _content(stream: IO[bytes]) -> str:
     return stream.read(_LIMIT).decode('utf-8', 'backslashreplace')
 
 
-def read(found: dict[str, object]) -> Answer:
+def read(found: object) -> Answer:
     """Return an answer from its JSON. It comes from a process of another user, who may have written anything.
 
-    :raises:
-        :exc:`ValueError`, :exc:`TypeError`: if it is not what the probe prints.
+    :raises: one of :data:`UNREADABLE` if it is not what the probe prints.
     """
-    lists = {'copies': Copy, 'start_up_files': StartUpFile}
-    answer = Answer(**{name: value for name, value in found.items() if name not in lists})  # type: ignore[arg-type]
-    for name, value in vars(answer).items():
-        wanted = type(getattr(Answer(), name))
+    if not isinstance(found, dict) or set(found) | {'start_up_error'} != {it.name for it in fields(Answer)}:
+        raise TypeError('fields')
+    answer, usual = Answer(**found), Answer()
+    for name, value in found.items():
+        wanted = type(getattr(usual, name))
         optional = (float, int) if name == 'patroni_changed' else (str,)
         if not isinstance(value, (*optional, type(None)) if wanted is type(None) else wanted):
             raise TypeError(name)
-    for name, cls in lists.items():
-        values = found.get(name)
-        if not isinstance(values, list):
-            raise TypeError(name)
-        setattr(answer, name, [_record(cls, value) for value in values])
+    answer.copies = [_record(Copy, value) for value in found['copies']]
+    answer.start_up_files = [_record(StartUpFile, value) for value in found['start_up_files']]
     answer.log = [{'level': str(line['level']), 'text': str(line['text'])} for line in answer.log]
     return answer
 
 
-def _record(cls: type, value: dict[str, object]) -> object:
+_Record = TypeVar('_Record')
+
+
+def _record(cls: type[_Record], value: dict[str, object]) -> _Record:
     for name, entry in value.items():
         good = {'readable': bool, 'importable': bool, 'path': str, 'changed': (float, int, type(None))}
         if not isinstance(entry, good.get(name, (str, type(None)))):  # type: ignore[arg-type]
