@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+import logging
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from patroni_etcd3_compat import __version__
 from patroni_etcd3_compat.check.doctor import ask, diagnosis, main, options, probe, remedies, text
 from patroni_etcd3_compat.check.doctor.ask import Answer
 from patroni_etcd3_compat.check.doctor.diagnosis import Here, diagnose
@@ -333,3 +336,100 @@ def test_click_calls_it() -> None:
     from patroni_etcd3_compat.check.cli import cli
 
     assert cli.main(['doctor', '--pid', '1', '-f', 'json'], standalone_mode=False) == 3
+
+
+def test_probe_of_this_python(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The probe, run in this Python, finds this package and the Patroni beside it, and its answer is one."""
+    monkeypatch.setattr('sys.path', ['', *sys.path])
+    monkeypatch.setattr('sys.argv', ['-c', '/usr/bin/patroni'])
+    probe.main()
+    assert sys.path[0] == os.path.dirname(os.path.realpath('/usr/bin/patroni'))
+    line = capsys.readouterr().out.strip().splitlines()[-1]
+    assert line.startswith(probe.MARK)
+    answer = ask.read(json.loads(line[len(probe.MARK) :]))
+    assert answer.serves == 'package' and answer.hooked and answer.patroni and answer.error is None
+    assert Path(answer.copies[0].path).resolve() == Path(diagnosis.__file__).resolve().parents[2]
+    assert answer.copies[0].version == __version__ and answer.copies[0].unreadable is None
+    assert [Path(it.path).suffix for it in answer.start_up_files] == ['.pth', '.start']
+
+
+def test_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each copy is there once, with its version, and that of the user's own site-packages is not importable."""
+    one, other, own = (tmp_path / name / probe.PACKAGE for name in ('one', 'other', 'own'))
+    for folder in (one, other, own):
+        (folder / 'sub').mkdir(parents=True)
+        (folder / '__init__.py').write_text("'Text.'\n__version__ = '1.2.3'\n")
+    (other / '__init__.py').write_text('nothing\n')
+    monkeypatch.setattr('sys.path', [str(tmp_path / 'other'), str(one.parent), str(tmp_path / 'other'), '/not/there'])
+    monkeypatch.setattr('site.getusersitepackages', lambda: str(own.parent))
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    found = [(it['path'], it['version'], it['importable'], it['unreadable']) for it in probe.copies()]
+    assert found == [(str(other), None, True, None), (str(one), '1.2.3', True, None), (str(own), '1.2.3', False, None)]
+    assert abs(probe.copies()[0]['changed'] - time.time()) < 60
+    monkeypatch.setattr(os, 'access', lambda path, mode: not str(path).endswith(('sub', 'one/' + probe.PACKAGE)))
+    assert [it['unreadable'] for it in probe.copies()[:2]] == [str(other / 'sub'), str(one)]
+    monkeypatch.setattr(os, 'access', lambda path, mode: not str(path).endswith('.py'))
+    assert probe.copies()[0]['unreadable'] == str(other / '__init__.py')
+
+
+def test_probe_where_things_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No home, a Patroni that cannot be loaded, a hook that fails: what is left is said."""
+
+    def fail(*args: object) -> None:
+        raise ImportError('broken\nin two lines')
+
+    with monkeypatch.context() as patched:  # pytest itself imports when an assertion fails
+        patched.setattr('importlib.import_module', fail)
+        serving, patroni = probe.serving(), probe.patroni()
+    assert serving == {'serves': None, 'error': 'ImportError: broken', 'patched': None, 'log': []}
+    assert patroni['patroni_path'] is None
+    monkeypatch.setattr('site.getusersitepackages', fail)
+    with monkeypatch.context() as patched:
+        patched.setattr('importlib.util.find_spec', fail)
+        patched.setattr('sys.path', [str(tmp_path)])
+        found = probe.user_site(), probe.copies()
+    assert found == (None, [])
+    assert probe.latest(None, str(tmp_path / 'none')) is None
+    log = probe.Log()
+    try:
+        fail()
+    except ImportError:
+        log.emit(logging.LogRecord('x', logging.ERROR, 'x', 1, 'no %s', ('way',), sys.exc_info()))
+    assert log.lines == [{'level': 'ERROR', 'text': 'no way (ImportError: broken)'}]
+
+
+def test_start_up_errors() -> None:
+    """What Python prints about a start-up file that fails, and nothing else that it prints."""
+    printed = (
+        'Error processing line 1 of /v/patroni_etcd3_compat.pth:\n\n  Traceback (most recent call last):\n'
+        '    File "<string>", line 1, in <module>\n  ModuleNotFoundError: No module named \'x\'\n\n'
+        'Remainder of file ignored\n'
+    )
+    assert ask._start_up_error(printed) == "ModuleNotFoundError: No module named 'x'"
+    assert ask._start_up_error('Error processing line 1 of /v/other.pth:\n  ValueError: x\n') is None
+    assert ask._start_up_error('') is None
+
+
+def test_python_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that is none, that is slow, that answers nonsense, and that is gone."""
+    program = tmp_path / 'python3'
+
+    def seen(script: str) -> str:
+        program.write_text('#!/bin/sh\n' + script)
+        program.chmod(0o755)
+        with pytest.raises(ask.Failed) as raised:
+            ask.ask_python(str(program), None)
+        return str(raised.value)
+
+    assert seen('exit 3') == f'{program} ended with status 3'
+    assert seen('echo no libpython >&2; exit 127') == f'{program} ended with status 127: no libpython'
+    assert seen(f"echo '{probe.MARK}[]'") == f'the answer of {program} cannot be read'
+    assert seen(f"echo '{probe.MARK}x'") == f'the answer of {program} cannot be read'
+    monkeypatch.setattr(ask, '_TIMEOUT', 0.2)
+    assert seen('exec sleep 5') == f'{program} has not answered after 0.2 s'
+    program.chmod(0o644)
+    with pytest.raises(ask.Failed, match='cannot be run: Permission denied'):
+        ask.ask_python(str(program), None)
+    program.unlink()
+    with pytest.raises(ask.Failed, match='there is no '):
+        ask.ask_python(str(program), None)

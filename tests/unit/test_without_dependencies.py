@@ -59,6 +59,23 @@ def test_what_is_missing(modules: str, text: str) -> None:
     assert line.startswith('PATRONI-ETCD3 UNKNOWN - ') and text in line and line.count('\n') == 1
 
 
+#: All that the command may find beside it, but for itself.
+_EVERYTHING = 'patroni,psycopg,psycopg2,yaml,click,etcd,urllib3,dateutil,dns,prettytable,psutil,h2,ydiff,setuptools'
+
+
+def test_doctor_needs_nothing() -> None:
+    """``doctor``, which says why something is missing elsewhere, runs with none of it: its help, and a Python asked."""
+    status, out, err = without(_EVERYTHING, 'doctor', '--help')
+    assert (status, err) == (0, '') and out.startswith('Usage: patroni-etcd3-compat doctor [OPTIONS]\n')
+    # The Python of these tests has all of it. The one that is asked is a new process, from which nothing is kept.
+    status, out, err = without(_EVERYTHING, 'doctor', '--python', sys.executable)
+    assert (status, err) == (0, '') and out.startswith(f'OK        {sys.executable}: patroni-etcd3-compat ')
+    status, out, err = without(_EVERYTHING, 'doctor', '--pid', '1')
+    assert (status, out) == (3, '') and err.startswith('patroni-etcd3-compat doctor: no running Patroni is seen')
+    status, _, err = without(_EVERYTHING, 'check')
+    assert status == 3 and 'patroni and psycopg are missing' in err
+
+
 def test_nothing_is_missing() -> None:
     """With everything there, the same way leads to the command."""
     status, out, err = without('no_such_module', '--version')

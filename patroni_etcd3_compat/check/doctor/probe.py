@@ -119,19 +119,19 @@ class Log(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line, with the exception in it."""
-        if record.name.partition('.')[0] == PACKAGE:
-            text = record.getMessage()
-            if record.exc_info and record.exc_info[1]:
-                text += ' (' + first_line(record.exc_info[1]) + ')'
-            self.lines.append({'level': record.levelname, 'text': text})
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1]:
+            text += ' (' + first_line(record.exc_info[1]) + ')'
+        self.lines.append({'level': record.levelname, 'text': text})
 
 
 def serving() -> Dict[str, Any]:
     """Return which class Patroni finds for section etcd3, as it looks for it, and what the log says meanwhile."""
     found = {'serves': None, 'error': None, 'patched': None}  # type: Dict[str, Any]
-    log, root = Log(), logging.getLogger()
-    root.addHandler(log)
-    root.setLevel(logging.INFO)
+    log, logger = Log(), logging.getLogger(PACKAGE)
+    level = logger.level
+    logger.addHandler(log)
+    logger.setLevel(logging.INFO)
     try:
         names = vars(importlib.import_module('patroni.dcs.etcd3'))
         module = next(value.__module__ for name, value in names.items() if name.lower() == 'etcd3')
@@ -139,6 +139,8 @@ def serving() -> Dict[str, Any]:
         found['serves'] = 'package' if package else 'stock' if module == 'patroni.dcs.etcd3' else 'patch'
     except BaseException as e:  # SystemExit, too
         found['error'] = first_line(e)
+    logger.removeHandler(log)
+    logger.setLevel(level)
     try:
         found['patched'] = str(importlib.import_module('patroni.etcd3_compat').__version__)
     except BaseException:
