@@ -16,7 +16,8 @@ from . import CACHE, say
 def locked(name: str) -> Iterator[None]:
     """Hold one of the locks, across processes and threads.
 
-    Locks are taken in the order ``environments``, ``sdist``, ``go``, ``packages``, so that no two wait for each other.
+    Locks are taken in the order ``roots``, ``environments``, ``sdist``, ``go``, ``packages``, so that no two wait for
+    each other.
 
     :param name: what the lock is on; its file is ``NAME.lock``.
     """
