@@ -146,7 +146,7 @@ def test_restart(started: float | None, changes: dict[str, Any], expected: list[
         ),
         (
             {'venv': False, 'managed': True, 'system': 'rocky rhel centos fedora'},
-            'dnf install ./python3-patroni-etcd3-compat-*.noarch.rpm',
+            'dnf install ./patroni-etcd3-compat-*.noarch.rpm',
         ),
         (
             {'venv': False, 'managed': True, 'system': 'arch'},

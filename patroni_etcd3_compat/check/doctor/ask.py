@@ -1,4 +1,4 @@
-"""Runs the probe in the Python of Patroni: as its user, in its folder and root, with the variables that count."""
+"""Runs the probe in the Python of Patroni: as its user, in its folder, with the variables that count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Callable, Sequence, TypeVar
 
-from ..processes import called_file, python_file, running_file
+from ..processes import python_file
 from . import probe
 from .host import Host
 from .model import Copy, StartUpFile
@@ -81,21 +81,13 @@ def ask(host: Host) -> Answer:
     """
     assert host.environ is not None
     process = host.process
-    path = host.environ.get('PATH')
-    if host.container:  # the names in there lead elsewhere from here
-        named = called_file(process, None)
-        candidates = [named] * os.path.isabs(named) + [running_file(process.folder) or named]
-    else:
-        candidates = [python_file(process, path) or process.called]
+    python = python_file(process, host.environ.get('PATH')) or process.called
     flags = ''.join(sorted({flag for flag in process.flags if flag in _FLAGS}))
     variables = {name: value for name, value in host.environ.items() if name in _VARIABLES}
-    for number, python in enumerate(candidates):
-        try:
-            return _ask(python, flags, [process.script or ''], variables, _become(host))
-        except FileNotFoundError as e:
-            if number == len(candidates) - 1:
-                raise Failed(f'{python} is not there any more') from e
-    raise AssertionError
+    try:
+        return _ask(python, flags, [process.script or ''], variables, _become(host))
+    except FileNotFoundError as e:
+        raise Failed(f'{python} is not there any more') from e
 
 
 def ask_python(python: str, user: pwd.struct_passwd | None) -> Answer:
@@ -120,12 +112,10 @@ def ask_python(python: str, user: pwd.struct_passwd | None) -> Answer:
 def _become(host: Host) -> Callable[[], None] | None:
     if os.geteuid() != 0 or host.uid is None or host.gid is None:
         return None
-    return _changing(host.uid, host.gid, host.groups, host.process.folder, bool(host.container))
+    return _changing(host.uid, host.gid, host.groups, host.process.folder)
 
 
-def _changing(
-    uid: int, gid: int, groups: Sequence[int], folder: Path | None = None, container: bool = False
-) -> Callable[[], None]:
+def _changing(uid: int, gid: int, groups: Sequence[int], folder: Path | None = None) -> Callable[[], None]:
     """Return what makes the child a process like that of Patroni; subprocess can do it from Python 3.9 on only."""
 
     def change() -> None:
@@ -134,8 +124,6 @@ def _changing(
                 os.chdir(folder / 'cwd')
             except OSError:  # it was removed
                 os.chdir('/')
-        if container and folder:
-            os.chroot(folder / 'root')
         os.setgroups(groups)
         os.setgid(gid)
         os.setuid(uid)

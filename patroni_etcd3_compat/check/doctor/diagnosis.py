@@ -93,9 +93,12 @@ def frozen(host: Host) -> Diagnosis:
 
 
 def hidden(host: Host) -> Diagnosis:
-    """Return the same about a process of another user, or in a container, which only root can look into."""
+    """Return the same about a process of another user, or in a container.
+
+    What is in a container was not installed by whoever rules this host, so nothing of it is run outside.
+    """
     if host.container:
-        seen, where = 'it runs in a container, and only root can look into that', 'as root, or in the container'
+        seen, where = 'it runs in a container', 'in the container (docker exec, podman exec, kubectl exec)'
     else:
         user = host.user or 'another user'
         seen, where = f'it is a process of {user}, and this user cannot look at it', f'as root or {user}'

@@ -68,14 +68,13 @@ def _running(pid: int | None, config_file: str | None) -> list[Diagnosis]:
 def _process(host: Host) -> Diagnosis:
     if host.process.frozen:
         return frozen(host)
-    root = os.geteuid() == 0
-    if host.environ is None or host.container is None or (host.container and not root):
+    if host.environ is None or host.container is not False:
         return hidden(host)
     try:
         answer = ask(host)
     except Failed as e:
         return failed(host, str(e))
-    return diagnose(host, answer, Here() if host.container else _here(answer, host.uid))
+    return diagnose(host, answer, _here(answer, host.uid))
 
 
 def _named(python: str, user: str | None) -> Diagnosis:
