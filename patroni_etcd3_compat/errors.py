@@ -36,6 +36,10 @@ class NoGrpc(MemberError):
     """The server does not speak gRPC."""
 
 
+class NoHttp2(NoGrpc):
+    """The server does not even speak HTTP/2, so the request cannot have been read."""
+
+
 class NoGateway(MemberError):
     """The server speaks HTTP/2 alone, so the request cannot have been read."""
 
@@ -100,6 +104,10 @@ def refusal(where: str, text: str | None, secret: bool) -> Refusal | None:
     return kind(f'{where}: {text}') if text and kind else None
 
 
+#: Errors of a request that nobody has read, or that was not sent.
+_UNREAD = (GatewayOff, NoGateway, NoHttp2, MemberTooOld, TakesNoToken, LoginPending, OutOfTime)
+
+
 class NestedTransaction(Exception):
     """A transaction inside a transaction was about to be sent, see :meth:`Router.urlopen`."""
 
@@ -157,6 +165,4 @@ def unexecuted(error: BaseException) -> bool:
     :param error: the error.
     """
     error = getattr(error, 'reason', None) or error  # of a MaxRetryError
-    return isinstance(
-        error, (NewConnectionError, GatewayOff, NoGateway, MemberTooOld, TakesNoToken, LoginPending, OutOfTime, Refusal)
-    )
+    return isinstance(error, (NewConnectionError, *_UNREAD, Refusal))

@@ -59,10 +59,9 @@ class Router:
         transport = self._transport(member)
         try:
             return transport.send(member, call)
-        except NoGrpc:
-            member.has_no_grpc()
-            raise
         except (HTTPError, OSError) as e:
+            if isinstance(e, NoGrpc):
+                member.has_no_grpc()
             if not (unexecuted(e) or self._may_repeat(member, call, e)):
                 raise
             other = self._transport(member)

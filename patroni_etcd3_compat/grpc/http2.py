@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 from urllib3.util import ssl_
 
 from .. import wire
-from ..errors import NoGrpc
+from ..errors import NoHttp2
 
 if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection
@@ -71,7 +71,7 @@ class Connection:
 
     :raises:
         :exc:`urllib3.exceptions.HTTPError`: nothing was sent, see :func:`.wire.open_connection`.
-        :exc:`NoGrpc`: the server does not agree to HTTP/2 during the TLS handshake.
+        :exc:`NoHttp2`: the server does not agree to HTTP/2 during the TLS handshake.
     """
 
     def __init__(self, pool: urllib3.HTTPConnectionPool, seconds: float) -> None:
@@ -84,7 +84,7 @@ class Connection:
         try:
             wire.open_connection(pool, connection, seconds)
             if pool.scheme == 'https' and _agreed(connection.sock) != 'h2':
-                raise NoGrpc(f'https://{pool.host}:{pool.port} does not speak HTTP/2, so no gRPC')
+                raise NoHttp2(f'https://{pool.host}:{pool.port} does not speak HTTP/2, so no gRPC')
         except BaseException:
             connection.close()
             raise
@@ -261,9 +261,9 @@ def _give_up(stream: Stream, reason: str, unprocessed: bool) -> None:
 
 def _check_beginning(data: bytes, url: str) -> None:
     if data.startswith(b'HTTP/'):
-        raise NoGrpc(f'{url} speaks HTTP/1.1, not gRPC')
+        raise NoHttp2(f'{url} speaks HTTP/1.1, not gRPC')
     if data[0] in (0x15, 0x16) and data[1:2] == b'\x03':
-        raise NoGrpc(f'{url} speaks TLS, use https')
+        raise NoHttp2(f'{url} speaks TLS, use https')
 
 
 def _agreed(sock: Any) -> str | None:

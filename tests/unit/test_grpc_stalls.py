@@ -11,7 +11,7 @@ import pytest
 from hyperframe.frame import PingFrame, SettingsFrame, WindowUpdateFrame
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
 
-from patroni_etcd3_compat.errors import NoGrpc
+from patroni_etcd3_compat.errors import NoHttp2
 from tests.unit.grpc_client import KNOWN, SHORT, SLACK, Client
 from tests.unit.grpc_server import Peer, Script, bare, serving, silent, stalls
 
@@ -121,7 +121,7 @@ def test_http_1(pieces: list[bytes]) -> None:
         peer.wait_for_end()
 
     with serving(script) as server:
-        with pytest.raises(NoGrpc, match='speaks HTTP/1.1') as e:
+        with pytest.raises(NoHttp2, match='speaks HTTP/1.1') as e:
             Client(server.url).range()
     assert server.url in str(e.value)
 

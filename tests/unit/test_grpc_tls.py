@@ -11,7 +11,7 @@ import pytest
 import trustme
 from urllib3.exceptions import ProtocolError, ReadTimeoutError, SSLError
 
-from patroni_etcd3_compat.errors import NoGrpc
+from patroni_etcd3_compat.errors import NoHttp2
 from tests.unit.grpc_client import KNOWN, SHORT, SLACK, Client
 from tests.unit.grpc_server import DOCUMENT, Peer, serving, silent, stalls
 
@@ -104,7 +104,7 @@ def test_closed_while_idle(good: Authority) -> None:
 def test_without_http_2(good: Authority, protocols: list[str]) -> None:
     """A server that does not agree to HTTP/2 gets no call, and the error names it."""
     with serving(silent, tls=server_of(good, *protocols)) as server:
-        with pytest.raises(NoGrpc, match='does not speak HTTP/2') as e:
+        with pytest.raises(NoHttp2, match='does not speak HTTP/2') as e:
             connect(server.url, good).range()
     assert server.url in str(e.value) and not server.requests
 
@@ -176,7 +176,7 @@ def test_no_tls_where_there_is(good: Authority) -> None:
         peer.wait_for_end()
 
     with serving(script) as server:
-        with pytest.raises(NoGrpc, match='use https') as e:
+        with pytest.raises(NoHttp2, match='use https') as e:
             Client(server.url).range()
     assert server.url in str(e.value)
     with serving(tls=server_of(good, 'h2')) as server:

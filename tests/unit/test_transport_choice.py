@@ -16,7 +16,15 @@ from urllib3.exceptions import ConnectTimeoutError, ProtocolError, ReadTimeoutEr
 from patroni_etcd3_compat import extras, options
 from patroni_etcd3_compat.answers import Answer
 from patroni_etcd3_compat.auth import AuthPool
-from patroni_etcd3_compat.errors import CommonNameRefused, GatewayOff, NoGrpc, TakesNoToken, hung_up, speaks_http2
+from patroni_etcd3_compat.errors import (
+    CommonNameRefused,
+    GatewayOff,
+    NoGrpc,
+    NoHttp2,
+    TakesNoToken,
+    hung_up,
+    speaks_http2,
+)
 from patroni_etcd3_compat.member import Member
 from patroni_etcd3_compat.members import Members
 from patroni_etcd3_compat.router import Router
@@ -108,6 +116,30 @@ def test_silence_in_place_of_grpc(error: Exception) -> None:
         with pytest.raises(type(error)):
             router.urlopen('POST', URL + '/v3/kv/put')
     assert (len(gateway.calls), len(grpc.calls)) == (5, 3)
+
+
+@pytest.mark.parametrize('rpc', ['/kv/put', '/watch'])
+@pytest.mark.parametrize('transport', ['auto', 'grpc'])
+def test_the_same_call_goes_to_the_gateway(transport: str, rpc: str) -> None:
+    """Where the server turns out not to speak HTTP/2, the gateway has the call at once, and the next ones.
+
+    Not so if another answer than gRPC's came over HTTP/2, or if the gateway is not wanted.
+    """
+    router, gateway, grpc = route(lambda *_: NOTHING, raising(NoHttp2('x')), transport)
+    router.members.get(URL).leaves_gateway('the reason')
+    for _ in range(2):
+        if transport == 'grpc':
+            with pytest.raises(NoHttp2):
+                router.urlopen('POST', f'{URL}/v3{rpc}')
+        else:
+            assert router.urlopen('POST', f'{URL}/v3{rpc}') is NOTHING
+    assert (len(gateway.calls), len(grpc.calls)) == ((0, 2) if transport == 'grpc' else (2, 1))
+
+    router, gateway, _ = route(lambda *_: NOTHING, raising(NoGrpc('x')), transport)
+    router.members.get(URL).leaves_gateway('the reason')
+    with pytest.raises(NoGrpc):
+        router.urlopen('POST', f'{URL}/v3{rpc}')
+    assert not gateway.calls
 
 
 @pytest.mark.parametrize('rpc, twice', [('/kv/range', True), ('/cluster/member/list', True), ('/kv/put', False)])
