@@ -7,12 +7,13 @@ import io
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import sources
+from lab import ROOT, sources
 from lab.processes import LabError
 from lab.programs import tool
 from tools import patching
@@ -231,3 +232,13 @@ def test_compiles_on_python_37(version: str, tmp_path: Path, python37: str) -> N
     else:
         for name in files:
             ast.parse(Path(name).read_text(), feature_version=(3, 7))
+
+
+@pytest.mark.parametrize('number', ['2.1.7', '4.2.0', '5.0.0', 'master'])
+def test_a_release_outside_of_the_range(number: str) -> None:
+    """There is no patch for a release that the classes were not tested with; nothing is downloaded for it."""
+    ret = subprocess.run(
+        [sys.executable, '-m', 'tools.patching', number], cwd=str(ROOT), capture_output=True, text=True
+    )
+    assert (ret.returncode, ret.stdout) == (1, '')
+    assert re.match(f'tools.patching: there is no patch for this release: .*{re.escape(number)}', ret.stderr)
