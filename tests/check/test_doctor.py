@@ -299,6 +299,17 @@ def test_process_of_somebody_else(make: Make) -> None:
     assert (refused.status, refused.err) == (3, 'patroni-etcd3-compat doctor: --user needs root\n')
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('setpriv'), reason='needs root, and setpriv')
+def test_root_that_sees_nothing(make: Make) -> None:
+    """Root of a container has no CAP_SYS_PTRACE, so it has to be the process's user to look at it."""
+    place = make()
+    process = place.start(env={'PATRONI_ETCD3_COMPAT': 'off'})
+    limited = ('setpriv', '--bounding-set', '-sys_ptrace', sys.executable)
+    found = diagnosis('-c', str(place.config), python=limited)
+    assert (found['pid'], found['user'], found['python']) == (process.pid, name_of_user(), str(place.python))
+    assert (found['exit_status'], list(found['found'])) == (2, ['switched-off'])
+
+
 def test_nothing_runs(make: Make) -> None:
     """A sentence and 3, in JSON as well."""
     place = make()
@@ -396,6 +407,8 @@ def test_container(make: Make, stock: Environment) -> None:
     root.chmod(0o755)
     user = unprivileged_user()
     assert user
+    if subprocess.run(['unshare', '-m', 'true'], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip('root may not make a container here')
     values = (root / 'root', place.folder, stock.folder, f'{user.pw_uid}:{user.pw_gid}', place.python, place.config)
     process = subprocess.Popen(
         ['unshare', '-m', 'sh', '-c', _CONTAINER, 'sh', *map(str, values)],

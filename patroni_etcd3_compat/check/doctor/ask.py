@@ -14,7 +14,7 @@ from typing import IO, Callable, Sequence, TypeVar
 
 from ..processes import python_file
 from . import probe
-from .host import Host
+from .host import Host, looking
 from .model import Copy, StartUpFile
 
 #: Seconds
@@ -81,7 +81,8 @@ def ask(host: Host) -> Answer:
     """
     assert host.environ is not None
     process = host.process
-    python = python_file(process, host.environ.get('PATH')) or process.called
+    with looking(host):
+        python = python_file(process, host.environ.get('PATH')) or process.called
     flags = ''.join(sorted({flag for flag in process.flags if flag in _FLAGS}))
     variables = {name: value for name, value in host.environ.items() if name in _VARIABLES}
     try:
@@ -119,14 +120,14 @@ def _changing(uid: int, gid: int, groups: Sequence[int], folder: Path | None = N
     """Return what makes the child a process like that of Patroni; subprocess can do it from Python 3.9 on only."""
 
     def change() -> None:
+        os.setgroups(groups)
+        os.setgid(gid)
+        os.setuid(uid)
         if folder:
             try:
                 os.chdir(folder / 'cwd')
             except OSError:  # it was removed
                 os.chdir('/')
-        os.setgroups(groups)
-        os.setgid(gid)
-        os.setuid(uid)
 
     return change
 

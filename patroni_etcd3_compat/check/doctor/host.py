@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Sequence
+from typing import Iterator, Sequence
 
 from ..processes import DELETED, PROC, PatroniProcess, patronis
 
@@ -33,6 +34,8 @@ class Host:
     unit: str | None = None
     #: its Python was replaced while it runs
     replaced: bool = False
+    #: this is root, and must be the process's user to look at it, as in a container without CAP_SYS_PTRACE
+    as_owner: bool = False
 
     @property
     def user(self) -> str | None:
@@ -61,8 +64,29 @@ def hosts(pid: int | None = None, config_file: str | None = None, proc: Path = P
     if pid is not None:
         return [host for host in found if host.process.pid == pid]
     if config_file is not None:
-        found = [host for host in found if host.process.runs_with(config_file)]
+        found = [host for host in found if _runs_with(host, config_file)]
     return _once(found)
+
+
+def _runs_with(host: Host, config_file: str) -> bool:
+    with looking(host):
+        return host.process.runs_with(config_file)
+
+
+@contextlib.contextmanager
+def looking(host: Host) -> Iterator[None]:
+    """Be the user of the process as far as that is needed to read its links in /proc."""
+    if not host.as_owner or host.uid is None or host.gid is None:
+        yield
+        return
+    uid, gid = os.geteuid(), os.getegid()
+    os.setegid(host.gid)
+    os.seteuid(host.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(uid)
+        os.setegid(gid)
 
 
 def _once(found: Sequence[Host]) -> list[Host]:
@@ -88,6 +112,19 @@ def look_at(process: PatroniProcess, proc: Path = PROC) -> Host:
     host.parent = int(fields['PPid'][0]) if fields.get('PPid') else None
     host.init = fields.get('NSpid', [''])[-1] == '1'
     host.started = _started(folder, proc)
+    _peek(host)
+    if None in (host.environ, host.container) and os.geteuid() == 0 and host.uid:
+        host.as_owner = True
+        with looking(host):
+            _peek(host)
+    unit = re.search(r'([^/\n]+\.service)$', _read(folder / 'cgroup') or '', re.M)
+    host.unit = unit.group(1) if unit and not host.container else None
+    return host
+
+
+def _peek(host: Host) -> None:
+    """Read what only the process's user may see, and root."""
+    folder = host.process.folder
     try:
         lines = os.fsdecode((folder / 'environ').read_bytes()).split('\0')
         host.environ = {name: value for name, equals, value in (line.partition('=') for line in lines) if equals}
@@ -98,9 +135,6 @@ def look_at(process: PatroniProcess, proc: Path = PROC) -> Host:
         host.replaced = os.readlink(folder / 'exe').endswith(DELETED)
     except OSError:
         pass
-    unit = re.search(r'([^/\n]+\.service)$', _read(folder / 'cgroup') or '', re.M)
-    host.unit = unit.group(1) if unit and not host.container else None
-    return host
 
 
 def _read(path: Path) -> str | None:
