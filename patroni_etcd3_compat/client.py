@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from threading import current_thread
+from threading import current_thread, local
 from typing import Any
 
 import etcd
@@ -42,6 +42,7 @@ class CompatClient(DispatchClient):
         self.held: bool | None = None
         self._watched = Pace()
         self._watch_impossible = False
+        self._refusals = local()
         super().__init__(config, dns_resolver, *args, **kwargs)
 
     @property
@@ -103,6 +104,19 @@ class CompatClient(DispatchClient):
             if ret:
                 break
         return ret
+
+    @property
+    def _reauthenticate(self) -> bool:
+        """Whether etcd has refused the call before.
+
+        For each thread: a refusal of the thread that watches must not fail a call of the HA loop that was not sent, and
+        the end of one must not make a refused call go out again.
+        """
+        return getattr(self._refusals, 'last', False)
+
+    @_reauthenticate.setter
+    def _reauthenticate(self, value: bool) -> None:
+        self._refusals.last = value
 
     def handle_auth_errors(self, *args: Any, **kwargs: Any) -> Any:
         """Make a call that etcd may refuse for who the client is, see Patroni's own method.
