@@ -45,13 +45,13 @@ def test_patronis_tests_pass(outcomes: dict[str, Outcome], name: str) -> None:
 
 @pytest.mark.parametrize('name', EACH)
 def test_what_the_patch_tests_fails_without_it(outcomes: dict[str, Outcome], name: str) -> None:
-    """Each patch adds or extends one unit test that fails on the original release; all others pass there."""
-    assert len(outcomes[name].without) == 1
+    """Each patch adds or extends unit tests that fail on the original release; all others pass there."""
+    assert outcomes[name].without
 
 
 def test_series_tests_everything(outcomes: dict[str, Outcome]) -> None:
     """In a series, no patch removes what another one tests."""
-    assert sorted(outcomes['series'].without) == sorted(test for name in EACH for test in outcomes[name].without)
+    assert sorted(outcomes['series'].without) == sorted({test for name in EACH for test in outcomes[name].without})
 
 
 @pytest.mark.parametrize('name', EACH)
