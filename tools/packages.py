@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Callable
 
 from lab import ROOT
 from lab.environments import clean_environ
@@ -20,11 +22,19 @@ from lab.processes import LabError, remove_folder, scratch_folder
 from . import dist
 from .patching import version
 
-#: What builds each, and the packages of Debian that have it.
+#: What builds each, and the packages of Debian that it takes.
 NEEDED = {
     'deb': ('dpkg-buildpackage', 'dpkg-dev debhelper dh-python pybuild-plugin-pyproject python3-setuptools'),
     'rpm': ('rpmbuild', 'rpm python3-pip python3-setuptools python3-wheel'),
 }
+
+
+class Missing(LabError):
+    """What builds the package is not installed; the text says what to install."""
+
+
+#: Runs one of the distribution's tools: the tool with its arguments, where it runs, SOURCE_DATE_EPOCH.
+Run = Callable[[list[str], Path, str], None]
 
 
 def run(argv: list[str], folder: Path, epoch: str) -> None:
@@ -33,8 +43,10 @@ def run(argv: list[str], folder: Path, epoch: str) -> None:
     :param argv: the tool and its arguments.
     :param folder: where it runs.
     :param epoch: for SOURCE_DATE_EPOCH.
+    :raises Missing: when it, or what the package is built with, is not installed.
     :raises LabError: with the end of its output if it fails.
     """
+    packages = next(names for tool, names in NEEDED.values() if tool == argv[0])
     environ = dict(clean_environ(), SOURCE_DATE_EPOCH=epoch, PATH='/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL='C.UTF-8')
     try:
         ret = subprocess.run(
@@ -48,18 +60,21 @@ def run(argv: list[str], folder: Path, epoch: str) -> None:
             preexec_fn=lambda: os.umask(0o022) and None,
         )
     except FileNotFoundError:
-        packages = next(names for tool, names in NEEDED.values() if tool == argv[0])
-        raise LabError(f'{argv[0]} is missing; on Debian: apt-get install {packages}') from None
+        raise Missing(f'{argv[0]} is missing; on Debian: apt-get install {packages}') from None
+    unmet = re.search('Unmet build dependencies:(.*)|No module named (.*)', ret.stdout)
+    if ret.returncode and unmet:
+        raise Missing(f'{argv[0]} lacks{unmet.group(1) or unmet.group(2)}; on Debian: apt-get install {packages}')
     if ret.returncode:
         raise LabError(f'{argv[0]} failed:\n' + '\n'.join(ret.stdout.splitlines()[-30:]))
 
 
-def deb(source: Path, tree: Path, work: Path) -> list[Path]:
+def deb(source: Path, tree: Path, work: Path, run: Run) -> list[Path]:
     """Build Debian's source and binary package.
 
     :param source: the source distribution.
     :param tree: the files of the project, for debian/.
     :param work: an empty folder.
+    :param run: runs dpkg-buildpackage or rpmbuild.
     :returns: all files of the upload.
     :raises LabError: when it fails.
     """
@@ -71,12 +86,13 @@ def deb(source: Path, tree: Path, work: Path) -> list[Path]:
     return sorted(work.glob('*patroni-etcd3-compat_*'))
 
 
-def rpm(source: Path, tree: Path, work: Path) -> list[Path]:
+def rpm(source: Path, tree: Path, work: Path, run: Run) -> list[Path]:
     """Build the source and binary RPM.
 
     :param source: the source distribution.
     :param tree: the files of the project, for packaging/rpm.
     :param work: an empty folder.
+    :param run: runs dpkg-buildpackage or rpmbuild.
     :returns: both files.
     :raises LabError: when it fails.
     """
@@ -99,11 +115,12 @@ def rpm(source: Path, tree: Path, work: Path) -> list[Path]:
 BUILD = {'deb': deb, 'rpm': rpm}
 
 
-def build(kind: str, target: Path) -> list[Path]:
+def build(kind: str, target: Path, run: Run = run) -> list[Path]:
     """Build one kind of package from the last commit.
 
     :param kind: ``deb`` or ``rpm``.
     :param target: folder for the files, made if it does not exist.
+    :param run: runs the tool; everything that it needs is below one folder in that of temporary files.
     :returns: the files.
     :raises LabError: when it fails.
     """
@@ -112,7 +129,7 @@ def build(kind: str, target: Path) -> list[Path]:
         dist.export(scratch / 'tree')
         (scratch / kind).mkdir()
         source = dist.build(scratch / 'dist', scratch / 'tree')[1]
-        files = BUILD[kind](source, scratch / 'tree', scratch / kind)
+        files = BUILD[kind](source, scratch / 'tree', scratch / kind, run)
         target.mkdir(parents=True, exist_ok=True)
         return [Path(shutil.copy(str(path), str(target))) for path in files]
     finally:

@@ -1,0 +1,3 @@
+"""The packages for Debian and RPM, in whole systems."""
+
+from __future__ import annotations

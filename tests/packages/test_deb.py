@@ -14,7 +14,7 @@ from lab import ROOT
 from lab.root_tree import RootTree
 from tools import packages, patching
 
-from .conftest import output
+from .conftest import build, output
 
 NAME = 'python3-patroni-etcd3-compat'
 WITH_ETCD = ('patroni', 'python3-etcd', 'etcd-server')
@@ -175,4 +175,4 @@ def test_same_bytes(kind: str, built: Callable[[str], list[Path]], tmp_path: Pat
         lasting = [path for path in files if path.suffix not in ('.buildinfo', '.changes')]
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in lasting}
 
-    assert digests(packages.build(kind, tmp_path)) == digests(built(kind))
+    assert digests(build(kind, tmp_path)) == digests(built(kind))
