@@ -1,8 +1,8 @@
 """Build the source distribution and the wheel of the last commit: ``python -m tools.dist``, into ``dist/``.
 
-Both are the same files whoever builds them: from the commit alone, with its date as SOURCE_DATE_EPOCH. ``--release``
-first refuses whatever must not be uploaded: a working tree with changes, a version without a dated section in
-CHANGELOG.md, a tag of that version on another commit, and an address that is still a placeholder.
+Both are the same files whoever builds them: from the commit alone, with its date as SOURCE_DATE_EPOCH, by one release
+of setuptools. ``--release`` first refuses whatever must not be uploaded: a working tree with changes, a version without
+a dated section in CHANGELOG.md, a tag of that version on another commit, and an address that is still a placeholder.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from lab import ROOT, say
@@ -28,8 +29,16 @@ _ADDRESSES = ('setup.cfg', 'debian/control', 'debian/changelog')
 _PLACEHOLDER = re.compile(r'\bexample\.(org|com|net)\b')
 
 
+#: What somebody's own settings of git must not change.
+_PLAIN = ('core.autocrlf=false', 'core.eol=lf', 'log.showSignature=false', 'tar.umask=0022')
+_GIT = ['git', *(word for setting in _PLAIN for word in ('-c', setting))]
+
+#: The release of setuptools, which is told by the metadata. It needs Python 3.10.
+SETUPTOOLS = '84.2.1'
+
+
 def _git(*args: str) -> str:
-    ret = subprocess.run(['git', *args], cwd=str(ROOT), capture_output=True, text=True)
+    ret = subprocess.run([*_GIT, *args], cwd=str(ROOT), capture_output=True, text=True)
     if ret.returncode:
         raise LabError(f'git {args[0]}: {ret.stderr.strip()}')
     return ret.stdout.strip()
@@ -38,6 +47,8 @@ def _git(*args: str) -> str:
 def obstacles() -> list[str]:
     """Return what must not be released as it is, and what to do about it."""
     ret = []
+    if sys.version_info < (3, 10):
+        ret.append('Python before 3.10 cannot run the release of setuptools that others build with: use a newer one')
     for name in _ADDRESSES:
         host = _PLACEHOLDER.search((ROOT / name).read_text())
         if host:
@@ -63,9 +74,7 @@ def epoch() -> str:
 def export(folder: Path) -> None:
     """Write the files of the last commit into a folder that does not exist yet."""
     folder.mkdir()
-    archive = subprocess.run(
-        ['git', '-c', 'tar.umask=0022', 'archive', 'HEAD'], cwd=str(ROOT), stdout=subprocess.PIPE, check=True
-    )
+    archive = subprocess.run([*_GIT, 'archive', 'HEAD'], cwd=str(ROOT), stdout=subprocess.PIPE, check=True)
     subprocess.run(['tar', '-C', str(folder), '-xf', '-'], input=archive.stdout, check=True)
 
 
@@ -76,18 +85,20 @@ def build(target: Path, tree: Path) -> list[Path]:
     :param tree: the files of the project.
     :raises LabError: when it fails.
     """
-    environ = dict(clean_environ(), SOURCE_DATE_EPOCH=epoch())
-    ret = subprocess.run(
-        [sys.executable, '-m', 'build', '--outdir', str(target), str(tree)],
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        preexec_fn=lambda: os.umask(0o022) and None,
-    )
+    with tempfile.NamedTemporaryFile('w', suffix='.txt') as constraint:
+        print(f'setuptools=={SETUPTOOLS}; python_version >= "3.10"', file=constraint, flush=True)
+        ret = subprocess.run(
+            [sys.executable, '-m', 'build', '--outdir', str(target), str(tree)],
+            env=dict(clean_environ(), SOURCE_DATE_EPOCH=epoch(), PIP_CONSTRAINT=constraint.name),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=lambda: os.umask(0o022) and None,
+        )
     if ret.returncode:
         raise LabError(f'build failed:\n{ret.stdout}')
-    return sorted(target.glob(f'patroni_etcd3_compat-{version()}*'), key=lambda path: path.suffix != '.whl')
+    # Others may be there: signatures of these, a release candidate.
+    return [target / f'patroni_etcd3_compat-{version()}{rest}' for rest in ('-py3-none-any.whl', '.tar.gz')]
 
 
 def check(files: list[Path]) -> None:

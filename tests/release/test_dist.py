@@ -19,7 +19,10 @@ from lab import ROOT
 from lab.environments import clean_environ
 from tools import dist, patching
 
-pytestmark = pytest.mark.skipif(not (ROOT / '.git').exists(), reason='not in a checkout: a release is made of a commit')
+pytestmark = [
+    pytest.mark.skipif(not (ROOT / '.git').exists(), reason='not in a checkout: a release is made of a commit'),
+    pytest.mark.skipif(sys.version_info < (3, 10), reason='a release is made by setuptools for Python 3.10 or later'),
+]
 
 NAME = f'patroni_etcd3_compat-{patching.version()}'
 
@@ -46,9 +49,17 @@ def source(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / NAME
 
 
-def test_same_bytes(files: list[Path], source: Path, tmp_path: Path) -> None:
-    """Built in another folder, from the source distribution, by a user with another umask: the same files."""
+def test_same_bytes(files: list[Path], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Built in another folder, from the source distribution, with another umask and line ends: the same files.
+
+    What is there already, such as a signature, is not taken for one of them.
+    """
     dist.check(files)
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'a' / f'{NAME}.tar.gz.asc').write_text('')
+    settings = tmp_path / 'gitconfig'
+    settings.write_text('[core]\nautocrlf = true\n[safe]\ndirectory = *\n')
+    monkeypatch.setenv('GIT_CONFIG_GLOBAL', str(settings))
     tree = tmp_path / 'elsewhere' / 'tree'
     shutil.copytree(str(source), str(tree))
     before = os.umask(0o077)
@@ -98,6 +109,8 @@ def test_metadata(files: list[Path]) -> None:
     with zipfile.ZipFile(str(files[0])) as wheel:
         names = wheel.namelist()
         text = wheel.read(f'{NAME}.dist-info/METADATA').decode()
+        builder = wheel.read(f'{NAME}.dist-info/WHEEL').decode()
+    assert f'({dist.SETUPTOOLS})' in builder
     metadata = email.message_from_string(text)
     assert [it for it in metadata.get_all('Requires-Dist', []) if 'extra ==' not in it] == []
     assert metadata['License-Expression'] == 'MIT'
