@@ -106,5 +106,8 @@ def documents() -> dict[Path, str]:
         # Not source() of the class, which asks the shell for its version: it may not be there.
         completion = kind(cli, {}, PROGRAM, variable)
         text = completion.source_template % completion.source_vars()
+        # What the command lacks must not land in the line that is being typed.
+        text, count = re.subn(rf'(\$1|{PROGRAM})\)', r'\1 2>/dev/null)', text)
+        assert count == 1, text
         ret[path] = '\n'.join(line.rstrip() for line in text.strip().splitlines()) + '\n'
     return ret

@@ -1,5 +1,5 @@
 function _patroni_etcd3_compat_completion;
-    set -l response (env _PATRONI_ETCD3_COMPAT_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) patroni-etcd3-compat);
+    set -l response (env _PATRONI_ETCD3_COMPAT_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) patroni-etcd3-compat 2>/dev/null);
 
     for completion in $response;
         set -l metadata (string split "," $completion);

@@ -50,3 +50,24 @@ def test_completion_in_bash(words: list[str], found: set[str]) -> None:
         text=True,
     )
     assert set(ended.stdout.split()) == found, ended.stderr
+
+
+@pytest.mark.parametrize('shell', sorted(manpage.COMPLETION))
+def test_completion_is_silent(shell: str, tmp_path: Path) -> None:
+    """Where the command is missing or cannot work, the shell has nothing to say about it."""
+    if not shutil.which(shell):
+        pytest.skip(f'this machine has no {shell}')
+    failing = tmp_path / 'patroni-etcd3-compat'
+    failing.write_text('#!/bin/sh\necho click is missing >&2\nexit 1\n')
+    failing.chmod(0o755)
+    path = str(manpage.COMPLETION[shell])
+    code = {
+        'bash': f'. {path}; COMP_WORDS=(a b); COMP_CWORD=1; _patroni_etcd3_compat_completion patroni-etcd3-compat',
+        'fish': f'source {path}; complete -C"patroni-etcd3-compat ch"',
+        'zsh': f'compdef() {{ }}; words=(a); CURRENT=2; . {path}; _patroni_etcd3_compat_completion',
+    }[shell]
+    for folder in (f'{tmp_path}:', ''):
+        ended = subprocess.run(
+            [shell, '-c', code], env=dict(os.environ, PATH=folder + '/usr/bin:/bin'), capture_output=True, text=True
+        )
+        assert (ended.stdout, ended.stderr) == ('', '')
