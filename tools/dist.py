@@ -37,6 +37,12 @@ _GIT = ['git', *(word for setting in _PLAIN for word in ('-c', setting))]
 SETUPTOOLS = '84.2.1'
 
 
+def _in_a_checkout() -> None:
+    """Raise an error in an unpacked source distribution, which may lie in somebody else's repository."""
+    if not (ROOT / '.git').exists():
+        raise LabError('this is no checkout of the project: a release is made of a commit')
+
+
 def _git(*args: str) -> str:
     ret = subprocess.run([*_GIT, *args], cwd=str(ROOT), capture_output=True, text=True)
     if ret.returncode:
@@ -46,6 +52,7 @@ def _git(*args: str) -> str:
 
 def obstacles() -> list[str]:
     """Return what must not be released as it is, and what to do about it."""
+    _in_a_checkout()
     ret = []
     if sys.version_info < (3, 10):
         ret.append('Python before 3.10 cannot run the release of setuptools that others build with: use a newer one')
@@ -73,6 +80,7 @@ def epoch() -> str:
 
 def export(folder: Path) -> None:
     """Write the files of the last commit into a folder that does not exist yet."""
+    _in_a_checkout()
     folder.mkdir()
     archive = subprocess.run([*_GIT, 'archive', 'HEAD'], cwd=str(ROOT), stdout=subprocess.PIPE, check=True)
     subprocess.run(['tar', '-C', str(folder), '-xf', '-'], input=archive.stdout, check=True)

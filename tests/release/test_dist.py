@@ -17,6 +17,7 @@ import pytest
 
 from lab import ROOT
 from lab.environments import clean_environ
+from lab.processes import LabError
 from tools import dist, patching
 
 pytestmark = [
@@ -125,6 +126,14 @@ def test_metadata(files: list[Path]) -> None:
         'patroni_etcd3_compat.start',
         f'{NAME}.dist-info',
     }
+
+
+def test_no_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is built of an unpacked source distribution; the reason is a sentence."""
+    monkeypatch.setattr(dist, 'ROOT', tmp_path)
+    for step in (dist.obstacles, lambda: dist.export(tmp_path / 'tree')):
+        with pytest.raises(LabError, match='no checkout of the project'):
+            step()
 
 
 def test_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
