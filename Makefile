@@ -105,6 +105,12 @@ deb rpm: $(VENV)/installed  ## build the package for Debian, for RPM, of the las
 test-release: $(VENV)/installed  ## what is uploaded: complete, reproducible, accepted by an index (a minute)
 	$(BIN)/pytest -q tests/release
 
+test-packages: $(VENV)/installed  ## the packages for Debian and RPM, installed in a Debian 12 of their own (as root; 3 minutes, then 1)
+	$(BIN)/pytest -q -ra tests/packages
+
+test-packages-all: $(VENV)/installed  ## test-packages on Debian 11 to sid, with an upgrade from 12 to 13 (about 20 minutes)
+	$(BIN)/pytest -q -ra tests/packages --all-suites
+
 patches: $(VENV)/installed  ## regenerate patches/ from the package's modules
 	$(BIN)/python -m tools.patching
 
@@ -112,6 +118,7 @@ matrix: $(VENV)/installed  ## test-etcd-grpc, every available Python and release
 	$(MAKE) test-etcd-grpc
 	$(BIN)/python -m tools.pythons
 	$(BIN)/python -m tools.matrix
+	$(MAKE) test-packages-all
 	$(MAKE) test-patches
 
 soak: $(VENV)/installed  ## every order of upgrade, rollback and loss of etcd members under a running Patroni (about an hour)
@@ -147,4 +154,4 @@ clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
 .PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-etcd-grpc test-grpc test-patroni test-mixed \
-	test-check proofs test-oldest test-upstream test-contrib test-upstream-patches test-patched test-patches test-release dist deb rpm patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean
+	test-check proofs test-oldest test-upstream test-contrib test-upstream-patches test-patched test-patches test-release test-packages test-packages-all dist deb rpm patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean
