@@ -35,7 +35,18 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.parent.chmod(0o755)
     source = tmp_path_factory.mktemp('source')
     files = subprocess.run(
-        ['git', 'ls-files', '-co', '--exclude-standard', 'patroni_etcd3_compat*', 'setup.*', '*.toml', '*.in', 'README.md', 'LICENSE'],
+        [
+            'git',
+            'ls-files',
+            '-co',
+            '--exclude-standard',
+            'patroni_etcd3_compat*',
+            'setup.*',
+            '*.toml',
+            '*.in',
+            'README.md',
+            'LICENSE',
+        ],
         cwd=str(ROOT),
         stdout=subprocess.PIPE,
         text=True,
@@ -45,7 +56,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
     subprocess.run(
-        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--wheel-dir', str(folder), str(source)], check=True
+        [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--wheel-dir', str(folder), str(source)],
+        check=True,
     )
     folder.chmod(0o755)
     return folder

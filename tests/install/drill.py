@@ -20,6 +20,10 @@ def drill(platform: str, place: Place) -> None:
     for block in [*by_role['verify'], *(block for block in blocks if block.role == 'refused')]:
         done = place.run(block)
         assert done.returncode, f'line {block.line} succeeds without the package: {done.stdout}'
+    for block in blocks:
+        if block.role == 'show':
+            done = place.run(block)
+            assert done.returncode == 0 and done.stdout, f'line {block.line}: {done.stderr}'
     for block in by_role['install']:
         done = place.run(block)
         assert done.returncode == 0, f'line {block.line}: {done.stdout}{done.stderr}'
@@ -37,4 +41,5 @@ def drill(platform: str, place: Place) -> None:
         done = place.run(block)
         assert done.returncode == 0, f'line {block.line}: {done.stdout}{done.stderr}'
     assert place.run(verify).returncode, f'line {verify.line} succeeds after the way back'
-    assert set(place.left()) - known == set()
+    left = set(place.left()) - known
+    assert not left, left

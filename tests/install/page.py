@@ -4,6 +4,7 @@ A mark is a comment of HTML, which nobody sees on the rendered page: ``<!-- PLAT
 run in their order. Roles:
 
 - ``install``, ``verify``, ``back``: lines to be run. ``verify`` succeeds only where this package serves.
+- ``show``: lines that only show something; they succeed with and without the package.
 - ``output``: what the block before it prints.
 - ``refused``: lines that the page says do not work; they must fail.
 """
@@ -16,7 +17,7 @@ import re
 from lab import ROOT
 
 PAGE = ROOT / 'docs' / 'install.md'
-ROLES = ('install', 'verify', 'back', 'output', 'refused')
+ROLES = ('install', 'verify', 'back', 'show', 'output', 'refused')
 
 _MARK = re.compile(r'<!-- ([a-z0-9-]+): ([a-z]+) -->')
 
@@ -54,7 +55,9 @@ def blocks(text: str | None = None) -> list[Block]:
         if lines[number].startswith('```'):
             number = lines.index('```', number + 1)
             ret.append(
-                Block(start + 2, platform, role, lines[start][3:], ''.join(it + '\n' for it in lines[start + 1 : number]))
+                Block(
+                    start + 2, platform, role, lines[start][3:], ''.join(it + '\n' for it in lines[start + 1 : number])
+                )
             )
         elif lines[number].startswith('    ') and (not number or not lines[number - 1]):
             ret.append(Block(start + 1, platform, role, '', lines[number].strip() + '\n'))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Protocol
@@ -31,8 +30,13 @@ class Place(Protocol):
 
 
 def named_after_it(*roots: Path) -> list[Path]:
-    """Return the files and folders below some folders that are named after this package."""
-    return sorted(path for root in roots for path in root.rglob('*') if re.search('patroni[_-]etcd3[_-]compat', path.name))
+    """Return the files and folders below some folders that are named after this package, without caches of downloads."""
+    return sorted(
+        path
+        for root in roots
+        for path in root.rglob('*')
+        if re.search('patroni[_-]etcd3[_-]compat', path.name) and '.cache' not in path.parts
+    )
 
 
 class Here:
@@ -95,20 +99,21 @@ class InTree:
 
     def __init__(self, tree: RootTree, wheels: Path) -> None:
         self.tree = tree
+        #: the folder that lines are run in, and the umask of who runs them
+        self.cwd = '/root'
+        self.umask = '022'
+        #: more environment variables
+        self.more: dict[str, str] = {}
+        #: parts of paths on the page, and what they are here, as a reader would replace them
+        self.instead: dict[str, str] = {}
         tree.copy_in(wheels, '/wheels')
 
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run lines of a shell; the first one that fails ends them."""
+        pip = {'PIP_FIND_LINKS': '/wheels', 'PIP_DISABLE_PIP_VERSION_CHECK': '1', 'PIP_ROOT_USER_ACTION': 'ignore'}
+        environ = {**pip, **self.more}
         return self.tree.attempt(
-            'bash',
-            '-e',
-            '-o',
-            'pipefail',
-            '-c',
-            script,
-            PIP_FIND_LINKS='/wheels',
-            PIP_DISABLE_PIP_VERSION_CHECK='1',
-            PIP_ROOT_USER_ACTION='ignore',
+            'bash', '-e', '-o', 'pipefail', '-c', f'cd {self.cwd}; umask {self.umask}\n{script}', **environ
         )
 
     def run(self, block: Block) -> subprocess.CompletedProcess[str]:
@@ -118,7 +123,9 @@ class InTree:
 
     def left(self) -> list[Path]:
         """See `Place.left`."""
-        return named_after_it(*(self.tree.path(path) for path in ('/usr', '/opt', '/etc', '/home', '/root', '/var/lib')))
+        return named_after_it(
+            *(self.tree.path(path) for path in ('/usr', '/opt', '/etc', '/home', '/root', '/var/lib'))
+        )
 
 
 def hide(paths: list[Path]) -> list[Path]:
@@ -133,8 +140,3 @@ def show_again(hidden: list[Path]) -> None:
     """Undo `hide`."""
     for path in hidden:
         path.with_name(path.name + '.hidden').rename(path)
-
-
-def remove(path: Path) -> None:
-    """Remove a folder with all that is in it."""
-    shutil.rmtree(str(path), ignore_errors=True)

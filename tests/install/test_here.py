@@ -28,7 +28,11 @@ def test_every_block_is_run() -> None:
 def test_blocks_without_a_mark_are_found() -> None:
     """A fenced block without a mark and an indented one are found as such."""
     text = 'a\n\n<!-- x: install -->\n```sh\none\n```\n\n```sh\ntwo\n```\n\n    three\n'
-    assert [(it.line, it.role, it.text) for it in blocks(text)] == [(5, 'install', 'one\n'), (9, '', 'two\n'), (12, '', 'three\n')]
+    assert [(it.line, it.role, it.text) for it in blocks(text)] == [
+        (5, 'install', 'one\n'),
+        (9, '', 'two\n'),
+        (12, '', 'three\n'),
+    ]
 
 
 def test_venv(tmp_path: Path, wheels: Path, tools: Path) -> None:
@@ -61,3 +65,24 @@ def test_pipx(tmp_path: Path, wheels: Path, tools: Path) -> None:
     done = place.shell(f"pipx install '{PATRONI}'")
     assert done.returncode == 0, done.stderr
     drill('pipx', place)
+
+
+def test_pyinstaller(tmp_path: Path, wheels: Path, tools: Path) -> None:
+    """Patroni frozen by PyInstaller: only what it was built with counts, so there are no start-up files to take away."""
+    make_environment(tmp_path / 'env', PATRONI, 'pyinstaller')
+    place = Here(tmp_path, wheels, tools, {'/opt/patroni': tmp_path / 'env'})
+    (tmp_path / 'patroni.py').write_text(SCRIPT)
+    by_role = {block.role: block for block in platforms()['pyinstaller']}
+    assert sorted(by_role) == ['back', 'install', 'verify'] and len(platforms()['pyinstaller']) == 3
+    for role, serves in (('install', True), ('back', False)):
+        done = place.run(by_role[role])
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert place.shell('dist/patroni/patroni --version').stdout.startswith('patroni ')
+        done = place.run(by_role['verify'])
+        assert (done.returncode == 0) is serves, done
+    # With the package installed, but without the hook, which is what people do first.
+    without = re.sub(' --runtime-hook "[^"]*"', '', by_role['install'].text)
+    assert without != by_role['install'].text
+    done = place.shell(without)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert place.run(by_role['verify']).returncode

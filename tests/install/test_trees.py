@@ -1,5 +1,188 @@
-"""Lines for whole machines, each run in a Debian of its own."""
+"""Lines for whole machines, each run in a Debian of its own (root, debootstrap), with ``--all-platforms``.
+
+There is no engine for images here. The lines of a Dockerfile are run by a small interpreter (`dockerfile`) in such a Debian,
+which has what the image of their ``FROM`` has, as far as the lines go: a Patroni, a Python, pip or none.
+"""
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from lab.processes import LabError
+from lab.root_tree import RootTree, fault
+
+from . import dockerfile
+from .drill import drill
+from .page import Block, platforms
+from .places import InTree, hide, show_again
+
+#: The platforms whose lines this module runs.
 PLATFORMS = ('debian', 'debian-pip', 'container', 'spilo', 'ansible', 'user')
+
+SUITES = ('bookworm', 'trixie', 'sid')
+_PATRONI = ('patroni', 'python3-etcd', 'postgresql-common')  # the last one makes the user
+
+
+@pytest.fixture(autouse=True)
+def possible(request: pytest.FixtureRequest) -> None:
+    """Skip where it takes too long, or is not possible."""
+    if not request.config.getoption('--all-platforms'):
+        pytest.skip('takes long: run with --all-platforms')
+    why_not = fault()
+    if why_not:
+        pytest.skip(why_not)
+
+
+def machine(suite: str, *packages: str) -> RootTree:
+    """Return a Debian with its own Patroni; skip where it cannot be made.
+
+    :param packages: more packages.
+    """
+    tree = RootTree(suite, *_PATRONI, *packages)
+    try:
+        return tree.__enter__()
+    except LabError as e:
+        pytest.skip(f'no Debian {suite}: {e}')
+
+
+@pytest.fixture(params=SUITES)
+def with_pip(request: pytest.FixtureRequest) -> Iterator[RootTree]:
+    """A Debian with its own Patroni and pip."""
+    tree = machine(request.param, 'python3-pip')
+    yield tree
+    tree.__exit__()
+
+
+@pytest.fixture
+def bookworm() -> Iterator[RootTree]:
+    """Debian 12 with its own Patroni and pip."""
+    tree = machine('bookworm', 'python3-pip')
+    yield tree
+    tree.__exit__()
+
+
+@pytest.fixture
+def without_pip() -> Iterator[RootTree]:
+    """Debian 12 with its own Patroni, without pip."""
+    tree = machine('bookworm')
+    yield tree
+    tree.__exit__()
+
+
+def test_pip(with_pip: RootTree, wheels: Path) -> None:
+    """pip beside Debian's Patroni: the plain line is refused, the other one moves nothing of Debian's."""
+    place = InTree(with_pip, wheels)
+    (refused,) = (block for block in platforms()['debian-pip'] if block.role == 'refused')
+    assert 'externally-managed-environment' in place.run(refused).stderr
+    show = "dpkg --verify patroni python3-urllib3 python3-etcd; dpkg -l | sed -n 's/^ii  *//p'"
+    before = place.shell(show).stdout
+    drill('debian-pip', place)
+    assert place.shell(show).stdout == before
+
+
+def test_umask(bookworm: RootTree, wheels: Path) -> None:
+    """Installed by a root whose umask is 077, it serves for root alone; the verify line as Patroni's user finds that."""
+    place = InTree(bookworm, wheels)
+    blocks = {block.role: block for block in platforms()['debian-pip']}
+    done = place.shell('umask 077; ' + blocks['install'].text)
+    assert done.returncode == 0, done.stderr
+    assert 'runuser -u postgres' in blocks['verify'].text
+    assert place.run(blocks['verify']).returncode
+    assert place.shell(blocks['verify'].text.replace('runuser -u postgres -- ', '')).returncode == 0
+    done = place.shell(blocks['back'].text + 'umask 022\n' + blocks['install'].text)
+    assert done.returncode == 0, done.stderr
+    assert place.run(blocks['verify']).returncode == 0
+
+
+def test_user(with_pip: RootTree, wheels: Path) -> None:
+    """``--user`` for Patroni's user; with another HOME the package is not there."""
+    place = InTree(with_pip, wheels)
+    drill('user', place)
+    blocks = {block.role: block for block in platforms()['user']}
+    assert place.run(blocks['install']).returncode == 0
+    assert place.run(blocks['verify']).returncode == 0
+    assert place.shell(blocks['verify'].text.replace('HOME=~postgres', 'HOME=/tmp')).returncode
+
+
+@pytest.mark.parametrize('suite', SUITES)
+def test_deb(suite: str, wheels: Path) -> None:
+    """The package for Debian, as ``make deb`` builds it."""
+    from lab import ROOT
+
+    debs = sorted((ROOT / 'dist').glob('python3-patroni-etcd3-compat_*_all.deb'))
+    if not debs:
+        pytest.skip('there is no package in dist/: run `make deb`')
+    tree = machine(suite)
+    try:
+        tree.copy_in(debs[-1], f'/root/{debs[-1].name}')
+        place = InTree(tree, wheels)
+        tree.path(f'/root/{debs[-1].name}').rename(tree.path('/srv') / debs[-1].name)
+        place.cwd = '/srv'
+        drill('debian', place)
+    finally:
+        tree.__exit__()
+
+
+def dockerfile_serves(platform: str, place: InTree, stage: InTree) -> None:
+    """Run the lines of a Dockerfile; the last one fails before, and when the start-up files are missing."""
+    install, verify = platforms()[platform]
+    assert (install.role, verify.role) == ('install', 'verify')
+    with pytest.raises(dockerfile.BuildError):
+        dockerfile.build(verify.text, place, {})
+    user = dockerfile.build(install.text, place, {'plugin': stage})
+    dockerfile.build(verify.text, place, {}, user)
+    hidden = hide(place.left())
+    assert hidden
+    with pytest.raises(dockerfile.BuildError):
+        dockerfile.build(verify.text, place, {}, user)
+    show_again(hidden)
+    dockerfile.build(verify.text, place, {}, user)
+
+
+def test_container(bookworm: RootTree, wheels: Path) -> None:
+    """Lines of a Dockerfile on top of an image with Debian's Patroni and pip."""
+    place = InTree(bookworm, wheels)
+    dockerfile_serves('container', place, place)
+
+
+def test_spilo(bookworm: RootTree, without_pip: RootTree, wheels: Path) -> None:
+    """Lines of a Dockerfile on top of an image without pip; the folder is that of its Python."""
+    place, stage = InTree(without_pip, wheels), InTree(bookworm, wheels)
+    stage.more['PIP_BREAK_SYSTEM_PACKAGES'] = '1'  # the image python:3 has no Python of a distribution's packages
+    assert place.shell('pip --version').returncode
+    place.instead['python3.10'] = 'python3.11'
+    dockerfile_serves('spilo', place, stage)
+
+
+class Ansible(InTree):
+    """Tasks of a playbook, run by ansible-core of this machine in a Debian through its connection ``chroot``-like.
+
+    ansible-core itself has only ``local`` and ``ssh``, so it runs with ``local`` inside of the Debian, from an environment there.
+    """
+
+    def run(self, block: Block) -> subprocess.CompletedProcess[str]:
+        """See `Place.run`."""
+        assert block.language == 'yaml'
+        tasks = ''.join('    ' + line + '\n' for line in block.text.splitlines())
+        self.tree.path('/srv/play.yml').write_text(
+            '- hosts: localhost\n  connection: local\n  gather_facts: false\n'
+            '  vars: {ansible_python_interpreter: /usr/bin/python3}\n  tasks:\n' + tasks
+        )
+        return self.shell('/srv/ansible/bin/ansible-playbook /srv/play.yml')
+
+
+@pytest.mark.parametrize('umask', ['022', '077'])
+def test_ansible(bookworm: RootTree, wheels: Path, umask: str) -> None:
+    """The tasks serve whatever umask root has, and a second run changes nothing."""
+    bookworm.run('apt-get', 'install', '-y', '--no-install-recommends', 'python3-venv')
+    bookworm.run('sh', '-c', 'python3 -m venv /srv/ansible && /srv/ansible/bin/pip install -q ansible-core')
+    place = Ansible(bookworm, wheels)
+    place.umask = umask
+    drill('ansible', place)
+    install = next(block for block in platforms()['ansible'] if block.role == 'install')
+    assert 'changed=1' in place.run(install).stdout
+    assert 'changed=0' in place.run(install).stdout
