@@ -111,6 +111,12 @@ test-packages: $(VENV)/installed  ## the packages for Debian and RPM, installed 
 test-packages-all: $(VENV)/installed  ## test-packages on Debian 11 to sid, with an upgrade from 12 to 13 (about 20 minutes)
 	$(BIN)/pytest -q -ra tests/packages --all-suites
 
+test-install: $(VENV)/installed  ## the lines of docs/install.md for environments: pip, uv, pipx, PyInstaller (3 minutes)
+	$(BIN)/pytest -q tests/install
+
+test-install-all: $(VENV)/installed  ## all lines of docs/install.md, those for whole machines in a Debian of their own (as root; 20 minutes)
+	$(BIN)/pytest -q tests/install --all-platforms
+
 patches: $(VENV)/installed  ## regenerate patches/ from the package's modules
 	$(BIN)/python -m tools.patching
 
@@ -118,7 +124,7 @@ matrix: $(VENV)/installed  ## test-etcd-grpc, every available Python and release
 	$(MAKE) test-etcd-grpc
 	$(BIN)/python -m tools.pythons
 	$(BIN)/python -m tools.matrix
-	$(MAKE) test-packages-all
+	$(MAKE) test-packages-all test-install-all
 	$(MAKE) test-patches
 
 soak: $(VENV)/installed  ## every order of upgrade, rollback and loss of etcd members under a running Patroni (about an hour)
@@ -154,4 +160,4 @@ clean:  ## remove what was installed below this folder
 	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .hypothesis
 
 .PHONY: help demo test test-all binaries coverage lint docs test-docs test-unit test-etcd test-etcd-grpc test-grpc test-patroni test-mixed \
-	test-check proofs test-oldest test-upstream test-contrib test-upstream-patches test-patched test-patches test-release test-packages test-packages-all dist deb rpm patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean
+	test-check proofs test-oldest test-upstream test-contrib test-upstream-patches test-patched test-patches test-release test-packages test-packages-all test-install test-install-all dist deb rpm patches matrix soak soak-mixed bench bench-scale bench-fleet bench-silence clean

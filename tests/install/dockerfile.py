@@ -1,7 +1,8 @@
 """The few instructions of a Dockerfile that the page uses, run in root trees. No layers, no cache, no isolation.
 
-``FROM`` switches to the tree that stands for the image (the named stage, or the last one), ``USER`` sets who runs what follows, ``RUN``
-runs a line of a shell, ``COPY --from`` copies from the tree of a stage as root, with the modes that files have there.
+``FROM`` switches to the tree that stands for the image (the named stage, or the last one), ``USER`` sets who runs what
+follows, ``RUN`` runs a line of a shell, ``COPY --from`` copies from the tree of a stage as root, with the modes that
+files have there.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from .places import Place, hide, show_again
 def drill(platform: str, place: Place) -> None:
     """Run the lines of a platform where Patroni is and this package is not.
 
-    What verifies fails there first. It succeeds after the install lines, prints what the page says, fails without the start-up
-    files, and fails after the way back, which leaves no file that is named after this package.
+    What verifies fails there first. It succeeds after the install lines, prints what the page says, fails without the
+    start-up files, and fails after the way back, which leaves no file that is named after this package.
     """
     blocks = platforms()[platform]
     by_role = {role: [block for block in blocks if block.role == role] for role in ('install', 'verify', 'back')}

@@ -1,7 +1,7 @@
 """docs/install.md as data: its code blocks, each with the mark above it.
 
-A mark is a comment of HTML, which nobody sees on the rendered page: ``<!-- PLATFORM: ROLE -->``. The blocks of a platform are
-run in their order. Roles:
+A mark is a comment of HTML, which nobody sees on the rendered page: ``<!-- PLATFORM: ROLE -->``. The blocks of a
+platform are run in their order. Roles:
 
 - ``install``, ``verify``, ``back``: lines to be run. ``verify`` succeeds only where this package serves.
 - ``show``: lines that only show something; they succeed with and without the package.

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Mapping, Protocol
+from typing import TYPE_CHECKING, Any, Mapping, Protocol
 
 from lab.environments import clean_environ
 
@@ -30,7 +30,7 @@ class Place(Protocol):
 
 
 def named_after_it(*roots: Path) -> list[Path]:
-    """Return the files and folders below some folders that are named after this package, without caches of downloads."""
+    """Return the files and folders below some folders that are named after this package, without caches."""
     return sorted(
         path
         for root in roots
@@ -111,10 +111,9 @@ class InTree:
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run lines of a shell; the first one that fails ends them."""
         pip = {'PIP_FIND_LINKS': '/wheels', 'PIP_DISABLE_PIP_VERSION_CHECK': '1', 'PIP_ROOT_USER_ACTION': 'ignore'}
-        environ = {**pip, **self.more}
-        return self.tree.attempt(
-            'bash', '-e', '-o', 'pipefail', '-c', f'cd {self.cwd}; umask {self.umask}\n{script}', **environ
-        )
+        script = f'cd {self.cwd}; umask {self.umask}\n{script}'
+        environ: dict[str, Any] = {**pip, **self.more}
+        return self.tree.attempt('bash', '-e', '-o', 'pipefail', '-c', script, **environ)
 
     def run(self, block: Block) -> subprocess.CompletedProcess[str]:
         """See `Place.run`."""

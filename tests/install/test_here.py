@@ -68,7 +68,7 @@ def test_pipx(tmp_path: Path, wheels: Path, tools: Path) -> None:
 
 
 def test_pyinstaller(tmp_path: Path, wheels: Path, tools: Path) -> None:
-    """Patroni frozen by PyInstaller: only what it was built with counts, so there are no start-up files to take away."""
+    """Patroni frozen by PyInstaller: only what it was built with counts, there are no start-up files to take away."""
     make_environment(tmp_path / 'env', PATRONI, 'pyinstaller')
     place = Here(tmp_path, wheels, tools, {'/opt/patroni': tmp_path / 'env'})
     (tmp_path / 'patroni.py').write_text(SCRIPT)

@@ -1,7 +1,8 @@
 """Lines for whole machines, each run in a Debian of its own (root, debootstrap), with ``--all-platforms``.
 
-There is no engine for images here. The lines of a Dockerfile are run by a small interpreter (`dockerfile`) in such a Debian,
-which has what the image of their ``FROM`` has, as far as the lines go: a Patroni, a Python, pip or none.
+There is no engine for images here. The lines of a Dockerfile are run by a small interpreter (`dockerfile`) in such a
+Debian, which has what the image of their ``FROM`` has, as far as the lines go: a Patroni, a Python, pip or none. The
+lines for an RPM are run by Debian's dnf, whose database has a package in place of the distribution's Python.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pytest
 
 from lab.processes import LabError
 from lab.root_tree import RootTree, fault
+from tools import packages
 
 from . import dockerfile
 from .drill import drill
@@ -21,7 +23,7 @@ from .page import Block, platforms
 from .places import InTree, hide, show_again
 
 #: The platforms whose lines this module runs.
-PLATFORMS = ('debian', 'debian-pip', 'container', 'spilo', 'ansible', 'user')
+PLATFORMS = ('debian', 'debian-pip', 'rpm', 'container', 'spilo', 'ansible', 'user')
 
 SUITES = ('bookworm', 'trixie', 'sid')
 _PATRONI = ('patroni', 'python3-etcd', 'postgresql-common')  # the last one makes the user
@@ -37,12 +39,12 @@ def possible(request: pytest.FixtureRequest) -> None:
         pytest.skip(why_not)
 
 
-def machine(suite: str, *packages: str) -> RootTree:
+def machine(suite: str, *more: str) -> RootTree:
     """Return a Debian with its own Patroni; skip where it cannot be made.
 
-    :param packages: more packages.
+    :param more: more packages.
     """
-    tree = RootTree(suite, *_PATRONI, *packages)
+    tree = RootTree(suite, *_PATRONI, *more)
     try:
         return tree.__enter__()
     except LabError as e:
@@ -85,7 +87,7 @@ def test_pip(with_pip: RootTree, wheels: Path) -> None:
 
 
 def test_umask(bookworm: RootTree, wheels: Path) -> None:
-    """Installed by a root whose umask is 077, it serves for root alone; the verify line as Patroni's user finds that."""
+    """Installed by a root whose umask is 077, it serves for root alone; the verify line finds that."""
     place = InTree(bookworm, wheels)
     blocks = {block.role: block for block in platforms()['debian-pip']}
     done = place.shell('umask 077; ' + blocks['install'].text)
@@ -108,21 +110,58 @@ def test_user(with_pip: RootTree, wheels: Path) -> None:
     assert place.shell(blocks['verify'].text.replace('HOME=~postgres', 'HOME=/tmp')).returncode
 
 
-@pytest.mark.parametrize('suite', SUITES)
-def test_deb(suite: str, wheels: Path) -> None:
-    """The package for Debian, as ``make deb`` builds it."""
-    from lab import ROOT
+def packaged(kind: str, folder: Path) -> Path:
+    """Return the package of a kind, as ``make`` builds it; skip where it cannot be built."""
+    try:
+        files = packages.build(kind, folder)
+    except packages.Missing as e:
+        pytest.skip(str(e))
+    return next(path for path in files if path.name.endswith(('_all.deb', '.noarch.rpm')))
 
-    debs = sorted((ROOT / 'dist').glob('python3-patroni-etcd3-compat_*_all.deb'))
-    if not debs:
-        pytest.skip('there is no package in dist/: run `make deb`')
+
+@pytest.mark.parametrize('suite', SUITES)
+def test_deb(suite: str, wheels: Path, tmp_path: Path) -> None:
+    """The package for Debian, beside the Patroni of each Debian."""
+    deb = packaged('deb', tmp_path)
     tree = machine(suite)
     try:
-        tree.copy_in(debs[-1], f'/root/{debs[-1].name}')
+        tree.copy_in(deb, f'/srv/{deb.name}')
         place = InTree(tree, wheels)
-        tree.path(f'/root/{debs[-1].name}').rename(tree.path('/srv') / debs[-1].name)
         place.cwd = '/srv'
         drill('debian', place)
+    finally:
+        tree.__exit__()
+
+
+#: Stands for the distribution's own packages in a database of RPM.
+_DISTRIBUTION = """\
+Name: distribution
+Version: 1
+Release: 1
+Summary: What dnf takes for the Python that is there
+License: MIT
+BuildArch: noarch
+Provides: python3 = 3.11 python(abi) = 3.11 /usr/bin/python3 /bin/sh
+%description
+A stand-in.
+%files
+"""
+
+
+def test_rpm(wheels: Path, tmp_path: Path) -> None:
+    """The RPM, by dnf; Debian's Python is told to look where that of the RPM world looks by itself."""
+    rpm = packaged('rpm', tmp_path)
+    tree = machine('bookworm', 'dnf', 'rpm')
+    try:
+        tree.path('/root/distribution.spec').write_text(_DISTRIBUTION)
+        tree.run('rpmbuild', '-bb', '/root/distribution.spec')
+        tree.run('sh', '-c', 'rpm --initdb && rpm --install --nodeps /root/rpmbuild/RPMS/noarch/*.rpm')
+        folder = '/usr/lib/python3.11/site-packages'
+        tree.path('/usr/lib/python3/dist-packages/as-rpm.pth').write_text(f'import site; site.addsitedir("{folder}")\n')
+        tree.copy_in(rpm, f'/srv/{rpm.name}')
+        place = InTree(tree, wheels)
+        place.cwd = '/srv'
+        drill('rpm', place)
     finally:
         tree.__exit__()
 
@@ -159,10 +198,7 @@ def test_spilo(bookworm: RootTree, without_pip: RootTree, wheels: Path) -> None:
 
 
 class Ansible(InTree):
-    """Tasks of a playbook, run by ansible-core of this machine in a Debian through its connection ``chroot``-like.
-
-    ansible-core itself has only ``local`` and ``ssh``, so it runs with ``local`` inside of the Debian, from an environment there.
-    """
+    """Tasks of a playbook, run by ansible-core from an environment in the Debian, with the connection ``local``."""
 
     def run(self, block: Block) -> subprocess.CompletedProcess[str]:
         """See `Place.run`."""
