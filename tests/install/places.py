@@ -35,7 +35,7 @@ def named_after_it(*roots: Path) -> list[Path]:
         path
         for root in roots
         for path in root.rglob('*')
-        if re.search('patroni[_-]etcd3[_-]compat', path.name) and '.cache' not in path.parts
+        if re.search('patroni[_-]etcd3[_-]compat', path.name) and '.cache' not in path.relative_to(root).parts
     )
 
 
