@@ -86,7 +86,7 @@ test-upstream: $(VENV)/installed  ## Patroni's own etcd tests with our classes, 
 	$(BIN)/python -m tools.upstream
 	$(BIN)/python -m tools.upstream --transport grpc
 
-test-upstream-patches: $(VENV)/installed  ## the patches for Patroni itself, on its own tests (20 seconds)
+test-upstream-patches: $(VENV)/installed  ## the patches for Patroni itself, on its own tests and linters (a minute)
 	$(BIN)/pytest -q -n $(WORKERS) tests/upstream_patches
 
 test-patched: $(VENV)/installed  ## patches/ is up to date and applies; the oldest patched Patroni works

@@ -1,7 +1,7 @@
 """Build the packages for Debian and for RPM: ``python -m tools.packages deb`` or ``rpm``, into ``dist/``.
 
 Both are made from the source distribution of the last commit (`tools.dist`), with debian/ and packaging/rpm beside it,
-and are the same files whenever they are built. dpkg-buildpackage and rpmbuild have to be there.
+and are the same files whenever they are built, but for the source RPM. dpkg-buildpackage and rpmbuild have to be there.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def rpm(source: Path, tree: Path, work: Path, run: Run) -> list[Path]:
     :raises LabError: when it fails.
     """
     (work / 'SOURCES').mkdir()
-    shutil.copy(str(source), str(work / 'SOURCES'))
+    spec = tree / 'packaging' / 'rpm' / 'patroni-etcd3-compat.spec'
+    for path in (Path(shutil.copy(str(source), str(work / 'SOURCES'))), spec):  # the package keeps their times
+        os.utime(str(path), (int(dist.epoch()),) * 2)
     settings = {
         '_topdir': str(work),
         '_buildhost': 'localhost',
@@ -106,9 +108,10 @@ def rpm(source: Path, tree: Path, work: Path, run: Run) -> list[Path]:
         'source_date_epoch_from_changelog': '0',
     }
     defines = [word for name, value in settings.items() for word in ('--define', f'{name} {value}')]
-    spec = tree / 'packaging' / 'rpm' / 'patroni-etcd3-compat.spec'
-    # --nodeps: on a machine without RPM's own database
-    run(['rpmbuild', '-ba', '--nodeps', *defines, str(spec)], work, dist.epoch())
+    # One after the other: the source package tells the folder it was built in, and the binary one, if both are built at
+    # once, the digest of the source package. --nodeps: on a machine without RPM's own database.
+    for kind in ('-bb', '-bs'):
+        run(['rpmbuild', kind, '--nodeps', *defines, str(spec)], work, dist.epoch())
     return sorted([*work.glob('SRPMS/*.rpm'), *work.glob('RPMS/*/*.rpm')])
 
 
