@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from .conftest import make_environment
@@ -71,7 +72,9 @@ def test_pyinstaller(tmp_path: Path, wheels: Path, tools: Path) -> None:
     """Patroni frozen by PyInstaller: only what it was built with counts, there are no start-up files to take away."""
     make_environment(tmp_path / 'env', PATRONI, 'pyinstaller')
     place = Here(tmp_path, wheels, tools, {'/opt/patroni': tmp_path / 'env'})
-    (tmp_path / 'patroni.py').write_text(SCRIPT)
+    (tmp_path / 'patroni.py').write_text(SCRIPT)  # as in Patroni's source, where the package is beside it
+    (package,) = (tmp_path / 'env').glob('lib/python3.*/site-packages/patroni')
+    shutil.copytree(str(package), str(tmp_path / 'patroni'))
     by_role = {block.role: block for block in platforms()['pyinstaller']}
     assert sorted(by_role) == ['back', 'install', 'verify'] and len(platforms()['pyinstaller']) == 3
     for role, serves in (('install', True), ('back', False)):
