@@ -94,12 +94,13 @@ def forced() -> bool:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with, none if it begins with something else.
+    """Return the numbers that a version begins with, at least two, none if it begins with something else.
 
     :param version: such as ``'4.1.5'`` or ``'5.0.dev1'``.
     """
     match = re.match(r'\d+(\.\d+)*', version)
-    return tuple(int(number) for number in match.group(0).split('.')) if match else ()
+    found = tuple(int(number) for number in match.group(0).split('.')) if match else ()
+    return found + (0,) if len(found) == 1 else found
 
 
 def outside(patroni: str, urllib3: str | None) -> str | None:

@@ -23,6 +23,8 @@ PAIRS = {dcs.Etcd3: vars(etcd3)['Etcd3'], client.CompatClient: etcd3.PatroniEtcd
         ('4.2.0', '3.0', None),
         ('5.0.0', None, None),
         ('3.0.dev1', '2.0', None),
+        ('3', '2', None),
+        ('6', '2.0', 'Patroni 6 is newer than what this release of the package is for'),
         ('2.1.7', '2.0', 'Patroni 2.1.7 is older than 3.0'),
         ('6.0.0', '2.0', 'Patroni 6.0.0 is newer than what this release of the package is for'),
         ('4.1.5', '1.25.11', 'urllib3 1.25.11 is older than 1.26'),
