@@ -84,10 +84,10 @@ def test_text(text: str, wanted: str) -> None:
 def test_time(part: str) -> None:
     """A long hostile text takes no longer than any other, since all threads wait for a regular expression."""
     text = '@' + part * 300000
-    started = time.monotonic()
+    started = time.thread_time()
     Redaction().text(text)
     redacted(text)
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
 
 
 def test_error() -> None:
