@@ -7,6 +7,7 @@ lines for an RPM are run by Debian's dnf, whose database has a package in place 
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 from typing import Iterator
@@ -39,40 +40,39 @@ def possible(request: pytest.FixtureRequest) -> None:
         pytest.skip(why_not)
 
 
-def machine(suite: str, *more: str) -> RootTree:
-    """Return a Debian with its own Patroni; skip where it cannot be made.
+@contextlib.contextmanager
+def machine(suite: str, *more: str) -> Iterator[RootTree]:
+    """Make a Debian with its own Patroni; skip where it cannot be made.
 
     :param more: more packages.
     """
-    tree = RootTree(suite, *_PATRONI, *more)
-    try:
-        return tree.__enter__()
-    except LabError as e:
-        pytest.skip(f'no Debian {suite}: {e}')
+    with contextlib.ExitStack() as stack:
+        try:
+            tree = stack.enter_context(RootTree(suite, *_PATRONI, *more))
+        except LabError as e:
+            pytest.skip(f'no Debian {suite}: {e}')
+        yield tree
 
 
 @pytest.fixture(params=SUITES)
 def with_pip(request: pytest.FixtureRequest) -> Iterator[RootTree]:
     """A Debian with its own Patroni and pip."""
-    tree = machine(request.param, 'python3-pip')
-    yield tree
-    tree.__exit__()
+    with machine(request.param, 'python3-pip') as tree:
+        yield tree
 
 
 @pytest.fixture
 def bookworm() -> Iterator[RootTree]:
     """Debian 12 with its own Patroni and pip."""
-    tree = machine('bookworm', 'python3-pip')
-    yield tree
-    tree.__exit__()
+    with machine('bookworm', 'python3-pip') as tree:
+        yield tree
 
 
 @pytest.fixture
 def without_pip() -> Iterator[RootTree]:
     """Debian 12 with its own Patroni, without pip."""
-    tree = machine('bookworm')
-    yield tree
-    tree.__exit__()
+    with machine('bookworm') as tree:
+        yield tree
 
 
 def test_pip(with_pip: RootTree, wheels: Path) -> None:
@@ -119,18 +119,20 @@ def packaged(kind: str, folder: Path) -> Path:
     return next(path for path in files if path.name.endswith(('_all.deb', '.noarch.rpm')))
 
 
+def with_file(tree: RootTree, wheels: Path, package: Path) -> InTree:
+    """Return a machine whose administrator stands in the folder that the package was copied to."""
+    tree.copy_in(package, f'/srv/{package.name}')
+    place = InTree(tree, wheels)
+    place.cwd = '/srv'
+    return place
+
+
 @pytest.mark.parametrize('suite', SUITES)
 def test_deb(suite: str, wheels: Path, tmp_path: Path) -> None:
     """The package for Debian, beside the Patroni of each Debian."""
     deb = packaged('deb', tmp_path)
-    tree = machine(suite)
-    try:
-        tree.copy_in(deb, f'/srv/{deb.name}')
-        place = InTree(tree, wheels)
-        place.cwd = '/srv'
-        drill('debian', place)
-    finally:
-        tree.__exit__()
+    with machine(suite) as tree:
+        drill('debian', with_file(tree, wheels, deb))
 
 
 #: Stands for the distribution's own packages in a database of RPM.
@@ -151,19 +153,13 @@ A stand-in.
 def test_rpm(wheels: Path, tmp_path: Path) -> None:
     """The RPM, by dnf; Debian's Python is told to look where that of the RPM world looks by itself."""
     rpm = packaged('rpm', tmp_path)
-    tree = machine('bookworm', 'dnf', 'rpm')
-    try:
-        tree.path('/root/distribution.spec').write_text(_DISTRIBUTION)
-        tree.run('rpmbuild', '-bb', '/root/distribution.spec')
-        tree.run('sh', '-c', 'rpm --initdb && rpm --install --nodeps /root/rpmbuild/RPMS/noarch/*.rpm')
+    with machine('bookworm', 'dnf', 'rpm') as tree:
+        tree.path('/srv/distribution.spec').write_text(_DISTRIBUTION)
+        tree.run('rpmbuild', '-bb', '--define', '_topdir /srv/rpmbuild', '/srv/distribution.spec')
+        tree.run('sh', '-c', 'rpm --initdb && rpm --install --nodeps /srv/rpmbuild/RPMS/noarch/*.rpm')
         folder = '/usr/lib/python3.11/site-packages'
         tree.path('/usr/lib/python3/dist-packages/as-rpm.pth').write_text(f'import site; site.addsitedir("{folder}")\n')
-        tree.copy_in(rpm, f'/srv/{rpm.name}')
-        place = InTree(tree, wheels)
-        place.cwd = '/srv'
-        drill('rpm', place)
-    finally:
-        tree.__exit__()
+        drill('rpm', with_file(tree, wheels, rpm))
 
 
 def dockerfile_serves(platform: str, place: InTree, stage: InTree) -> None:

@@ -30,8 +30,8 @@ print([it.__module__ for name, it in vars(module).items() if name.lower() == 'et
 
 def install(tree: RootTree, deb: Path) -> None:
     """Install the package as an administrator does who has the file."""
-    tree.copy_in(deb, f'/root/{deb.name}')
-    tree.run('apt-get', 'install', '-y', '--no-install-recommends', f'./{deb.name}')
+    tree.copy_in(deb, f'/srv/{deb.name}')
+    tree.run('apt-get', 'install', '-y', '--no-install-recommends', f'/srv/{deb.name}')
 
 
 def whose(tree: RootTree) -> str:
