@@ -71,17 +71,27 @@ def _versions() -> tuple[str, str | None]:
 
 def _stand_back() -> None:
     """Tell the log why Patroni's own class serves."""
+    _log(
+        'warning',
+        "stands back: %s. Section etcd3 is served by Patroni's own class, section %s is refused; "
+        'PATRONI_ETCD3_COMPAT=force in the environment overrides that',
+        _why_not,
+        SECTION,
+    )
+
+
+def _log(level: str, text: str, *args: object) -> None:
+    """Log what this package does; most Pythons that load it never do, and import no logging for it.
+
+    :param level: name of the logger's method.
+    :param text: what follows the name and version of the package.
+    :param args: for *text*.
+    """
     import logging
 
     from . import __version__
 
-    logging.getLogger(__name__).warning(
-        "patroni-etcd3-compat %s stands back: %s. Section etcd3 is served by Patroni's own class, section %s is "
-        'refused; PATRONI_ETCD3_COMPAT=force in the environment overrides that',
-        __version__,
-        _why_not,
-        SECTION,
-    )
+    getattr(logging.getLogger(__name__), level)('patroni-etcd3-compat %s ' + text, __version__, *args)
 
 
 def _patched() -> str | None:
@@ -103,16 +113,7 @@ def _patch_etcd3(module: ModuleType) -> None:
     version = _patched()
     if version:
         if module.__name__ == 'patroni.dcs.etcd3':  # once
-            import logging
-
-            from . import __version__
-
-            logging.getLogger(__name__).info(
-                'patroni-etcd3-compat %s stands back: section etcd3 is served by version %s, which is part of this '
-                'Patroni',
-                __version__,
-                version,
-            )
+            _log('info', 'stands back: section etcd3 is served by version %s, which is part of this Patroni', version)
         return
     for name, cls in (('dispatch', 'DispatchClient'), ('client', 'CompatClient'), ('dcs', 'Etcd3_Compat')):
         half = sys.modules.get(f'{__package__}.{name}')
@@ -150,11 +151,7 @@ def _examine(etcd3: ModuleType, pairs: Mapping[type[object], type[object]]) -> N
         return
     untried = guard.untried(patroni, urllib3)
     if untried:
-        import logging
-
-        from . import __version__
-
-        logging.getLogger(__name__).warning('patroni-etcd3-compat %s was not tested with %s', __version__, untried)
+        _log('warning', 'was not tested with %s', untried)
 
 
 def _with_section(names: list[str]) -> list[str]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # pragma: no cover
     from typing import Mapping, Sequence
 
 _OFF_SWITCH = 'PATRONI_ETCD3_COMPAT'
+
+#: Its values that keep all of this out, in any case of letters.
+OFF = ('off', 'false', 'no', '0')
 _BY_NAME = 'patroni.dcs.' + SECTION
 
 _NOT_FOUND = f'section {SECTION} is not found, section etcd3 is served as ever'
@@ -51,7 +54,7 @@ def install() -> None:
 
     Does nothing either if the environment says ``PATRONI_ETCD3_COMPAT=off`` (or ``false``, ``no``, ``0``).
     """
-    if os.environ.get(_OFF_SWITCH, '').strip().lower() in ('off', 'false', 'no', '0'):
+    if os.environ.get(_OFF_SWITCH, '').strip().lower() in OFF:
         return
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())

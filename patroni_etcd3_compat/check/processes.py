@@ -154,7 +154,7 @@ def running_file(folder: Path) -> str | None:
     return target[: -len(DELETED)] if target.endswith(DELETED) else target
 
 
-def called_file(process: PatroniProcess, path: str | None = None) -> str:
+def _called_file(process: PatroniProcess, path: str | None) -> str:
     """Return where the Python of a process is by its name on the command line, as the process has it.
 
     :param path: variable ``PATH`` of the process.
@@ -176,7 +176,7 @@ def python_file(process: PatroniProcess, path: str | None = None) -> str | None:
 
     :returns: ``None`` if it is somebody else's process.
     """
-    target, called = running_file(process.folder), called_file(process, path)
+    target, called = running_file(process.folder), _called_file(process, path)
     return called if target and os.path.isabs(called) and os.path.realpath(called) == target else target
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Iterator
 
+from ...plugin import OFF
 from .ask import Answer
 from .host import Host
 from .model import STATUS, Diagnosis, Reason, worst
 from .remedies import NAME, install, readable, restart
-
-_OFF = ('off', 'false', 'no', '0')
 
 #: The oldest Python for this package.
 _OLDEST = (3, 8)
@@ -192,7 +191,7 @@ def _not_served(answer: Answer, here: Here, unit: str | None) -> Iterator[Reason
 
 
 def _switched_off(answer: Answer, then: str) -> Iterator[Reason]:
-    if (answer.switch or '').strip().lower() in _OFF:
+    if (answer.switch or '').strip().lower() in OFF:
         yield Reason(
             'switched-off',
             'critical',
