@@ -70,6 +70,8 @@ class Leader:
         self._unrenewed = 0.0  # the longest time from then to the confirmation of the next one
         self._calls: list[tuple[str, float]] = []
         self._now = ''
+        self._holds = threading.Thread(target=self._hold, daemon=True)
+        self._leave = threading.Event()
         self._keepalive: Callable[..., Any] = self._dcs._client.lease_keepalive
         self._dcs._client.lease_keepalive = self._noted_keepalive
         self._dcs.get_cluster()
@@ -118,7 +120,9 @@ class Leader:
         return ''
 
     def good(self, timeout: float = 20) -> None:
-        """Run loops until one is good and the watch has delivered what it wrote.
+        """Run loops until one is good and the watch has delivered what it wrote, and go on leading from there.
+
+        Whoever asks may need longer than the key lives, for instance to start a rival.
 
         :raises RuntimeError: when none is.
         """
@@ -130,12 +134,21 @@ class Leader:
             if time.monotonic() > limit:
                 raise RuntimeError('no good loop')
             time.sleep(0.1)
+        self._holds.start()
+
+    def _hold(self) -> None:
+        """Run a loop every ``loop_wait`` seconds until `last_good` takes over."""
+        while not self._leave.wait(self._loop_wait):
+            self._dcs._last_lease_refresh = 0
+            self._loop()
 
     def last_good(self) -> None:
         """Run the loop after which etcd falls silent.
 
         :raises RuntimeError: when it is not good.
         """
+        self._leave.set()
+        self._holds.join()
         self._dcs._last_lease_refresh = 0
         why = self._loop()
         if why:

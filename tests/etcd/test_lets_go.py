@@ -121,7 +121,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Cell, Ou
         rival.start()
         ends.callback(rival.join)
         ends.callback(rival.kill)
-        waiting = _told(told, len(CELLS), 30)
+        waiting = _told(told, len(CELLS), 60)
         assert sorted(waiting) == sorted(leaders) and set(waiting.values()) == {None}, waiting
 
         at_once({scope: functools.partial(leader.lose_etcd, LIMIT) for scope, leader in leaders.items()})
