@@ -161,29 +161,35 @@ def _interpreter(python: str | None) -> Path:
     return system.resolve()
 
 
-def _call(argv: Sequence[str], what: str) -> None:
+def call(argv: Sequence[str], what: str, folder: Path | None = None, **environ: str) -> None:
     """Run a build command. The files it writes are readable for everyone, whatever the umask.
 
+    :param argv: the command.
+    :param what: its name in the error.
+    :param folder: where it runs, None for the current folder.
+    :param environ: environment variables beside those of `clean_environ`.
     :raises LabError: with the end of its output if it fails.
+    :raises FileNotFoundError: if there is no such command.
     """
     done = subprocess.run(
         argv,
-        env=clean_environ(),
+        cwd=folder,
+        env=dict(clean_environ(), **environ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=lambda: os.umask(0o022),
+        preexec_fn=lambda: os.umask(0o022) and None,
     )
     if done.returncode:
-        end = '\n'.join(done.stdout.splitlines()[-15:])
+        end = '\n'.join(done.stdout.splitlines()[-30:])
         raise LabError(f'{what} failed:\n{end}')
 
 
 def _pip(folder: Path, *args: str) -> None:
     # -I: neither the current folder (perhaps this project's) nor PYTHONPATH has an effect
     python = str(folder / 'bin' / 'python')
-    _call([python, '-I', '-m', 'pip', '-q', '--disable-pip-version-check', *args], f'pip {" ".join(args)}')
+    call([python, '-I', '-m', 'pip', '-q', '--disable-pip-version-check', *args], f'pip {" ".join(args)}')
 
 
 def _build(folder: Path, patroni: str, urllib3: str, interpreter: Path) -> None:
@@ -191,10 +197,10 @@ def _build(folder: Path, patroni: str, urllib3: str, interpreter: Path) -> None:
     shutil.rmtree(str(folder), ignore_errors=True)  # an interrupted run may have left one
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _call([sys.executable, '-m', 'virtualenv', '-q', '-p', str(interpreter), str(folder)], 'virtualenv')
+        call([sys.executable, '-m', 'virtualenv', '-q', '-p', str(interpreter), str(folder)], 'virtualenv')
     except LabError:  # today's virtualenv has no pip for 3.8, which has its own; a distribution's Python has none
         shutil.rmtree(str(folder), ignore_errors=True)
-        _call([str(interpreter), '-m', 'venv', str(folder)], 'venv')
+        call([str(interpreter), '-m', 'venv', str(folder)], 'venv')
     _pip(folder, 'install', *_BUILD_TOOLS)
     wanted = [f'patroni[etcd3]=={patroni}', _URLLIB3[urllib3]]
     if tuple(int(number) for number in patroni.split('.')[:2]) < (3, 3):
@@ -214,26 +220,33 @@ def _wheel_sources() -> list[Path]:
     return package + [ROOT / name for name in _WHEEL_SOURCES if (ROOT / name).exists()]
 
 
+def copy_wheel_sources(folder: Path) -> None:
+    """Copy what the wheel of this project is built from, without the remains of earlier builds.
+
+    :param folder: where to, made if it does not exist.
+    """
+    for path in _wheel_sources():
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(str(path), str(copy))
+
+
 def _wheel(folder: Path) -> tuple[str, Path]:
     """Return the wheel of the current project, built by the Python of the environment in `folder` if necessary.
 
     :returns: a digest of its sources and the wheel.
     """
-    sources = _wheel_sources()
     digest = hashlib.sha256()
-    for path in sources:
+    for path in _wheel_sources():
         digest.update(f'{path.relative_to(ROOT)}\0'.encode() + path.read_bytes() + b'\0')
     stamp = digest.hexdigest()[:16]
     target = CACHE / 'wheels' / stamp
     if not target.exists():
         say('building the wheel of this project')
         part = CACHE / 'wheels' / 'part'
-        tree = scratch_folder('lab-wheel-')  # an earlier build may have left more files
+        tree = scratch_folder('lab-wheel-')
         try:
-            for path in sources:
-                copy = tree / path.relative_to(ROOT)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(str(path), str(copy))
+            copy_wheel_sources(tree)
             shutil.rmtree(str(part.parent), ignore_errors=True)  # including those of earlier sources
             _pip(folder, 'wheel', '--no-deps', '--no-build-isolation', '-w', str(part), str(tree))
             part.rename(target)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import re
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from lab import ROOT, say
-from lab.environments import clean_environ
+from lab.environments import call
 from lab.processes import LabError, remove_folder, scratch_folder
 
 from .patching import version
@@ -95,16 +94,8 @@ def build(target: Path, tree: Path) -> list[Path]:
     """
     with tempfile.NamedTemporaryFile('w', suffix='.txt') as constraint:
         print(f'setuptools=={SETUPTOOLS}; python_version >= "3.10"', file=constraint, flush=True)
-        ret = subprocess.run(
-            [sys.executable, '-m', 'build', '--outdir', str(target), str(tree)],
-            env=dict(clean_environ(), SOURCE_DATE_EPOCH=epoch(), PIP_CONSTRAINT=constraint.name),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=lambda: os.umask(0o022) and None,
-        )
-    if ret.returncode:
-        raise LabError(f'build failed:\n{ret.stdout}')
+        argv = [sys.executable, '-m', 'build', '--outdir', str(target), str(tree)]
+        call(argv, 'build', SOURCE_DATE_EPOCH=epoch(), PIP_CONSTRAINT=constraint.name)
     # Others may be there: signatures of these, a release candidate.
     return [target / f'patroni_etcd3_compat-{version()}{rest}' for rest in ('-py3-none-any.whl', '.tar.gz')]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Callable
 
 from lab import ROOT
-from lab.environments import clean_environ
+from lab.environments import call
 from lab.processes import LabError, remove_folder, scratch_folder
 
 from . import dist
@@ -47,25 +47,17 @@ def run(argv: list[str], folder: Path, epoch: str) -> None:
     :raises LabError: with the end of its output if it fails.
     """
     packages = next(names for tool, names in NEEDED.values() if tool == argv[0])
-    environ = dict(clean_environ(), SOURCE_DATE_EPOCH=epoch, PATH='/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL='C.UTF-8')
+    environ = {'SOURCE_DATE_EPOCH': epoch, 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C.UTF-8'}
     try:
-        ret = subprocess.run(
-            argv,
-            cwd=str(folder),
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=lambda: os.umask(0o022) and None,
-        )
+        call(argv, argv[0], folder, **environ)
     except FileNotFoundError:
         raise Missing(f'{argv[0]} is missing; on Debian: apt-get install {packages}') from None
-    unmet = re.search('Unmet build dependencies:(.*)|No module named (.*)', ret.stdout)
-    if ret.returncode and unmet:
-        raise Missing(f'{argv[0]} lacks{unmet.group(1) or unmet.group(2)}; on Debian: apt-get install {packages}')
-    if ret.returncode:
-        raise LabError(f'{argv[0]} failed:\n' + '\n'.join(ret.stdout.splitlines()[-30:]))
+    except LabError as e:
+        unmet = re.search('Unmet build dependencies:(.*)|No module named (.*)', str(e))
+        if unmet:
+            lacks = unmet.group(1) or unmet.group(2)
+            raise Missing(f'{argv[0]} lacks{lacks}; on Debian: apt-get install {packages}') from None
+        raise
 
 
 def deb(source: Path, tree: Path, work: Path, run: Run) -> list[Path]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import ROOT
-from lab.environments import clean_environ
+from lab.environments import clean_environ, copy_wheel_sources
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,27 +33,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('wheels')
     folder.parent.chmod(0o755)
     source = tmp_path_factory.mktemp('source')
-    files = subprocess.run(
-        [
-            'git',
-            'ls-files',
-            '-co',
-            '--exclude-standard',
-            'patroni_etcd3_compat*',
-            'setup.*',
-            '*.toml',
-            '*.in',
-            'README.md',
-            'LICENSE',
-        ],
-        cwd=str(ROOT),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    for name in files:
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_bytes((ROOT / name).read_bytes())
+    copy_wheel_sources(source)
     subprocess.run(
         [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--wheel-dir', str(folder), str(source)],
         check=True,

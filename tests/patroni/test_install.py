@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import ROOT
 from lab.debian import DebianPatroni
-from lab.environments import Environment, environment
+from lab.environments import Environment, copy_wheel_sources, environment
 from lab.etcd import EtcdCluster
 
 USE_IT = """
@@ -44,23 +43,12 @@ def pip_install(target: Path, wheel: Path) -> None:
     )
 
 
-def copy_of_source(folder: Path) -> Path:
-    """Copy the source of this project without the remains of earlier builds, and return the folder."""
-    folder.mkdir()
-    for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'README.md', 'LICENSE'):
-        shutil.copy(str(ROOT / name), str(folder))
-    for path in ROOT.glob('patroni_etcd3_compat.*'):
-        if path.is_file():
-            shutil.copy(str(path), str(folder))
-    shutil.copytree(str(ROOT / 'patroni_etcd3_compat'), str(folder / 'patroni_etcd3_compat'))
-    return folder
-
-
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this project."""
     folder = tmp_path_factory.mktemp('wheel')
-    source = copy_of_source(folder / 'source')
+    source = folder / 'source'
+    copy_wheel_sources(source)
     subprocess.run(
         [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--wheel-dir', str(folder), str(source)],
         check=True,
@@ -124,7 +112,8 @@ def test_editable(newest: Environment, tmp_path: Path) -> None:
     before = files(env.folder)
     assert run('-c', show) == 'patroni.dcs.etcd3\n'
 
-    source = copy_of_source(tmp_path / 'source')
+    source = tmp_path / 'source'
+    copy_wheel_sources(source)
     run('-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps', '-e', str(source))
     assert run('-c', show) == 'patroni_etcd3_compat.dcs\n'
 
