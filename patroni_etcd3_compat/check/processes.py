@@ -97,21 +97,32 @@ def patronis(proc: Path = PROC) -> Iterator[PatroniProcess]:
     except OSError:  # not Linux
         return
     for folder in processes:
-        try:
-            arguments = os.fsdecode((folder / 'cmdline').read_bytes()).split('\0')[:-1]
-        except OSError:  # it has ended, or is hidden
-            continue
-        process = _patroni(folder, arguments)
-        if process and bool(_PYTHON.search(running_file(folder) or process.called)) != process.frozen:
+        process = patroni_in(folder)
+        if process:
             yield process
 
 
-def _patroni(folder: Path, arguments: Sequence[str]) -> PatroniProcess | None:
+def patroni_in(folder: Path) -> PatroniProcess | None:
+    """Return the process that a folder in /proc is about, ``None`` if it is no Patroni, or has ended.
+
+    :param folder: of the process.
+    """
+    try:
+        arguments = os.fsdecode((folder / 'cmdline').read_bytes()).split('\0')[:-1]
+    except OSError:  # it has ended, or is hidden
+        return None
     if not arguments:
         return None
-    rest = list(arguments[1:])
+    if _PYTHON.search(running_file(folder) or arguments[0]):
+        return _patroni(folder, arguments)
     if os.path.basename(arguments[0]) == 'patroni':  # the kernel puts a script's Python in front of it
-        return _with_config(PatroniProcess(folder, arguments[0], '', None, None, frozen=True), rest)
+        return _with_config(PatroniProcess(folder, arguments[0], '', None, None, frozen=True), arguments[1:])
+    return None
+
+
+def _patroni(folder: Path, arguments: Sequence[str]) -> PatroniProcess | None:
+    """Return the same for a Python, from its command line."""
+    rest = list(arguments[1:])
     flags = ''
     while rest:
         argument = rest.pop(0)

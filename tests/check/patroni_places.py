@@ -19,6 +19,9 @@ from lab.processes import remove_folder, scratch_folder, wait_until
 PACKAGE = 'patroni_etcd3_compat'
 START_UP_FILES = (PACKAGE + '.pth', PACKAGE + '.start')
 
+#: What root has to add to ``--python``.
+AS_ME = ('--user', pwd.getpwuid(os.geteuid()).pw_name) if os.geteuid() == 0 else ()
+
 
 def as_user(user: pwd.struct_passwd | None) -> dict[str, Any]:
     """Return what makes `subprocess` start something as a user; nothing for the current one."""
@@ -78,6 +81,13 @@ class Place:
             shutil.copy(str(source / name), str(target / name))
         return target / PACKAGE
 
+    def command(self) -> Sequence[str]:
+        """Return a Python with nothing but this package, in which everybody can run the command."""
+        folder = self.folder / 'command'
+        if not folder.exists():
+            self.install(folder, start_up_files=False)
+        return 'env', f'PYTHONPATH={folder}', '/usr/bin/python3'
+
     def own_patroni(self) -> Path:
         """Give this environment a Patroni of its own, to be changed; return its folder."""
         shutil.copytree(str(self.site_of(self.stock) / 'patroni'), str(self.site / 'patroni'))
@@ -136,23 +146,36 @@ class Ended:
         return loaded
 
 
+#: Calls the command as its script does, which, unlike ``-m``, looks for no module in the current folder.
+_CONSOLE_SCRIPT = (
+    '-c',
+    'import sys; sys.path[:1] = []; sys.argv[0] = "patroni-etcd3-compat"\n'
+    'from patroni_etcd3_compat.check.__main__ import main; main()',
+)
+
+
 def doctor(
-    *args: str, python: Sequence[str] = (sys.executable,), user: pwd.struct_passwd | None = None, **env: str
+    *args: str,
+    python: Sequence[str] = (sys.executable,),
+    user: pwd.struct_passwd | None = None,
+    cwd: Path | str = '/',
+    **env: str,
 ) -> Ended:
     """Run the command in a Python that has nothing to do with Patroni's.
 
     :param python: that one, with its options.
     :param user: who runs it, None for the current user.
+    :param cwd: the folder in which it is run.
     """
     return Ended(
         subprocess.run(
-            [*python, '-m', 'patroni_etcd3_compat.check', 'doctor', *args],
+            [*python, *_CONSOLE_SCRIPT, 'doctor', *args],
             env={**clean_environ(), **env},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=60,
-            cwd='/',
+            cwd=str(cwd),
             **as_user(user),
         )
     )

@@ -17,7 +17,7 @@ from lab.environments import Environment, environment
 from lab.node import unprivileged_user
 from lab.processes import scratch_folder, wait_until
 from patroni_etcd3_compat import __version__
-from tests.check.patroni_places import PACKAGE, START_UP_FILES, Place, diagnosis, doctor, places
+from tests.check.patroni_places import AS_ME, PACKAGE, START_UP_FILES, Place, diagnosis, doctor, places
 from tools import patching
 
 Make = Callable[..., Place]
@@ -109,7 +109,7 @@ def test_not_readable(make: Make, what: str) -> None:
     assert (found['exit_status'], found['serves']) == (2, 'stock')
     reason = found['found']['unreadable']
     assert f'the user of Patroni cannot read {path} ' in reason['seen']
-    assert diagnosis('--python', str(place.python))['exit_status'] == 0  # as root
+    assert diagnosis('--python', str(place.python), *AS_ME)['exit_status'] == 0  # as root
     assert diagnosis('--python', str(place.python), '--user', name_of_user())['found'].keys() == found['found'].keys()
     subprocess.run(reason['remedy'].partition(';')[0], shell=True, check=True)
     assert diagnosis('--python', str(place.python), '--user', name_of_user())['exit_status'] == 0
@@ -122,7 +122,7 @@ def test_switched_off(make: Make) -> None:
     found = diagnosis('-c', str(place.config))
     assert (found['exit_status'], found['serves'], list(found['found'])) == (2, 'stock', ['switched-off'])
     assert 'PATRONI_ETCD3_COMPAT=Off in the environment' in found['found']['switched-off']['seen']
-    assert diagnosis('--python', str(place.python), PATRONI_ETCD3_COMPAT='off')['exit_status'] == 0
+    assert diagnosis('--python', str(place.python), *AS_ME, PATRONI_ETCD3_COMPAT='off')['exit_status'] == 0
 
 
 @pytest.mark.parametrize('options', [('-S',), ('-sS',), ('-I', '-S')])
@@ -149,6 +149,44 @@ def test_as_a_module(make: Make, script: tuple[str, ...]) -> None:
     place = make()
     place.start(script=script)
     assert diagnosis('-c', str(place.config))['exit_status'] == 0
+
+
+@pytest.mark.parametrize('by', [None, 'its user'])
+def test_source_tree(make: Make, by: str | None) -> None:
+    """Patroni in the current folder of its process is the one that is asked, whoever asks and wherever."""
+    place = make()
+    tree = shutil.move(str(place.own_patroni()), str(place.folder))
+    Path(tree, 'version.py').write_text("__version__ = '4.1.99'\n")
+    shutil.copy(str(place.stock.patroni), str(place.folder / 'patroni.py'))
+    user = unprivileged_user() if by else None
+    for script in (('-m', 'patroni'), ('patroni.py',)):
+        process = place.start(script=script)
+        found = diagnosis('--pid', str(process.pid), python=place.command(), user=user)
+        assert (found['patroni'], found['exit_status'], found['user']) == ('4.1.99', 0, name_of_user())
+
+
+def test_nothing_from_the_current_folder(make: Make) -> None:
+    """What somebody has put into the current folder of the command, or of Patroni, is not run by anybody."""
+    place = make()
+    done = place.folder / 'done'
+    for name in ('glob', 'json', 'logging', 'site', 'sysconfig', 'typing'):
+        (place.folder / f'{name}.py').write_text(f'open({str(done)!r}, "a").write(__name__)\n')
+    place.folder.chmod(0o777)
+    process = place.start()
+    assert diagnosis('--pid', str(process.pid), cwd=place.folder)['exit_status'] == 0
+    assert diagnosis('--python', str(place.python), *AS_ME, cwd=place.folder)['exit_status'] == 0
+    assert not done.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='needs root, who must not run what belongs to others')
+def test_root_names_the_user(make: Make) -> None:
+    """Root does not run a Python as root that is not said to run Patroni as root: its files may be anybody's."""
+    place = make()
+    done = place.folder / 'done'
+    (place.site / 'z.pth').write_text(f'import os; open({str(done)!r}, "w").write("done")\n')
+    refused = doctor('--python', str(place.python))
+    assert (refused.status, refused.out) == (3, '') and 'root has to say with --user who' in refused.err
+    assert not done.exists()
 
 
 def with_user_site(place: Place) -> Path:
@@ -218,10 +256,10 @@ def test_patroni_that_lacks_something(make: Make) -> None:
     place = make()
     (place.site / 'etcd.py').write_text("raise ModuleNotFoundError(\"No module named 'etcd'\", name='etcd')\n")
     (place.site / 'a_patroni.pth').rename(place.site / 'z_patroni.pth')
-    found = diagnosis('--python', str(place.python))
+    found = diagnosis('--python', str(place.python), *AS_ME)
     assert (found['exit_status'], found['serves']) == (2, None)
     assert "ModuleNotFoundError: No module named 'etcd'" in found['found']['stock-broken']['seen']
-    assert 'nothing can serve section etcd3' in doctor('--python', str(place.python)).out
+    assert 'nothing can serve section etcd3' in doctor('--python', str(place.python), *AS_ME).out
 
 
 def test_broken_package(make: Make) -> None:
@@ -250,7 +288,7 @@ def test_no_patroni(make: Make) -> None:
     """A Python without Patroni: 3, and where to find the right one."""
     place = make()
     (place.site / 'a_patroni.pth').unlink()
-    found = diagnosis('--python', str(place.python))
+    found = diagnosis('--python', str(place.python), *AS_ME)
     assert (found['exit_status'], found['serves'], list(found['found'])) == (3, None, ['no-patroni'])
 
 
@@ -272,12 +310,12 @@ def test_python_that_does_not_answer(make: Make) -> None:
     """It prints something else, or nothing."""
     place = make()
     (place.site / 'z.pth').write_text('import os; print("hello", flush=True)\n')
-    assert diagnosis('--python', str(place.python))['exit_status'] == 0
+    assert diagnosis('--python', str(place.python), *AS_ME)['exit_status'] == 0
     (place.site / 'z.pth').write_text('import os; os._exit(7)\n')
-    found = diagnosis('--python', str(place.python))
+    found = diagnosis('--python', str(place.python), *AS_ME)
     assert (found['exit_status'], list(found['found'])) == (3, ['no-answer'])
     assert found['found']['no-answer']['seen'] == f'{place.python} ended with status 7'
-    found = diagnosis('--python', '/etc/../bin/false')
+    found = diagnosis('--python', '/etc/../bin/false', *AS_ME)
     assert found['exit_status'] == 3
 
 
@@ -286,11 +324,7 @@ def test_process_of_somebody_else(make: Make) -> None:
     """Without root, a process of another user cannot be looked at, and one's own can."""
     place = make()
     mine, roots = place.start(), place.start(root=True)
-    command = scratch_folder('test-doctor-command-')
-    command.chmod(0o755)
-    place.install(command)
-    user = unprivileged_user()
-    run = {'python': ('/usr/bin/python3',), 'user': user, 'PYTHONPATH': str(command)}
+    run = {'python': place.command(), 'user': unprivileged_user()}
     assert diagnosis('--pid', str(mine.pid), **run)['exit_status'] == 0
     found = diagnosis('--pid', str(roots.pid), **run)
     assert (found['exit_status'], list(found['found'])) == (3, ['hidden'])

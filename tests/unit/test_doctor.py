@@ -203,6 +203,7 @@ def test_worst() -> None:
         ('python3 -B -X dev -Wignore -sE /usr/bin/patroni c.yml', ('BsE', '/usr/bin/patroni', 'c.yml', False)),
         ('python3 --check-hash-based-pycs never patroni c.yml', ('', 'patroni', 'c.yml', False)),
         ('/opt/patroni c.yml', ('', None, 'c.yml', True)),
+        ('/opt/patroni --version', None),
         ('python3 -c patroni c.yml', None),
         ('python3 -m patroni.ctl list', None),
         ('python3 /usr/bin/patroni --validate-config c.yml', None),
@@ -227,7 +228,7 @@ def add(proc: Path, pid: int, parent: int, inner: int, started: int = 0) -> None
     folder.mkdir()
     (folder / 'cmdline').write_bytes(b'python3\0/usr/bin/patroni\0c.yml\0')
     (folder / 'status').write_text(
-        f'Name:\tx\nPPid:\t{parent}\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \nNSpid:\t{pid}\t{inner}\n'
+        f'Name:\tx\nPPid:\t{parent}\nUid:\t2\t2\t2\t2\nGid:\t6\t6\t6\t6\nGroups:\t9 10 \nNSpid:\t{pid}\t{inner}\n'
     )
     (folder / 'stat').write_text(f'{pid} (a) b) S {" ".join(str(n) for n in range(18))} {started} 0\n')
     (folder / 'environ').write_bytes(b'HOME=/x\0PATRONI_SCOPE=a=b\0odd\0')
@@ -235,7 +236,7 @@ def add(proc: Path, pid: int, parent: int, inner: int, started: int = 0) -> None
 
 
 def test_what_proc_shows(tmp_path: Path) -> None:
-    """Ids are the effective ones; a process in a container stands for the one that waits; forks are left out."""
+    """A process in a container stands for the one that waits; forks are left out."""
     (tmp_path / 'uptime').write_text('1000.00 5\n')
     for pid, parent, inner in ((10, 1, 1), (11, 10, 7), (12, 11, 8), (20, 1, 20), (21, 20, 21), (30, 1, 1)):
         add(tmp_path, pid, parent, inner, started=os.sysconf('SC_CLK_TCK') * 400)
@@ -248,6 +249,52 @@ def test_what_proc_shows(tmp_path: Path) -> None:
     assert [host.process.pid for host in hosts(pid=21, proc=tmp_path)] == [21]
     assert hosts(config_file=str(tmp_path), proc=tmp_path) == []
     assert hosts(proc=tmp_path / 'none') == []
+
+
+def test_program_with_the_rights_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's Patroni that becomes su, or anything else, while it is looked at: nothing of it is taken for root's."""
+    add(tmp_path, 10, 1, 10)
+    status, exe = tmp_path / '10' / 'status', tmp_path / '10' / 'exe'
+    plain = status.read_text()
+    exe.symlink_to('/usr/bin/python3.11')
+    assert [it.uid for it in hosts(proc=tmp_path)] == [2]
+    for before, ids in (
+        ('Uid:\t2\t2\t2\t2', 'Uid:\t2\t0\t0\t0'),
+        ('Uid:\t2\t2\t2\t2', 'Uid:\t2\t2\t0\t2'),
+        ('Gid:\t6\t6\t6\t6', 'Gid:\t6\t0\t0\t0'),
+    ):
+        status.write_text(plain.replace(before, ids))
+        assert hosts(proc=tmp_path) == []
+
+    def becomes(program: str, ids: str) -> None:
+        """Change the process when its start is read, between the first look and the last."""
+
+        def started(folder: Path, proc: Path) -> None:
+            exe.unlink()
+            exe.symlink_to(program)
+            status.write_text(plain.replace('2\t2\t2\t2', ids))
+
+        status.write_text(plain)
+        monkeypatch.setattr('patroni_etcd3_compat.check.doctor.host._started', started)
+
+    becomes('/usr/bin/python3.11', '2\t2\t2\t2')
+    assert len(hosts(proc=tmp_path)) == 1
+    for program, ids in (('/usr/bin/su', '2\t2\t2\t2'), ('/usr/bin/python3.11', '0\t0\t0\t0')):
+        becomes(program, ids)
+        assert hosts(proc=tmp_path) == []
+
+
+def test_called_patroni(tmp_path: Path) -> None:
+    """A Python that is called patroni (``exec -a``) is a Python, and one that is not is a program of its own."""
+    for pid, command, program, frozen in (
+        (10, b'patroni\0/usr/bin/patroni\0c.yml\0', '/usr/bin/python3.11', False),
+        (11, b'patroni\0c.yml\0', '/opt/patroni', True),
+    ):
+        add(tmp_path, pid, 1, pid)
+        (tmp_path / str(pid) / 'cmdline').write_bytes(command)
+        (tmp_path / str(pid) / 'exe').symlink_to(program)
+        (host,) = hosts(pid=pid, proc=tmp_path)
+        assert (host.process.frozen, host.process.config) == (frozen, 'c.yml')
 
 
 def test_probe_is_for_any_python() -> None:
@@ -340,8 +387,9 @@ def test_click_calls_it() -> None:
 
 def test_probe_of_this_python(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The probe, run in this Python, finds this package and the Patroni beside it, and its answer is one."""
-    monkeypatch.setattr('sys.path', ['', *sys.path])
+    monkeypatch.setattr('sys.path', [*sys.path])
     monkeypatch.setattr('sys.argv', ['-c', '/usr/bin/patroni'])
+    monkeypatch.setattr(probe, 'CURRENT', [''])
     probe.main()
     assert sys.path[0] == os.path.dirname(os.path.realpath('/usr/bin/patroni'))
     line = capsys.readouterr().out.strip().splitlines()[-1]

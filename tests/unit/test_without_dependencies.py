@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 
@@ -68,7 +69,8 @@ def test_doctor_needs_nothing() -> None:
     status, out, err = without(_EVERYTHING, 'doctor', '--help')
     assert (status, err) == (0, '') and out.startswith('Usage: patroni-etcd3-compat doctor [OPTIONS]\n')
     # The Python of these tests has all of it. The one that is asked is a new process, from which nothing is kept.
-    status, out, err = without(_EVERYTHING, 'doctor', '--python', sys.executable)
+    me = ('--user', pwd.getpwuid(os.geteuid()).pw_name)
+    status, out, err = without(_EVERYTHING, 'doctor', '--python', sys.executable, *me)
     assert (status, err) == (0, '') and out.startswith(f'OK        {sys.executable}: patroni-etcd3-compat ')
     status, out, err = without(_EVERYTHING, 'doctor', '--pid', '1')
     assert (status, out) == (3, '') and err.startswith('patroni-etcd3-compat doctor: no running Patroni is seen')

@@ -110,24 +110,32 @@ def ask_python(python: str, user: pwd.struct_passwd | None) -> Answer:
         raise Failed(f'there is no {python}') from e
 
 
-def _become(host: Host) -> Callable[[], None] | None:
-    if os.geteuid() != 0 or host.uid is None or host.gid is None:
-        return None
-    return _changing(host.uid, host.gid, host.groups, host.process.folder)
+def _become(host: Host) -> Callable[[], None]:
+    """Return what makes the child a process like that of Patroni; subprocess can do it from Python 3.9 on only.
+
+    :param host: not to be asked by root if its user is unknown.
+    """
+    become = None
+    if os.geteuid() == 0:
+        assert host.uid is not None and host.gid is not None
+        become = _changing(host.uid, host.gid, host.groups)
+
+    def change() -> None:
+        if become:
+            become()
+        try:
+            os.chdir(host.process.folder / 'cwd')
+        except OSError:  # it was removed
+            os.chdir('/')
+
+    return change
 
 
-def _changing(uid: int, gid: int, groups: Sequence[int], folder: Path | None = None) -> Callable[[], None]:
-    """Return what makes the child a process like that of Patroni; subprocess can do it from Python 3.9 on only."""
-
+def _changing(uid: int, gid: int, groups: Sequence[int]) -> Callable[[], None]:
     def change() -> None:
         os.setgroups(groups)
         os.setgid(gid)
         os.setuid(uid)
-        if folder:
-            try:
-                os.chdir(folder / 'cwd')
-            except OSError:  # it was removed
-                os.chdir('/')
 
     return change
 

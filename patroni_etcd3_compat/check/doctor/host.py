@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, Sequence
 
-from ..processes import DELETED, PROC, PatroniProcess, patronis
+from ..processes import DELETED, PROC, PatroniProcess, patroni_in, patronis
 
 
 @dataclass
@@ -60,7 +60,7 @@ def hosts(pid: int | None = None, config_file: str | None = None, proc: Path = P
     :param config_file: only those with this configuration.
     :param proc: where the kernel shows the processes.
     """
-    found = [look_at(process, proc) for process in patronis(proc)]
+    found = [host for host in (look_at(process, proc) for process in patronis(proc)) if host]
     if pid is not None:
         return [host for host in found if host.process.pid == pid]
     if config_file is not None:
@@ -100,14 +100,19 @@ def _once(found: Sequence[Host]) -> list[Host]:
     ]
 
 
-def look_at(process: PatroniProcess, proc: Path = PROC) -> Host:
-    """Return what is known about a process. What cannot be read is ``None``."""
+def look_at(process: PatroniProcess, proc: Path = PROC) -> Host | None:
+    """Return what is known about a process. What cannot be read is ``None``.
+
+    :returns: ``None`` if it is not what it was any more. Its user may replace a Python by a program that is root with
+              any variables, such as su; nothing of that user may be taken for root's.
+    """
     folder, host = process.folder, Host(process)
-    status = _read(folder / 'status') or ''
-    fields = {name: value.split() for name, _, value in (line.partition(':') for line in status.splitlines())}
+    fields = _status(folder)
     uids, gids = fields.get('Uid', []), fields.get('Gid', [])
-    if len(uids) > 1 and len(gids) > 1:
-        host.uid, host.gid = int(uids[1]), int(gids[1])  # the effective ones
+    if len({*uids}) > 1 or len({*gids}) > 1:  # a program with more rights than its user
+        return None
+    if uids and gids:
+        host.uid, host.gid = int(uids[0]), int(gids[0])
         host.groups = [int(group) for group in fields.get('Groups', [])]
     host.parent = int(fields['PPid'][0]) if fields.get('PPid') else None
     host.init = fields.get('NSpid', [''])[-1] == '1'
@@ -119,7 +124,14 @@ def look_at(process: PatroniProcess, proc: Path = PROC) -> Host:
             _peek(host)
     unit = re.search(r'([^/\n]+\.service)$', _read(folder / 'cgroup') or '', re.M)
     host.unit = unit.group(1) if unit and not host.container else None
-    return host
+    now = _status(folder)
+    same = patroni_in(folder) == process and (now.get('Uid', []), now.get('Gid', [])) == (uids, gids)
+    return host if same else None
+
+
+def _status(folder: Path) -> dict[str, list[str]]:
+    status = _read(folder / 'status') or ''
+    return {name: value.split() for name, _, value in (line.partition(':') for line in status.splitlines())}
 
 
 def _peek(host: Host) -> None:

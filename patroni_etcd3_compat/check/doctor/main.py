@@ -66,9 +66,11 @@ def _running(pid: int | None, config_file: str | None) -> list[Diagnosis]:
 
 
 def _process(host: Host) -> Diagnosis:
+    if None in (host.environ, host.container, host.uid):
+        return hidden(host)
     if host.process.frozen:
         return frozen(host)
-    if host.environ is None or host.container is not False:
+    if host.container:
         return hidden(host)
     try:
         answer = ask(host)
@@ -82,6 +84,8 @@ def _named(python: str, user: str | None) -> Diagnosis:
     if found is None:
         raise Failed(f'there is no Python {python}')
     entry = None
+    if user is None and os.geteuid() == 0:  # what is installed in that Python may belong to somebody else, and is run
+        raise Failed('--python runs what is installed there, so root has to say with --user who Patroni is to run as')
     if user is not None:
         try:
             entry = pwd.getpwnam(user)

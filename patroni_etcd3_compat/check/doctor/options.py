@@ -48,7 +48,7 @@ OPTIONS = (
     Option(('-c', '--config-file'), 'FILE', 'Only the Patroni that runs with this configuration file or folder.'),
     Option(('--pid',), 'PID', 'Only this process.', number=True),
     Option(('--python',), 'PATH', 'A Python that Patroni is to run in, instead of running processes.'),
-    Option(('--user',), 'NAME', 'With --python: the user that Patroni is to run as. Needs root.'),
+    Option(('--user',), 'NAME', 'With --python: the user that Patroni is to run as. For root, who has to give it.'),
     Option(('-f', '--format'), 'FORMAT', 'Text for people (the default), or JSON.', ('text', 'json')),
 )
 

@@ -1,9 +1,15 @@
-# ruff: noqa: I002  # the oldest Python that runs Patroni, 3.6, has no such import
+# ruff: noqa: I002, E402  # the oldest Python that runs Patroni, 3.6, has no such import; for the rest see CURRENT
 """What Patroni's own Python has: its text is run there with ``-c``, as the user of Patroni, and prints JSON.
 
 It has to run in any Python from 3.6 on, one without this package included, so it imports the standard library alone. It
 changes nothing, and prints neither configuration nor variables, but for the switch of this package.
 """
+
+import sys
+
+#: The current folder, where Python looks for modules first with ``-c``; empty if it does not (``-I``, ``-P``). Whoever
+#: may write there must not be able to bring us a module of the standard library.
+CURRENT = [sys.path.pop(0)] if __name__ == '__main__' and sys.path[:1] == [''] else []
 
 import glob
 import importlib
@@ -12,7 +18,6 @@ import json
 import logging
 import os
 import site
-import sys
 import sysconfig
 from typing import Any, Dict, List, Optional
 
@@ -211,10 +216,10 @@ def main() -> None:
     """Print what is found.
 
     The argument is Patroni's script, whose folder is where Python looks for modules first; empty for ``-m patroni``,
-    which has the current folder there as ``-c`` has; none if there is no process.
+    which has the current folder there; none if there is no process.
     """
-    if sys.path[:1] == [''] and sys.argv[1:] != ['']:
-        sys.path[:1] = [os.path.dirname(os.path.realpath(script)) for script in sys.argv[1:]]
+    if CURRENT:
+        sys.path[:0] = [os.path.dirname(os.path.realpath(script)) if script else '' for script in sys.argv[1:]]
     sys.stdout.write('\n' + MARK + json.dumps(answer()) + '\n')
 
 
