@@ -14,7 +14,7 @@ from typing import Iterator, Mapping
 
 #: Patroni before the first is refused, up to the second it is tried. Later ones are served as long as they have what
 #: ours need, but for the third: a release that is so far away may have changed what no check finds.
-OLDEST, TRIED, TOO_FAR = (3, 0), (4, 1), (6, 0)
+OLDEST, TRIED, TOO_FAR = (3, 0, 2), (4, 1), (6, 0)
 
 #: The same for urllib3, where older ones lack options that ours pass.
 URLLIB3_OLDEST, URLLIB3_TRIED = (1, 26), (2,)

@@ -147,7 +147,7 @@ def test_patroni_that_is_too_old(wheel: Path, tmp_path: Path) -> None:
     ret = env.run(['-c', served % 'etcd3'], stderr=subprocess.PIPE)
     assert ret.stdout == 'patroni.dcs.etcd3\n', ret.stderr
     assert re.findall('^.*patroni_etcd3_compat.*$', ret.stderr, re.M) == re.findall(
-        '^WARNING:.* stands back: Patroni 2[.]1[.]7 is older than 3[.]0[.] .*$', ret.stderr, re.M
+        '^WARNING:.* stands back: Patroni 2[.]1[.]7 is older than 3[.]0[.]2[.] .*$', ret.stderr, re.M
     )
     assert ret.stderr.count('stands back') == 1
     ret = env.run(['-c', served % 'etcd3_compat'], stderr=subprocess.PIPE)

@@ -18,14 +18,16 @@ PAIRS = {dcs.Etcd3: vars(etcd3)['Etcd3'], client.CompatClient: etcd3.PatroniEtcd
 @pytest.mark.parametrize(
     'patroni, urllib3, reason',
     [
-        ('3.0.0', '1.26.0', None),
+        ('3.0.2', '1.26.0', None),
         ('4.1.5', '2.8.0', None),
         ('4.2.0', '3.0', None),
         ('5.0.0', None, None),
-        ('3.0.dev1', '2.0', None),
-        ('3', '2', None),
+        ('4.1.dev1', '2.0', None),
+        ('5', '2', None),
+        ('3.0.1', '2.0', 'Patroni 3.0.1 is older than 3.0.2'),
+        ('3', '2', 'Patroni 3 is older than 3.0.2'),
         ('6', '2.0', 'Patroni 6 is newer than what this release of the package is for'),
-        ('2.1.7', '2.0', 'Patroni 2.1.7 is older than 3.0'),
+        ('2.1.7', '2.0', 'Patroni 2.1.7 is older than 3.0.2'),
         ('6.0.0', '2.0', 'Patroni 6.0.0 is newer than what this release of the package is for'),
         ('4.1.5', '1.25.11', 'urllib3 1.25.11 is older than 1.26'),
         ('master', '2.0', "the version of Patroni is unknown ('master')"),
@@ -42,8 +44,8 @@ def test_outside(patroni: str, urllib3: str | None, reason: str | None) -> None:
         ('4.1.5', '2.8.0', None),
         ('3.0.2', '1.26.20', None),
         ('4.1.99', None, None),
-        ('4.2.0', '2.8.0', 'Patroni 4.2.0 (tested: 3.0 to 4.1)'),
-        ('5.0', '3.0', 'Patroni 5.0 (tested: 3.0 to 4.1)'),
+        ('4.2.0', '2.8.0', 'Patroni 4.2.0 (tested: 3.0.2 to 4.1)'),
+        ('5.0', '3.0', 'Patroni 5.0 (tested: 3.0.2 to 4.1)'),
         ('4.1.5', '3.0', 'urllib3 3.0 (tested: 1.26 and 2.x)'),
     ],
 )
@@ -146,7 +148,7 @@ def is_stock(ret: Ended, reason: str) -> None:
 @pytest.mark.parametrize(
     'before, reason',
     [
-        ('patroni.version.__version__ = "2.1.7"', 'Patroni 2.1.7 is older than 3.0'),
+        ('patroni.version.__version__ = "2.1.7"', 'Patroni 2.1.7 is older than 3.0.2'),
         ('patroni.version.__version__ = "6.0"', 'Patroni 6.0 is newer than what this release of the package is for'),
         ('import urllib3; urllib3.__version__ = "1.25.9"', 'urllib3 1.25.9 is older than 1.26'),
     ],
@@ -167,7 +169,7 @@ def test_untried_patroni_is_served(version: str) -> None:
     """A newer Patroni that has what ours need is served, with one warning that nobody has tried it."""
     ret = served(f'patroni.version.__version__ = "{version}"')
     assert ret.stdout.endswith('patroni_etcd3_compat.dcs\n'), ret.stderr
-    text = f'patroni-etcd3-compat {__version__} was not tested with Patroni {version} (tested: 3.0 to 4.1)\n'
+    text = f'patroni-etcd3-compat {__version__} was not tested with Patroni {version} (tested: 3.0.2 to 4.1)\n'
     assert ret.stderr.count(text) == ret.stderr.count('WARNING:patroni_etcd3_compat') == 1
 
 

@@ -150,7 +150,7 @@ _ALONG = {
         'manual',
         'it serves members of this cluster',
         'Install it in the environment of the new Patroni too; the first lines of its log say whether it serves. It '
-        f'supports Patroni 3.0 to {dotted(KNOWN_TO)}.',
+        f'supports Patroni 3.0.2 to {dotted(KNOWN_TO)}.',
     ),
     'patch': PreCheck(
         'package',
