@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any, Callable
 
@@ -406,8 +407,14 @@ def test_citus_group_of_the_command_line() -> None:
         (f'etcd3://u:{SECRET}@10.0.0.9:7', ['http://10.0.0.9:7'], '/own/lab/', 'etcd3://10.0.0.9:7'),
     ],
 )
-def test_dcs_url(load: Callable[..., Settings], url: str, urls: list[str], path: str, shown: str) -> None:
+def test_dcs_url(
+    monkeypatch: pytest.MonkeyPatch, load: Callable[..., Settings], url: str, urls: list[str], path: str, shown: str
+) -> None:
     """It replaces the section of etcd and, if it has a path, the namespace; the rest of the configuration counts."""
+    resolve = socket.getaddrinfo  # many a machine has localhost as ::1 as well
+    monkeypatch.setattr(
+        socket, 'getaddrinfo', lambda host, *rest: resolve({'localhost': '127.0.0.1'}.get(host, host), *rest)
+    )
     config = dict(etcd3(hosts='a:1', username='u', password=SECRET), namespace='own', name='node1')
     settings = load(config, dcs_url=url)
     assert (settings.urls, settings.path, settings.dcs_url) == (urls, path, shown)

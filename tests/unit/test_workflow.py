@@ -11,6 +11,9 @@ import yaml
 from lab import ROOT
 from tools.pythons import claimed
 
+#: The first release of each action on Node.js 24. GitHub's runners no longer have Node.js 20, which those before need.
+NODE_24 = {'checkout': 5, 'setup-python': 6, 'setup-go': 6, 'cache': 5, 'upload-artifact': 6}
+
 pytestmark = pytest.mark.skipif(not (ROOT / '.github').exists(), reason='not in a checkout')
 
 
@@ -41,11 +44,13 @@ def test_all_pythons() -> None:
 
 
 def test_runs_anywhere() -> None:
-    """Each job ends by itself, the workflow may only read, and every action is one an official one."""
+    """Each job ends, the workflow may only read, and every action is an official one that runners can run."""
     text = (ROOT / '.github/workflows/ci.yml').read_text()
     assert yaml.safe_load(text)['permissions'] == {'contents': 'read'}
     for job in jobs().values():
         assert job['timeout-minutes'] <= 60 and re.match(r'ubuntu-\d', job['runs-on'])
         for step in job['steps']:
-            assert 'run' in step or re.match(r'actions/[a-z-]+@v\d+$', step['uses'])
+            if 'run' not in step:
+                action = re.match(r'actions/([a-z-]+)@v(\d+)$', step['uses'])
+                assert action and int(action.group(2)) >= NODE_24[action.group(1)], step['uses']
     assert 'secrets.' not in text
