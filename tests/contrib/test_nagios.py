@@ -215,11 +215,11 @@ def test_negate(cluster: PatroniCluster, program: Callable[..., Path], wrong: bo
     hosts = '127.0.0.1:1' if wrong else ','.join(cluster.etcd.hosts)
     argv, environ = command('check', '-f', 'nagios', '--endpoints', hosts, '--ignore', 'etcd-end-of-life')
     done = subprocess.run(
-        [str(negate), '--substitute', '--ok=CRITICAL', '--unknown=WARNING', *argv],
+        [str(negate), '--timeout=110', '--substitute', '--ok=CRITICAL', '--unknown=WARNING', *argv],
         env=environ,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert (done.returncode, done.stdout.split(' - ')[0]) == (
         (1, 'PATRONI-ETCD3 WARNING') if wrong else (2, 'PATRONI-ETCD3 CRITICAL')
