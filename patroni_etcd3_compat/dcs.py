@@ -121,14 +121,15 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
     def _leadership(self) -> Leadership:
         return self._client.leadership  # type: ignore[no-any-return]
 
-    def _asked(self, question: Callable[..., object], *args: object) -> object:
+    def _asked(self, question: Callable[..., object], *args: object, **kwargs: object) -> object:
         """Return and note whether this node holds the leader key.
 
         :param question: the method that finds out.
         :param args: its arguments.
+        :param kwargs: the same.
         """
         try:
-            held = question(*args)
+            held = question(*args, **kwargs)
         except Exception:
             self._leadership.lost()
             raise
@@ -160,12 +161,13 @@ class Etcd3(etcd3.Etcd3):  # type: ignore[misc]
         """
         return super().touch_member({**data, FIELD: mark(__name__, self._client.may_use_grpc)}, *args, **kwargs)
 
-    def _delete_leader(self, *args: object) -> object:
+    def _delete_leader(self, *args: object, **kwargs: object) -> object:
         self._leadership.lost()
-        return super()._delete_leader(*args)
+        return super()._delete_leader(*args, **kwargs)
 
-    def _update_leader(self, *args: object) -> object:
-        return self._asked(super()._update_leader if args else self._update_leader_compared, *args)
+    def _update_leader(self, *args: object, **kwargs: object) -> object:
+        update = super()._update_leader if args or kwargs else self._update_leader_compared
+        return self._asked(update, *args, **kwargs)
 
     def _update_leader_compared(self) -> bool:
         # Before 3.0.4, Patroni writes the key with its new lease without checking, even over that of a competitor. From

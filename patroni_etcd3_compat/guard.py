@@ -10,7 +10,7 @@ import inspect
 import os
 import re
 from types import CodeType, FunctionType, ModuleType
-from typing import Iterator, Mapping
+from typing import Callable, Iterator, Mapping
 
 #: Patroni before the first is refused, up to the second it is tried. Later ones are served as long as they have what
 #: ours need, but for the third: a release that is so far away may have changed what no check finds.
@@ -56,11 +56,15 @@ METHODS = {
         'get_etcd_client',
         'leader_path',
         'reload_config',
+        'retry',
         'set_socket_options',
         'take_leader',
         'touch_member',
     ),
 }
+
+#: Those among them that are properties.
+PROPERTIES = ('leader_path', 'machines_cache')
 
 #: What ours use of ``patroni.dcs.etcd3`` besides its classes.
 NAMES = ('AuthFailed', 'Etcd3Client', 'Etcd3Exception', 'base64_decode', 'base64_encode', 'errStringToClientError')
@@ -144,24 +148,50 @@ def changed(module: ModuleType, pairs: Mapping[type[object], type[object]]) -> l
     :param module: ``patroni.dcs.etcd3``.
     :param pairs: our classes, each with that of Patroni which it is made of.
     """
+    from patroni.dcs import etcd
+
+    from .names import Names
+
     ret = [f'{module.__name__}.{name}' for name in NAMES if not hasattr(module, name)]
+    resolve = inspect.getattr_static(getattr(etcd, 'DnsCachingResolver', None), 'resolve', None)
+    if not isinstance(resolve, FunctionType) or not _alike(Names.resolve, resolve):
+        ret.append('DnsCachingResolver.resolve')
     return ret + sorted({what for ours, stock in pairs.items() for what in _changed(ours, stock)})
 
 
 def _changed(ours: type[object], stock: type[object]) -> list[str]:
     name = stock.__name__
-    there = {word for cls in stock.__mro__ for value in vars(cls).values() for word in _words(value)}
+    # What python-etcd has under a name is not what Patroni's methods, which ours extend, do under it.
+    own = [cls for cls in stock.__mro__ if cls.__module__.partition('.')[0] != 'etcd']
+    values = {key: value for cls in reversed(own) for key, value in vars(cls).items()}
+    words = {word for cls in own for value in vars(cls).values() for word in _words(value)}
     ret = [
-        f'{name}.{it}'
-        for it in (*METHODS[name], *ATTRIBUTES[name])
-        if not hasattr(stock, it) and (it in METHODS[name] or it not in there)
+        f'{name}.{method}'
+        for method in METHODS[name]
+        if method not in values or isinstance(values[method], property) != (method in PROPERTIES)
     ]
+    ret += [f'{name}.{it}' for it in ATTRIBUTES[name] if it not in values and it not in words]
     for cls in ours.__mro__[: ours.__mro__.index(stock)]:
         for method, mine in vars(cls).items():
-            theirs = inspect.getattr_static(stock, method, None)
-            if method != '__init__' and isinstance(mine, FunctionType) and not _alike(mine, theirs):
-                ret.append(f'{name}.{method}')
+            own_arguments = method == '__init__' and method not in METHODS[name]  # only ours create it
+            if isinstance(mine, FunctionType) and not own_arguments:
+                if not _alike(mine, _behind(values.get(method), method)):
+                    ret.append(f'{name}.{method}')
     return ret
+
+
+def _behind(value: object, name: str) -> object:
+    """Return a method of Patroni without its decorators, which take anything.
+
+    :param name: its name.
+    """
+    while isinstance(value, FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        inner = [it for it in cells if isinstance(it, FunctionType) and it.__name__ == name]
+        if not inner:
+            break
+        value = inner[0]
+    return value
 
 
 def _words(value: object) -> Iterator[str]:
@@ -177,7 +207,7 @@ def _words(value: object) -> Iterator[str]:
                 yield from _words(constant)
 
 
-def _alike(mine: FunctionType, theirs: object) -> bool:
+def _alike(mine: Callable[..., object], theirs: object) -> bool:
     """Return whether each of two methods takes what the other takes, as far as that can be seen."""
     if not isinstance(theirs, FunctionType):  # there is none, it is static, or something else that can be called
         return True
@@ -188,11 +218,16 @@ def _alike(mine: FunctionType, theirs: object) -> bool:
 def _takes(one: inspect.Signature, other: inspect.Signature) -> bool:
     """Return whether the arguments of *other*, by position and the optional ones by name, can be given to *one*."""
     parameters = list(other.parameters.values())
-    if any(it.kind is it.VAR_POSITIONAL for it in (*parameters, *one.parameters.values())):
-        return True  # passed on as they come, or anybody's guess
+    kinds = {it.kind for it in one.parameters.values()}
+    if any(it.kind is it.VAR_POSITIONAL for it in parameters):
+        return True  # anybody's guess
     named = [it.name for it in parameters if it.kind is it.POSITIONAL_OR_KEYWORD]
     needed = [it.name for it in parameters if it.kind is it.POSITIONAL_OR_KEYWORD and it.default is it.empty]
     optional = [it.name for it in parameters if it.default is not it.empty]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:  # passed on as they come, but for the first ones, which are used
+        first = [it.name for it in one.parameters.values() if it.kind is it.POSITIONAL_OR_KEYWORD]
+        if named[: len(first)] != first:
+            return False
     try:
         one.bind(*named)
         one.bind(*needed, **dict.fromkeys(optional))

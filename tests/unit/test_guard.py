@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from patroni.dcs import etcd3
 from patroni.utils import Retry
 
 from patroni_etcd3_compat import __version__, client, dcs, guard
+from patroni_etcd3_compat.leadership import Leadership
 from tests.unit.interpreters import Ended, python
 
 PAIRS = {dcs.Etcd3: vars(etcd3)['Etcd3'], client.CompatClient: etcd3.PatroniEtcd3Client, dcs.LeaderRetry: Retry}
@@ -59,8 +62,11 @@ def test_this_patroni_fits() -> None:
     assert guard.changed(etcd3, PAIRS) == []
 
 
-def names_in_use() -> dict[str, set[str]]:
-    """Return what our three modules use of Patroni's classes and of ``patroni.dcs.etcd3``, read from their source."""
+def names_in_use(with_own: bool = False) -> dict[str, set[str]]:
+    """Return what our three modules use of Patroni's classes and of ``patroni.dcs.etcd3``, read from their source.
+
+    :param with_own: with what they have themselves, such as the methods that replace Patroni's.
+    """
     ret: dict[str, set[str]] = {name: set() for name in ('Etcd3', 'PatroniEtcd3Client', 'Retry', 'module')}
     stock = {'Etcd3': 'Etcd3', 'LeaderRetry': 'Retry'}
     own: dict[str, set[str]] = {name: {'__dict__'} for name in ret}
@@ -68,29 +74,28 @@ def names_in_use() -> dict[str, set[str]]:
         tree = ast.parse((Path(guard.__file__).parent / f'{name}.py').read_text())
         for cls in (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name != 'Etcd3_Compat'):
             of = stock.get(cls.name, 'PatroniEtcd3Client')
+            attributes = [node for node in ast.walk(cls) if isinstance(node, ast.Attribute)]
             called = {
                 node.attr
-                for node in ast.walk(cls)
-                if isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Call)
-                and isinstance(node.value.func, ast.Name)
-                and node.value.func.id == 'super'
+                for node in attributes
+                if isinstance(node.value, ast.Call) and getattr(node.value.func, 'id', '') == 'super'
             }
             defined = {node.name for node in cls.body if isinstance(node, ast.FunctionDef)}
-            on_self = [
-                node
-                for node in ast.walk(cls)
-                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'self'
-            ]
+            on_self = [node for node in attributes if getattr(node.value, 'id', '') == 'self']
             # what is assigned there is ours, but for what Patroni reads: those names are in METHODS and ATTRIBUTES
             own[of] |= defined - called | {node.attr for node in on_self if isinstance(node.ctx, ast.Store)}
             ret[of] |= called | {node.attr for node in on_self if isinstance(node.ctx, ast.Load)}
+            for node in attributes:
+                on = getattr(node.value, 'attr', '') or getattr(node.value, 'id', '')
+                other = {'_etcd3': 'Etcd3', '_client': 'PatroniEtcd3Client', 'retry': 'Retry'}.get(on)
+                if other or (of, on) == ('Retry', 'ret'):
+                    ret[other or of].add(node.attr)
         ret['module'] |= {
             node.attr
             for node in ast.walk(tree)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'etcd3'
         }
-    return {of: names - own[of] for of, names in ret.items()}
+    return {of: names | own[of] if with_own else names - own[of] for of, names in ret.items()}
 
 
 def test_everything_in_use_is_listed() -> None:
@@ -100,6 +105,14 @@ def test_everything_in_use_is_listed() -> None:
     for of, names in names_in_use().items():
         listed = set(guard.NAMES) if of == 'module' else {*guard.METHODS[of], *guard.ATTRIBUTES[of]}
         assert not names - listed - optional - set(guard.METHODS), of
+
+
+def test_nothing_else_is_listed() -> None:
+    """What our classes no longer use is no reason to stand back."""
+    for of, names in names_in_use(with_own=True).items():
+        listed = set(guard.NAMES) if of == 'module' else {*guard.METHODS[of], *guard.ATTRIBUTES[of]}
+        assert not listed - names, of
+    assert set(guard.PROPERTIES) <= {*guard.METHODS['Etcd3'], *guard.METHODS['PatroniEtcd3Client']}
 
 
 WHICH = """
@@ -183,6 +196,18 @@ def test_untried_patroni_is_served(version: str) -> None:
         ('client.api_execute = lambda self, path, method, params, timeout, retry: None',
          'PatroniEtcd3Client.api_execute'),
         ('del module.AuthFailed', 'patroni.dcs.etcd3.AuthFailed'),
+        # a decorator takes anything, what is behind it does not
+        ('from patroni.dcs.etcd import catch_etcd_errors\n'
+         '    def take_leader(self, cluster): pass\n'
+         '    stock.take_leader = catch_etcd_errors(take_leader)', 'Etcd3.take_leader'),
+        ('stock.__init__ = lambda self, mpp, config: None', 'Etcd3.__init__'),
+        ('client._do_http_request = lambda self, machines, retry, method, **kwargs: None',
+         'PatroniEtcd3Client._do_http_request'),
+        ('stock.leader_path = lambda self: ""', 'Etcd3.leader_path'),
+        ('from patroni.dcs.etcd import DnsCachingResolver as it; it.resolve = lambda self, host, port, family: ()',
+         'DnsCachingResolver.resolve'),
+        ('from patroni.dcs.etcd import DnsCachingResolver as it; it.look_up = it.resolve; del it.resolve',
+         'DnsCachingResolver.resolve'),
     ],
 )  # fmt: skip
 def test_changed_patroni_gets_its_own_class(change: str, what: str) -> None:
@@ -210,3 +235,36 @@ def test_renamed_attribute() -> None:
 
     Stock.__name__ = 'Retry'
     assert guard.changed(etcd3, {Ours: Stock}) == ['Retry.deadline', 'Retry.stoptime']
+
+
+def test_what_python_etcd_has() -> None:
+    """A method or an attribute that only python-etcd has left is one that Patroni has renamed."""
+
+    class Base:
+        def copy(self) -> object:
+            return self.deadline, self.stoptime  # type: ignore[attr-defined]
+
+    class Stock(Base):
+        pass
+
+    class Ours(Stock):
+        pass
+
+    Stock.__name__ = 'Retry'
+    assert guard.changed(etcd3, {Ours: Stock}) == []
+    Base.__module__ = 'etcd.client'
+    assert guard.changed(etcd3, {Ours: Stock}) == ['Retry.copy', 'Retry.deadline', 'Retry.stoptime']
+
+
+def test_arguments_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a later Patroni gives its own methods by name, behind decorators that take anything, reaches them."""
+    seen: list[object] = []
+    for name in ('_delete_leader', '_update_leader'):
+        monkeypatch.setattr(PAIRS[dcs.Etcd3], name, lambda self, *args, **kwargs: seen.append((args, kwargs)))
+    ours: Any = object.__new__(dcs.Etcd3)
+    monkeypatch.setattr(PAIRS[dcs.Etcd3], '_client', SimpleNamespace(leadership=Leadership()))
+    monkeypatch.setattr(PAIRS[dcs.Etcd3], '_lease', None, raising=False)
+    ours._delete_leader(leader=1)
+    ours._update_leader(leader=1)
+    ours._update_leader(1, more=2)
+    assert seen == [((), {'leader': 1}), ((), {'leader': 1}), ((1,), {'more': 2})]
