@@ -123,6 +123,7 @@ patches: $(VENV)/installed  ## regenerate patches/ from the package's modules
 matrix: $(VENV)/installed  ## test-etcd-grpc, every available Python and release line of Patroni, and test-patches (about 90 minutes)
 	$(MAKE) test-etcd-grpc
 	$(BIN)/python -m tools.pythons
+	$(BIN)/python -m tools.served
 	$(BIN)/python -m tools.matrix
 	$(MAKE) test-packages-all test-install-all
 	$(MAKE) test-patches
