@@ -5,6 +5,7 @@ Exit status of everything: 0, 1 and 2 are about the cluster; whatever goes wrong
 
 from __future__ import annotations
 
+import contextlib
 import os
 import traceback
 from typing import Sequence
@@ -298,4 +299,5 @@ def _failed(args: Sequence[str], reason: str, where: str = PROGRAM) -> None:
     """Say why the command could not do its work; Nagios reads that on standard output."""
     click.echo(f'{where}: {reason}', err=True)
     if nagios.wanted(args):
-        to_stdout(nagios.line('UNKNOWN', clean(reason)))
+        with contextlib.suppress(OSError):  # perhaps that is the reason
+            to_stdout(nagios.line('UNKNOWN', clean(reason)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -15,7 +16,7 @@ def terminal() -> tuple[int, bool]:
     """Return the width of a line in columns, and whether colours are wanted (https://no-color.org)."""
     columns = os.environ.get('COLUMNS', '')
     width = int(columns) if re.fullmatch('[0-9]{1,5}', columns) and int(columns) else WIDTH
-    if not sys.stdout.isatty():
+    if not sys.stdout or not sys.stdout.isatty():
         return width, False
     try:
         width = os.get_terminal_size(sys.stdout.fileno()).columns or width
@@ -25,13 +26,21 @@ def terminal() -> tuple[int, bool]:
 
 
 def to_stdout(text: str) -> None:
-    """Write to standard output; what its encoding lacks is written as an escape sequence."""
+    """Write to standard output; what its encoding lacks is written as an escape sequence.
+
+    :raises:
+        :exc:`OSError`: if it cannot be written; not if the reader has seen enough.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, 'standard output is closed')
     encoding = getattr(sys.stdout, 'encoding', None) or 'utf-8'
     try:
         sys.stdout.write(text.encode(encoding, 'backslashreplace').decode(encoding))
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough; Python must not try again when it ends
+    except OSError as e:  # Python must not try again when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(e, BrokenPipeError):
+            raise
 
 
 def same_file(one: str | None, other: str | None) -> bool:

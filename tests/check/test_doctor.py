@@ -342,6 +342,11 @@ def test_root_that_sees_nothing(make: Make) -> None:
     found = diagnosis('-c', str(place.config), python=limited)
     assert (found['pid'], found['user'], found['python']) == (process.pid, name_of_user(), str(place.python))
     assert (found['exit_status'], list(found['found'])) == (2, ['switched-off'])
+    # with no capability at all, as containers are often run
+    for without, reason in (('-sys_ptrace,-setuid,-setgid', 'hidden'), ('-setuid', 'no-answer')):
+        found = diagnosis('--pid', str(process.pid), python=(*limited[:2], without, *limited[3:]))
+        assert (found['pid'], found['exit_status'], list(found['found'])) == (process.pid, 3, [reason])
+        assert f'as {name_of_user()}' in found['found'][reason]['remedy'].replace('root or ', '')
 
 
 def test_nothing_runs(make: Make) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -362,6 +363,28 @@ def test_wrong_calls(args: list[str], reason: str, capsys: pytest.CaptureFixture
     assert main.run(args) == 3
     out, err = capsys.readouterr()
     assert out == '' and err.startswith('patroni-etcd3-compat doctor: ' + reason) and err.count('\n') == 1
+
+
+@pytest.mark.parametrize('closed', ['>&-', '>/dev/full', '2>&-', '>&- 2>&-'])
+@pytest.mark.parametrize('args', ['--help', '--pid 1 -f json'])
+def test_output_that_cannot_be_written(closed: str, args: str) -> None:
+    """3 and no traceback: 1 would say that this package serves."""
+    command = f'exec {sys.executable} -m patroni_etcd3_compat.check doctor {args} {closed}'
+    ended = subprocess.run(['sh', '-c', command], capture_output=True, text=True)
+    if closed == '2>&-':
+        assert (ended.returncode, ended.stderr) == (0 if args == '--help' else 3, '')
+    else:
+        said = 'patroni-etcd3-compat doctor: cannot write the output: '
+        assert ended.returncode == 3 and ended.stderr.startswith('' if '2' in closed else said)
+        assert ended.stderr.count('\n') == ('2' not in closed)
+
+
+def test_internal_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bug ends with 3 as well, and tells neither values nor the text of the exception."""
+    monkeypatch.setattr(main, 'hosts', lambda *args: {}['secret'])  # type: ignore[index]
+    assert main.run([]) == 3
+    out, err = capsys.readouterr()
+    assert out == '' and 'secret' not in err.replace("{}['secret']", '') and 'internal error: KeyError; please' in err
 
 
 def test_one_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,7 +107,10 @@ def hidden(host: Host) -> Diagnosis:
 def failed(host: Host | None, why: str, python: str | None = None) -> Diagnosis:
     """Return the same about a Python that does not answer."""
     found = describe(host) if host else Diagnosis(python=python)
-    return concluded(found, [Reason('no-answer', 'unknown', why, 'name the Python of Patroni with --python')])
+    remedy = 'name the Python of Patroni with --python'
+    if host and host.user:
+        remedy += f', or run this as {host.user}'
+    return concluded(found, [Reason('no-answer', 'unknown', why, remedy)])
 
 
 def _serving(answer: Answer) -> Iterator[Reason]:

@@ -80,9 +80,10 @@ def looking(host: Host) -> Iterator[None]:
         yield
         return
     uid, gid = os.geteuid(), os.getegid()
-    os.setegid(host.gid)
-    os.seteuid(host.uid)
     try:
+        with contextlib.suppress(PermissionError):  # without CAP_SETUID and CAP_SETGID it is looked at as it is
+            os.setegid(host.gid)
+            os.seteuid(host.uid)
         yield
     finally:
         os.seteuid(uid)

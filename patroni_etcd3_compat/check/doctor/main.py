@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pwd
 import shutil
 import socket
 import sys
+import traceback
 from pathlib import Path
 from typing import Sequence
 
@@ -29,27 +31,41 @@ def run(args: Sequence[str]) -> int:
     :returns: the exit status.
     """
     try:
-        given = options.parse(args)
+        return _run(options.parse(args))
     except options.UsageError as e:
         return _failed(f'{e} (see {options.PROGRAM} --help)')
-    if given.help:
-        to_stdout(options.help_text())
-        return 0
-    try:
-        found = [_named(given.python, given.user)] if given.python else _running(given.pid, given.config_file)
     except Failed as e:
         return _failed(str(e))
     except KeyboardInterrupt:
         return 130
+    except Exception as e:
+        # A bug, which must not end with status 1. Its text is left out: nobody knows what is in it.
+        if sys.stderr:
+            sys.stderr.write(''.join(traceback.format_tb(e.__traceback__)))
+        return _failed(f'internal error: {type(e).__name__}; please report it with the lines above')
+
+
+def _run(given: argparse.Namespace) -> int:
+    if given.help:
+        _print(options.help_text())
+        return 0
+    found = [_named(given.python, given.user)] if given.python else _running(given.pid, given.config_file)
     report = Report(socket.gethostname(), __version__, found)
     if given.format == 'json' or found:
-        to_stdout(as_json(report) if given.format == 'json' else as_text(report))
+        _print(as_json(report) if given.format == 'json' else as_text(report))
     if found:
         return report.exit_status
-    return _failed(
+    raise Failed(
         f'no running Patroni is seen{_which(given.pid, given.config_file)}; name its Python with --python'
         + ('' if os.geteuid() == 0 else ', or run this as root')
     )
+
+
+def _print(text: str) -> None:
+    try:
+        to_stdout(text)
+    except OSError as e:
+        raise Failed(f'cannot write the output: {e.strerror or e.errno}') from e
 
 
 def _which(pid: int | None, config_file: str | None) -> str:
@@ -57,7 +73,8 @@ def _which(pid: int | None, config_file: str | None) -> str:
 
 
 def _failed(reason: str) -> int:
-    sys.stderr.write(f'{options.PROGRAM}: {one_line(reason)}\n')
+    if sys.stderr:  # there is none if it is closed
+        sys.stderr.write(f'{options.PROGRAM}: {one_line(reason)}\n')
     return worst([])
 
 
