@@ -66,6 +66,9 @@ METHODS = {
 #: Those among them that are properties.
 PROPERTIES = ('leader_path', 'machines_cache')
 
+#: Those that ours call and do not replace, each with the number of arguments.
+CALLED = {'_prepare_common_parameters': 1, '_restart_watcher': 0, 'prefix': 1, 'retry': 2, 'set_base_uri': 1}
+
 #: What ours use of ``patroni.dcs.etcd3`` besides its classes.
 NAMES = ('AuthFailed', 'Etcd3Client', 'Etcd3Exception', 'base64_decode', 'base64_encode', 'errStringToClientError')
 
@@ -168,7 +171,9 @@ def _changed(ours: type[object], stock: type[object]) -> list[str]:
     ret = [
         f'{name}.{method}'
         for method in METHODS[name]
-        if method not in values or isinstance(values[method], property) != (method in PROPERTIES)
+        if method not in values
+        or isinstance(values[method], property) != (method in PROPERTIES)
+        or (method in CALLED and not _accepts(_behind(values[method], method), CALLED[method]))
     ]
     ret += [f'{name}.{it}' for it in ATTRIBUTES[name] if it not in values and it not in words]
     for cls in ours.__mro__[: ours.__mro__.index(stock)]:
@@ -213,6 +218,14 @@ def _alike(mine: Callable[..., object], theirs: object) -> bool:
         return True
     one, other = inspect.signature(mine), inspect.signature(theirs)
     return _takes(one, other) and _takes(other, one)
+
+
+def _accepts(method: object, count: int) -> bool:
+    """Return whether a method can be called with so many arguments, as far as that can be seen."""
+    try:
+        return not isinstance(method, FunctionType) or bool(inspect.signature(method).bind(*range(1 + count)))
+    except TypeError:
+        return False
 
 
 def _takes(one: inspect.Signature, other: inspect.Signature) -> bool:

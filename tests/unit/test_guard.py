@@ -115,6 +115,25 @@ def test_nothing_else_is_listed() -> None:
     assert set(guard.PROPERTIES) <= {*guard.METHODS['Etcd3'], *guard.METHODS['PatroniEtcd3Client']}
 
 
+def test_calls_are_listed() -> None:
+    """What our classes call, and do not replace, is looked at with as many arguments."""
+    found: dict[str, int] = {}
+    defined: set[str] = set()
+    for name in ('dispatch', 'client', 'dcs'):
+        tree = ast.parse((Path(guard.__file__).parent / f'{name}.py').read_text())
+        defined |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            on = getattr(node.func.value, 'attr', '') or getattr(node.func.value, 'id', '')
+            if on in ('self', '_etcd3', '_client'):
+                found[node.func.attr] = len(node.args)
+            if node.func.attr == 'retry' and isinstance(node.args[0], ast.Attribute):  # which calls that
+                found[node.args[0].attr] = len(node.args) - 1
+    assigned = {'_make_grpc', '_patience'}
+    assert {name: count for name, count in found.items() if name not in defined | assigned} == guard.CALLED
+
+
 WHICH = """
 import logging; logging.basicConfig(level=logging.INFO)
 import patroni.version
@@ -204,6 +223,8 @@ def test_untried_patroni_is_served(version: str) -> None:
         ('client._do_http_request = lambda self, machines, retry, method, **kwargs: None',
          'PatroniEtcd3Client._do_http_request'),
         ('stock.leader_path = lambda self: ""', 'Etcd3.leader_path'),
+        ('client._prepare_common_parameters = lambda self, retry, nodes: {}',
+         'PatroniEtcd3Client._prepare_common_parameters'),
         ('from patroni.dcs.etcd import DnsCachingResolver as it; it.resolve = lambda self, host, port, family: ()',
          'DnsCachingResolver.resolve'),
         ('from patroni.dcs.etcd import DnsCachingResolver as it; it.look_up = it.resolve; del it.resolve',
