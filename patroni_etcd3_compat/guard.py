@@ -105,7 +105,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
     :param version: such as ``'4.1.5'`` or ``'5.0.dev1'``.
     """
-    match = re.match(r'\d+(\.\d+)*', version)
+    match = re.match(r'\d+(\.\d+)*', str(version))
     found = tuple(int(number) for number in match.group(0).split('.')) if match else ()
     return found + (0,) if len(found) == 1 else found
 

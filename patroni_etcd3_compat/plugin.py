@@ -77,8 +77,17 @@ class Finder:
             find_spec = None if finder is self else getattr(finder, 'find_spec', None)
             spec: ModuleSpec | None = find_spec and find_spec(fullname, path, target)
             if spec:
-                if spec.loader:
+                if hasattr(spec.loader, 'exec_module'):
                     spec.loader = PatchingLoader(spec.loader)  # type: ignore[arg-type, assignment]
+                elif spec.loader:  # such as zipimport before Python 3.10, which loads a module in one step
+                    import logging
+
+                    logging.getLogger(__name__).warning(
+                        'patroni-etcd3-compat cannot hook into %s, which %s loads: %s',
+                        fullname,
+                        type(spec.loader).__name__,
+                        HOOKED[fullname],
+                    )
                 return spec
         return None
 

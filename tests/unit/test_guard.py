@@ -34,9 +34,10 @@ PAIRS = {dcs.Etcd3: vars(etcd3)['Etcd3'], client.CompatClient: etcd3.PatroniEtcd
         ('6.0.0', '2.0', 'Patroni 6.0.0 is newer than what this release of the package is for'),
         ('4.1.5', '1.25.11', 'urllib3 1.25.11 is older than 1.26'),
         ('master', '2.0', "the version of Patroni is unknown ('master')"),
+        (None, '2.0', 'the version of Patroni is unknown (None)'),
     ],
 )
-def test_outside(patroni: str, urllib3: str | None, reason: str | None) -> None:
+def test_outside(patroni: Any, urllib3: str | None, reason: str | None) -> None:
     """Versions that are too old, too far or unknown have a reason, all others have none."""
     assert guard.outside(patroni, urllib3) == reason
 

@@ -281,6 +281,29 @@ def test_loaded_again() -> None:
     assert ret.stdout == 'True patroni_etcd3_compat.hooks\n', ret.stderr
 
 
+def test_loader_that_loads_in_one_step() -> None:
+    """A module that is loaded in one step, as from an archive before Python 3.10, stays as it is, and the log says so."""
+    ret = forked(
+        'import logging, sys; logging.basicConfig(level=logging.INFO)\n'
+        'from importlib.machinery import ModuleSpec, PathFinder\n'
+        'class Old:\n'
+        '    def load_module(self, name):\n'
+        '        from importlib.util import module_from_spec\n'
+        '        spec = PathFinder.find_spec(name, sys.modules["patroni"].__path__)\n'
+        '        module = sys.modules[name] = module_from_spec(spec)\n'
+        '        spec.loader.exec_module(module)\n'
+        '        return module\n'
+        'class Finds:\n'
+        '    def find_spec(self, name, path=None, target=None):\n'
+        '        return ModuleSpec(name, Old()) if name == "patroni.ctl" else None\n'
+        'sys.meta_path.insert(1, Finds())\n'
+        'import patroni.ctl; print(patroni.ctl.parse_dcs.__module__)'
+    )
+    assert ret.stdout == 'patroni.ctl\n', ret.stderr
+    line = 'patroni-etcd3-compat cannot hook into patroni.ctl, which Old loads: ' + plugin.HOOKED['patroni.ctl']
+    assert ret.stderr.count(line) == 1, ret.stderr
+
+
 def test_each_hook_has_its_consequence() -> None:
     """The two tables are about the same modules."""
     assert list(hooks.HOOKS) == list(plugin.HOOKED)
