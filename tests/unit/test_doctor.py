@@ -90,10 +90,10 @@ def test_reasons(answer: Answer, changes: dict[str, Any], expected: dict[str, st
 
 def test_docs_list_each_reason() -> None:
     """docs/doctor.md has all reasons, with the exit status of their severity, and no other."""
-    root = Path(diagnosis.__file__).resolve().parents[3]
-    if not (root / 'docs').is_dir():
+    page = Path(diagnosis.__file__).resolve().parents[3] / 'docs' / 'doctor.md'
+    if not page.exists():  # a folder docs/ proves nothing: py-consul 1.5 installs one
         pytest.skip('not in the source tree')
-    rows = [line.split('|') for line in (root / 'docs' / 'doctor.md').read_text().splitlines() if line[:3] == '| `']
+    rows = [line.split('|') for line in page.read_text().splitlines() if line[:3] == '| `']
     listed = {row[1].strip(' `'): int(row[2]) for row in rows}
     severity = {'info': 0, 'warning': 1, 'critical': 2, 'unknown': 3}
     made: dict[str, int] = {}
