@@ -102,6 +102,11 @@ def patronis(proc: Path = PROC) -> Iterator[PatroniProcess]:
             yield process
 
 
+def is_python(path: str) -> bool:
+    """Return whether a program is a Python by its name."""
+    return bool(_PYTHON.search(path))
+
+
 def patroni_in(folder: Path) -> PatroniProcess | None:
     """Return the process that a folder in /proc is about, ``None`` if it is no Patroni, or has ended.
 
@@ -113,7 +118,7 @@ def patroni_in(folder: Path) -> PatroniProcess | None:
         return None
     if not arguments:
         return None
-    if _PYTHON.search(running_file(folder) or arguments[0]):
+    if is_python(running_file(folder) or arguments[0]):
         return _patroni(folder, arguments)
     if os.path.basename(arguments[0]) == 'patroni':  # the kernel puts a script's Python in front of it
         return _with_config(PatroniProcess(folder, arguments[0], '', None, None, frozen=True), arguments[1:])

@@ -94,7 +94,12 @@ class Place:
         return self.site / 'patroni'
 
     def start(
-        self, *options: str, env: Mapping[str, str] | None = None, script: Sequence[str] = (), root: bool = False
+        self,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        script: Sequence[str] = (),
+        root: bool = False,
+        called: str | None = None,
     ) -> subprocess.Popen[str]:
         """Start the real Patroni, which waits for an etcd that is not there.
 
@@ -102,9 +107,11 @@ class Place:
         :param env: more environment variables.
         :param script: instead of Patroni's script.
         :param root: as root, if this is root.
+        :param called: the name of Python on its command line.
         """
         process = subprocess.Popen(
-            [str(self.python), *options, *(script or [str(self.stock.patroni)]), str(self.config)],
+            [called or str(self.python), *options, *(script or [str(self.stock.patroni)]), str(self.config)],
+            executable=str(self.python),
             env={**clean_environ(), 'HOME': str(self.folder), **(env or {})},
             cwd=str(self.folder),
             stdin=subprocess.DEVNULL,

@@ -165,6 +165,17 @@ def test_source_tree(make: Make, by: str | None) -> None:
         assert (found['patroni'], found['exit_status'], found['user']) == ('4.1.99', 0, name_of_user())
 
 
+def test_called_otherwise(make: Make) -> None:
+    """``exec -a patroni`` in a virtual environment that Python finds by that name on PATH."""
+    place = make()
+    shutil.copy(str(place.stock.patroni), str(place.python.parent))
+    path = f'{place.python.parent}:{os.environ["PATH"]}'
+    process = place.start(env={'PATH': path}, called='patroni')
+    found = diagnosis('--pid', str(process.pid))
+    assert (found['exit_status'], found['serves'], found['patroni']) == (0, 'package', '4.1.5')
+    assert found['python'] == str(place.python.parent / 'python3')
+
+
 def test_nothing_from_the_current_folder(make: Make) -> None:
     """What somebody has put into the current folder of the command, or of Patroni, is not run by anybody."""
     place = make()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Callable, Sequence, TypeVar
 
-from ..processes import python_file
+from ..processes import is_python, python_file
 from . import probe
 from .host import Host, looking
 from .model import Copy, StartUpFile
@@ -85,8 +85,10 @@ def ask(host: Host) -> Answer:
         python = python_file(process, host.environ.get('PATH')) or process.called
     flags = ''.join(sorted({flag for flag in process.flags if flag in _FLAGS}))
     variables = {name: value for name, value in host.environ.items() if name in _VARIABLES}
+    # With another name (exec -a), Python looks by that name for the virtual environment that it is in.
+    called = python if is_python(process.called) else process.called
     try:
-        return _ask(python, flags, [process.script or ''], variables, _become(host))
+        return _ask(python, flags, [process.script or ''], variables, _become(host), called)
     except FileNotFoundError as e:
         raise Failed(f'{python} is not there any more') from e
 
@@ -141,7 +143,12 @@ def _changing(uid: int, gid: int, groups: Sequence[int]) -> Callable[[], None]:
 
 
 def _ask(
-    python: str, flags: str, script: Sequence[str], variables: dict[str, str], change: Callable[[], None] | None
+    python: str,
+    flags: str,
+    script: Sequence[str],
+    variables: dict[str, str],
+    change: Callable[[], None] | None,
+    called: str | None = None,
 ) -> Answer:
     def prepare() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (_LIMIT, _LIMIT))
@@ -149,11 +156,12 @@ def _ask(
             change()
 
     code = Path(probe.__file__).read_text(encoding='utf-8')
-    argv = [python, *(['-' + flags] if flags else []), '-B', '-c', code, *script]
+    argv = [called or python, *(['-' + flags] if flags else []), '-B', '-c', code, *script]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         try:
             ended = subprocess.run(
                 argv,
+                executable=python,
                 env={**variables, 'PYTHONDONTWRITEBYTECODE': '1', 'PYTHONIOENCODING': 'utf-8:backslashreplace'},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

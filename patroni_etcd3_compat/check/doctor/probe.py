@@ -166,6 +166,12 @@ def patroni() -> Dict[str, Any]:
     return {'patroni': version, 'patroni_path': folder, 'patroni_changed': changed}
 
 
+def executable() -> str:
+    """Return this Python as it can be called; Patroni may be a Python that is called otherwise."""
+    named = os.path.basename(sys.executable or '').startswith(('python', 'pypy'))
+    return sys.executable if named else os.path.join(sys.prefix, 'bin', 'python3')
+
+
 def environment() -> Dict[str, Any]:
     """Return what has made this Python's environment, and what may install into it."""
     stdlib = sysconfig.get_path('stdlib') or ''
@@ -193,7 +199,7 @@ def answer() -> Dict[str, Any]:
     hook = PACKAGE + '.plugin'
     found = {
         'version': '.'.join(str(number) for number in sys.version_info[:3]),
-        'executable': sys.executable,
+        'executable': executable(),
         'prefix': sys.prefix,
         'no_site': bool(sys.flags.no_site),
         'user_site': user_site(),
