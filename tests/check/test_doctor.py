@@ -481,3 +481,29 @@ def test_container(make: Make, stock: Environment) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='needs root to mount')
+@pytest.mark.parametrize('own', [True, False])
+def test_mounts_of_its_own(make: Make, own: bool) -> None:
+    """A unit with another environment mounted at this path: what is there for others says nothing about it."""
+    place, other = make(), make(False)
+    user = unprivileged_user()
+    assert user
+    if subprocess.run(['unshare', '-m', 'true'], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip('root may not mount here')
+    here, mounted = place.folder / 'env', (other if own else place).folder / 'env'
+    command = 'mount --bind "$2" "$1" && exec chroot --userspec="$3" / "$1/bin/python" "$4" "$5"'
+    values = (here, mounted, f'{user.pw_uid}:{user.pw_gid}', place.stock.patroni, place.config)
+    process = subprocess.Popen(
+        ['unshare', '-m', 'sh', '-c', command, 'sh', *map(str, values)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: Path(f'/proc/{process.pid}/cmdline').read_text().startswith(str(here)), 20, 'Patroni')
+        found = diagnosis('--pid', str(process.pid))
+        assert (found['container'], found['exit_status']) == (own, 3 if own else 0)
+    finally:
+        process.kill()
+        process.communicate()

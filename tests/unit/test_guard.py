@@ -242,6 +242,27 @@ def test_changed_patroni_gets_its_own_class(change: str, what: str) -> None:
     assert (ret.returncode, ret.stdout) == (1, '') and 'Section etcd3_compat cannot be served' in ret.stderr
 
 
+@pytest.mark.parametrize(
+    'mine, theirs, alike',
+    [
+        ('self, a', 'self, a', True),
+        ('self, a', 'self, a, b', False),
+        ('self, a, b', 'self, a', False),
+        ('self, a, b=1', 'self, a', False),  # which ours would pass on
+        ('self, a, c=1', 'self, a, b=1', False),
+        ('self, *, a=1', 'self, a=1', False),
+        ('self, a', 'self, a, *, b', False),
+        ('self, a, *args, **kwargs', 'self, a, b, *, c=1', True),
+        ('self, a, *args, **kwargs', 'self, b, a', False),
+        ('self, *args', 'self, a, *, b=1', False),
+        ('self, a', 'self, *args, **kwargs', True),
+    ],
+)
+def test_arguments(mine: str, theirs: str, alike: bool) -> None:
+    """Each can be called as the other is, as far as that can be seen."""
+    assert guard._alike(eval(f'lambda {mine}: 0'), eval(f'lambda {theirs}: 0')) is alike
+
+
 def test_renamed_attribute() -> None:
     """An attribute that the code of Patroni's class no longer uses counts as changed."""
 

@@ -97,7 +97,8 @@ def hidden(host: Host) -> Diagnosis:
     What is in a container was not installed by whoever rules this host, so nothing of it is run outside.
     """
     if host.container:
-        seen, where = 'it runs in a container', 'in the container (docker exec, podman exec, kubectl exec)'
+        seen = 'it runs in a container, or with mounts of its own'
+        where = f'in the container (docker exec, podman exec, kubectl exec, nsenter -m -t {host.process.pid})'
     else:
         user = host.user or 'another user'
         seen, where = f'it is a process of {user}, and this user cannot look at it', f'as root or {user}'

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator, Sequence
 
-from ..processes import DELETED, PROC, PatroniProcess, patroni_in, patronis
+from ..processes import DELETED, PROC, PatroniProcess, patroni_in, patronis, within
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Host:
     started: float | None = None
     #: variables of its environment; ``None``: it is somebody else's
     environ: dict[str, str] | None = None
-    #: it has a root folder of its own; ``None``: it is somebody else's
+    #: it has folders of its own, as in a container; ``None``: it is somebody else's
     container: bool | None = None
     unit: str | None = None
     #: its Python was replaced while it runs
@@ -144,10 +144,30 @@ def _peek(host: Host) -> None:
     except OSError:
         pass
     try:
-        host.container = not os.path.samefile(folder / 'root', '/')
+        alike = os.path.samefile(folder / 'root', '/')
+        host.container = not (alike and all(_shared(folder, path) for path in _places(host.process)))
         host.replaced = os.readlink(folder / 'exe').endswith(DELETED)
     except OSError:
         pass
+
+
+def _places(process: PatroniProcess) -> Iterator[str]:
+    """Return folders that the process must have in common with this one to be looked at from here."""
+    for path in (os.path.dirname(process.called), process.script or ''):
+        if os.path.isabs(path):
+            yield os.path.dirname(path)
+
+
+def _shared(folder: Path, path: str) -> bool:
+    """Return whether a path is the same folder for a process and here; a unit may have mounts of its own."""
+    found = []
+    for each in (within(folder, path), Path(path)):
+        try:
+            seen = os.stat(each)
+            found.append((seen.st_dev, seen.st_ino))
+        except FileNotFoundError:
+            found.append((0, 0))
+    return found[0] == found[1]
 
 
 def _read(path: Path) -> str | None:

@@ -67,7 +67,7 @@ class Diagnosis:
     started: float | None = None
     #: its systemd unit
     unit: str | None = None
-    #: it has a root folder of its own, as in a container
+    #: it has folders of its own, as in a container
     container: bool | None = None
     #: the Python, as Patroni has it
     python: str | None = None
