@@ -263,6 +263,33 @@ def test_arguments(mine: str, theirs: str, alike: bool) -> None:
     assert guard._alike(eval(f'lambda {mine}: 0'), eval(f'lambda {theirs}: 0')) is alike
 
 
+def test_force_overrides_what_has_changed() -> None:
+    """``force`` puts ours in front of a Patroni that has changed, without a warning."""
+    ret = served(BEFORE.format('stock.take_leader = lambda self, cluster: False'), PATRONI_ETCD3_COMPAT='force')
+    assert ret.stdout.endswith('patroni_etcd3_compat.dcs\n') and 'stands back' not in ret.stderr, ret.stderr
+
+
+def test_where_attributes_are_found() -> None:
+    """Properties, class methods and functions inside of methods use attributes, too."""
+
+    class Stock:
+        @property
+        def left(self) -> object:
+            return self.deadline  # type: ignore[attr-defined]
+
+        def copy(self) -> object:
+            return lambda: self.stoptime  # type: ignore[attr-defined]
+
+    class Other:
+        @classmethod
+        def copy(cls) -> object:
+            return cls.deadline, cls.stoptime  # type: ignore[attr-defined]
+
+    for stock in (Stock, Other):
+        stock.__name__ = 'Retry'
+        assert guard.changed(etcd3, {type('Ours', (stock,), {}): stock}) == []
+
+
 def test_renamed_attribute() -> None:
     """An attribute that the code of Patroni's class no longer uses counts as changed."""
 
