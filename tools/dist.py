@@ -82,7 +82,7 @@ def export(folder: Path) -> None:
     _in_a_checkout()
     folder.mkdir()
     archive = subprocess.run([*_GIT, 'archive', 'HEAD'], cwd=str(ROOT), stdout=subprocess.PIPE, check=True)
-    subprocess.run(['tar', '-C', str(folder), '-xf', '-'], input=archive.stdout, check=True)
+    subprocess.run(['tar', '-C', str(folder), '-xpf', '-'], input=archive.stdout, check=True)
 
 
 def build(target: Path, tree: Path) -> list[Path]:
