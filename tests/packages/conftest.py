@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -55,11 +54,11 @@ def build(kind: str, target: Path) -> list[Path]:
     except packages.Missing as e:
         if fault():
             pytest.skip(f'{e}. And {fault()}')
-    _, names = packages.NEEDED[kind]
-    with RootTree('bookworm', *names.split()) as tree:
+    with RootTree('bookworm', *packages.NEEDED[kind][1].split()) as tree:
 
         def run(argv: list[str], folder: Path, epoch: str) -> None:
             (base,) = (it for it in (folder, *folder.parents) if it.parent == Path(tempfile.gettempdir()))
+            shutil.rmtree(str(tree.path(str(base))), ignore_errors=True)  # rpmbuild runs twice
             tree.copy_in(base, str(base))
             tree.run(*argv, LAB_CWD=str(folder), SOURCE_DATE_EPOCH=epoch)
             shutil.copytree(str(tree.path(str(base))), str(base), symlinks=True, dirs_exist_ok=True)
@@ -112,8 +111,3 @@ def tree_of() -> Iterator[Callable[..., RootTree]]:
     yield make
     for tree in open_trees:
         tree.__exit__()
-
-
-def output(argv: list[str]) -> str:
-    """Return what a program of this machine prints."""
-    return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout
