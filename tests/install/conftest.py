@@ -10,6 +10,8 @@ import pytest
 
 from lab.environments import clean_environ, copy_wheel_sources
 
+from ..packages.conftest import built  # noqa: F401  # the packages of the last commit, once for all tests
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for what takes long."""

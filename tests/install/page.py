@@ -3,6 +3,7 @@
 A mark is a comment of HTML, which nobody sees on the rendered page: ``<!-- PLATFORM: ROLE -->``. The blocks of a
 platform are run in their order. Roles:
 
+- ``build``: lines that make what is installed, where it was built; the platform's test runs them.
 - ``install``, ``verify``, ``back``: lines to be run. ``verify`` succeeds only where this package serves.
 - ``show``: lines that only show something; they succeed with and without the package.
 - ``output``: what the block before it prints.
@@ -17,7 +18,7 @@ import re
 from lab import ROOT
 
 PAGE = ROOT / 'docs' / 'install.md'
-ROLES = ('install', 'verify', 'back', 'show', 'output', 'refused')
+ROLES = ('build', 'install', 'verify', 'back', 'show', 'output', 'refused')
 
 _MARK = re.compile(r'<!-- ([a-z0-9-]+): ([a-z]+) -->')
 

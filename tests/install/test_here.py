@@ -13,7 +13,7 @@ from .places import Here
 from .test_trees import PLATFORMS as IN_TREES
 
 #: The platforms whose lines this module runs.
-PLATFORMS = ('venv', 'uv', 'uv-tool', 'pipx', 'pyinstaller')
+PLATFORMS = ('venv', 'venv-file', 'uv', 'uv-tool', 'pipx', 'pyinstaller')
 
 PATRONI = 'patroni[etcd3,psycopg3]'
 SCRIPT = "from patroni.__main__ import main\n\nif __name__ == '__main__':\n    main()\n"
@@ -40,6 +40,16 @@ def test_venv(tmp_path: Path, wheels: Path, tools: Path) -> None:
     """pip in Patroni's virtual environment."""
     make_environment(tmp_path / 'env', PATRONI)
     drill('venv', Here(tmp_path, wheels, tools, {'/opt/patroni': tmp_path / 'env'}))
+
+
+def test_venv_file(tmp_path: Path, wheels: Path, tools: Path) -> None:
+    """pip gets the file alone: no index, and no folder that stands in for one."""
+    make_environment(tmp_path / 'env', PATRONI)
+    place = Here(tmp_path, wheels, tools, {'/opt/patroni': tmp_path / 'env'})
+    del place.environ['PIP_FIND_LINKS']
+    (wheel,) = wheels.iterdir()
+    shutil.copy(str(wheel), str(tmp_path))
+    drill('venv-file', place)
 
 
 def test_uv(tmp_path: Path, wheels: Path, tools: Path) -> None:

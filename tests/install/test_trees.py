@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 import pytest
 
@@ -110,56 +110,55 @@ def test_user(with_pip: RootTree, wheels: Path) -> None:
     assert place.shell(blocks['verify'].text.replace('HOME=~postgres', 'HOME=/tmp')).returncode
 
 
-def packaged(kind: str, folder: Path) -> Path:
-    """Return the package of a kind, as ``make`` builds it; skip where it cannot be built."""
-    try:
-        files = packages.build(kind, folder)
-    except packages.Missing as e:
-        pytest.skip(str(e))
-    return next(path for path in files if path.name.endswith(('_all.deb', '.noarch.rpm')))
-
-
-def with_file(tree: RootTree, wheels: Path, package: Path) -> InTree:
-    """Return a machine whose administrator stands in the folder that the package was copied to."""
-    tree.copy_in(package, f'/srv/{package.name}')
-    place = InTree(tree, wheels)
-    place.cwd = '/srv'
-    return place
+def with_files(tree: RootTree, wheels: Path, folder: str, files: list[Path]) -> InTree:
+    """Return a machine whose administrator has a folder with some files."""
+    for path in files:
+        tree.copy_in(path, f'{folder}/{path.name}')
+    return InTree(tree, wheels)
 
 
 @pytest.mark.parametrize('suite', SUITES)
-def test_deb(suite: str, wheels: Path, tmp_path: Path) -> None:
+def test_deb(suite: str, wheels: Path, built: Callable[[str], list[Path]]) -> None:
     """The package for Debian, beside the Patroni of each Debian."""
-    deb = packaged('deb', tmp_path)
     with machine(suite) as tree:
-        drill('debian', with_file(tree, wheels, deb))
+        place = with_files(tree, wheels, '/srv', [path for path in built('deb') if path.suffix == '.deb'])
+        place.cwd = '/srv'
+        drill('debian', place)
 
 
-#: Stands for the distribution's own packages in a database of RPM.
+#: Stands for the distribution's own packages in a database of RPM, with another python3 than Patroni's.
 _DISTRIBUTION = """\
 Name: distribution
 Version: 1
 Release: 1
-Summary: What dnf takes for the Python that is there
+Summary: What rpmbuild and dnf take for the Python that is there
 License: MIT
 BuildArch: noarch
-Provides: python3 = 3.11 python(abi) = 3.11 /usr/bin/python3 /bin/sh
+Provides: python3 = 3.6 python(abi) = 3.6 python(abi) = 3.11 /usr/bin/python3.11 /bin/sh
+Provides: python3.11dist(pip) python3.11dist(setuptools) = 66 python3.11dist(wheel)
 %description
 A stand-in.
 %files
 """
 
 
-def test_rpm(wheels: Path, tmp_path: Path) -> None:
-    """The RPM, by dnf; Debian's Python is told to look where that of the RPM world looks by itself."""
-    rpm = packaged('rpm', tmp_path)
-    with machine('bookworm', 'dnf', 'rpm') as tree:
+def test_rpm(wheels: Path, built: Callable[[str], list[Path]]) -> None:
+    """The RPM, built again for Patroni's Python, by dnf.
+
+    Debian's Python is told to look where that of the RPM world looks by itself.
+    """
+    with machine('bookworm', 'dnf', *packages.NEEDED['rpm'][1].split()) as tree:
         tree.path('/srv/distribution.spec').write_text(_DISTRIBUTION)
         tree.run('rpmbuild', '-bb', '--define', '_topdir /srv/rpmbuild', '/srv/distribution.spec')
         tree.run('sh', '-c', 'rpm --initdb && rpm --install --nodeps /srv/rpmbuild/RPMS/noarch/*.rpm')
         folder = '/usr/lib/python3.11/site-packages'
         tree.path('/usr/lib/python3/dist-packages/as-rpm.pth').write_text(f'import site; site.addsitedir("{folder}")\n')
-        drill('rpm', with_file(tree, wheels, rpm))
+        place = with_files(tree, wheels, '/root/dist', built('rpm'))
+        (build,) = (block for block in platforms()['rpm'] if block.role == 'build')
+        done = place.shell(build.text.replace('python3.12', 'python3.11'))
+        assert done.returncode == 0, done.stderr
+        place.cwd = '/root/rpmbuild/RPMS/noarch'
+        drill('rpm', place)
 
 
 def dockerfile_serves(platform: str, place: InTree, stage: InTree) -> None:
