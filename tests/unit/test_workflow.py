@@ -54,3 +54,4 @@ def test_runs_anywhere() -> None:
                 action = re.match(r'actions/([a-z-]+)@v(\d+)$', step['uses'])
                 assert action and int(action.group(2)) >= NODE_24[action.group(1)], step['uses']
     assert 'secrets.' not in text
+    assert '--init' in jobs()['servers']['container']['options'].split()  # a PostgreSQL that ended must not be a zombie
