@@ -21,25 +21,29 @@ from patroni_etcd3_compat.check.cli import cli as command
 from . import findings_page, manpage, schemas
 
 ROOT = Path(__file__).resolve().parent.parent
-_PAGES = {'check': 'check', 'plan': 'plan', 'report': 'record', 'doctor': 'doctor'}
-MANUALS = {name: ROOT / f'docs/{page}.md' for name, page in _PAGES.items()}
+#: Which page has the manuals of which subcommands.
+_PAGES = {'check': ['check'], 'plan': ['plan', 'follow'], 'record': ['report'], 'doctor': ['doctor']}
+MANUALS = {ROOT / f'docs/{page}.md': names for page, names in _PAGES.items()}
 
 
-def manual(name: str) -> str:
-    """Return the text of a page with the current help text of a subcommand.
+def manual(page: Path) -> str:
+    """Return the text of a page with the current help text of each subcommand that it describes.
 
-    :param name: ``check``, ``plan``, ``report`` or ``doctor``.
+    :param page: one of `MANUALS`.
     """
-    asked = CliRunner().invoke(command, [name, '--help'], prog_name='patroni-etcd3-compat', env={'COLUMNS': '120'})
-    before, prompt, rest = MANUALS[name].read_text().partition(f'$ patroni-etcd3-compat {name} --help\n')
-    return before + prompt + asked.output + rest[rest.index('```') :]
+    text = page.read_text()
+    for name in MANUALS[page]:
+        asked = CliRunner().invoke(command, [name, '--help'], prog_name='patroni-etcd3-compat', env={'COLUMNS': '120'})
+        before, prompt, rest = text.partition(f'$ patroni-etcd3-compat {name} --help\n')
+        text = before + prompt + asked.output + rest[rest.index('```') :]
+    return text
 
 
 def documents() -> dict[Path, str]:
     """Return the text that each generated file should have."""
     return {
         **schemas.documents(),
-        **{path: manual(name) for name, path in MANUALS.items()},
+        **{page: manual(page) for page in MANUALS},
         findings_page.PATH: findings_page.page(),
         **manpage.documents(),
     }

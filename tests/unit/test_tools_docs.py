@@ -15,3 +15,11 @@ def test_committed_files() -> None:
     from tools import docs
 
     assert docs.differences() == ''
+
+
+def test_every_command_has_its_manual() -> None:
+    """Each subcommand has its help text on a page."""
+    from patroni_etcd3_compat.check.cli import cli
+    from tools import docs
+
+    assert sorted(name for names in docs.MANUALS.values() for name in names) == sorted(cli.commands)
