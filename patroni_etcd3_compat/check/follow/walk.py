@@ -25,7 +25,11 @@ _SEEN = ('upgrade', 'downgrade')
     help='File with what was done, to go on after an interruption. Default: PLAN.progress.',
 )
 @click.option(
-    '--pause', type=click.FloatRange(min=0.1), default=2, metavar='SECONDS', help='Between two looks at a gate.'
+    '--pause',
+    type=click.FloatRange(min=0.1),
+    default=2,
+    metavar='SECONDS',
+    help='Between two looks at a gate. Default: 2.',
 )
 def follow(plan: str, progress: str | None, pause: float) -> int:
     """Go through a plan with the person who carries it out.
