@@ -46,7 +46,7 @@ lint: $(VENV)/installed  ## ruff, codespell, and mypy in strict mode
 test-docs: $(VENV)/installed  ## the generated parts of docs/ are up to date
 	$(BIN)/python -m tools.docs --check
 
-docs: $(VENV)/installed  ## write the generated parts of docs/: the JSON schemas and the manuals
+docs: $(VENV)/installed  ## write the generated parts of docs/: the JSON schemas, the manuals, the example of check
 	$(BIN)/python -m tools.docs
 
 test-unit: $(VENV)/installed  ## no servers (25 seconds)

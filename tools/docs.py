@@ -2,8 +2,9 @@
 
 ``python -m tools.docs`` writes, ``python -m tools.docs --check`` ends with status 1 and a diff if a committed file
 differs. Generated are the JSON schemas (from the dataclasses), the manuals in docs/check.md, docs/plan.md,
-docs/record.md and docs/doctor.md (from the help texts), docs/findings.md (from the register of findings), and the man
-page and completion files in packaging/ (from the command).
+docs/record.md and docs/doctor.md (from the help texts), the example in README.md and docs/check.md (from facts),
+docs/findings.md (from the register of findings), and the man page and completion files in packaging/ (from the
+command).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from patroni_etcd3_compat.check.cli import cli as command
+from patroni_etcd3_compat.check.findings import judge
+from patroni_etcd3_compat.check.findings.examples import etcd_runs, healthy
+from patroni_etcd3_compat.check.render import render
 
 from . import findings_page, manpage, schemas
 
@@ -25,17 +29,36 @@ ROOT = Path(__file__).resolve().parent.parent
 _PAGES = {'check': ['check'], 'plan': ['plan', 'follow'], 'record': ['report'], 'doctor': ['doctor']}
 MANUALS = {ROOT / f'docs/{page}.md': names for page, names in _PAGES.items()}
 
+#: The pages that show what ``check`` prints.
+EXAMPLES = (ROOT / 'README.md', ROOT / 'docs/check.md')
 
-def manual(page: Path) -> str:
-    """Return the text of a page with the current help text of each subcommand that it describes.
 
-    :param page: one of `MANUALS`.
+def _printed(text: str, command_line: str, output: str) -> str:
+    """Return a text with the current output of a command below its line, up to the end of the block of code."""
+    before, prompt, rest = text.partition(f'$ patroni-etcd3-compat {command_line}\n')
+    return before + prompt + output + rest[rest.index('```') :]
+
+
+def _example() -> str:
+    """Return what ``check`` prints in the middle of an upgrade, down to the details of the first finding."""
+    facts = healthy()
+    etcd_runs('3.2.26', '3.4.23', '3.4.23')(facts)
+    facts.taken, facts.asked_from = '2026-11-26T01:23:45+00:00', 'db1'
+    shown, _, _ = render('pretty', facts, judge(facts), 100).partition('\nCRITICAL etcd-prefix-mixed\n')
+    return shown + '\n...\n'
+
+
+def page(path: Path) -> str:
+    """Return the text of a page with the current manuals and the current example.
+
+    :param path: one of `MANUALS` or `EXAMPLES`.
     """
-    text = page.read_text()
-    for name in MANUALS[page]:
+    text = path.read_text()
+    if path in EXAMPLES:
+        text = _printed(text, 'check -c /etc/patroni/patroni.yml', _example())
+    for name in MANUALS.get(path, ()):
         asked = CliRunner().invoke(command, [name, '--help'], prog_name='patroni-etcd3-compat', env={'COLUMNS': '120'})
-        before, prompt, rest = text.partition(f'$ patroni-etcd3-compat {name} --help\n')
-        text = before + prompt + asked.output + rest[rest.index('```') :]
+        text = _printed(text, f'{name} --help', asked.output)
     return text
 
 
@@ -43,7 +66,7 @@ def documents() -> dict[Path, str]:
     """Return the text that each generated file should have."""
     return {
         **schemas.documents(),
-        **{page: manual(page) for page in MANUALS},
+        **{path: page(path) for path in (*MANUALS, *EXAMPLES)},
         findings_page.PATH: findings_page.page(),
         **manpage.documents(),
     }
