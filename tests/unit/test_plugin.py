@@ -282,7 +282,7 @@ def test_loaded_again() -> None:
 
 
 def test_loader_that_loads_in_one_step() -> None:
-    """A module that is loaded in one step, as from an archive before Python 3.10, stays as it is, and the log says so."""
+    """A module loaded in one step, as from an archive before Python 3.10, stays as it is, and the log says so."""
     ret = forked(
         'import logging, sys; logging.basicConfig(level=logging.INFO)\n'
         'from importlib.machinery import ModuleSpec, PathFinder\n'
