@@ -120,6 +120,7 @@ def process(called: str = '/venv/bin/python', frozen: bool = False) -> PatroniPr
         (99.0, {'serves': 'patch', 'patched': '1.0.0', 'hooked': False}, []),
         (49.0, {'serves': 'patch', 'patched': '1.0.0', 'hooked': False}, ['restart']),
         (None, {}, []),
+        (99.0, {'copies': [], 'start_up_files': []}, []),  # loaded from where no file can be looked at
     ],
 )
 def test_restart(started: float | None, changes: dict[str, Any], expected: list[str]) -> None:
@@ -323,6 +324,10 @@ def test_answers_that_nobody_gives() -> None:
         {**good, 'log': [1]},
         {**good, 'log': [{}]},
         {**good, 'patroni_changed': '1'},
+        *({**good, 'patroni_changed': time} for time in (1e400, float('nan'), 1e18, -1, True)),
+        {**good, 'copies': [{**good['copies'][0], 'changed': 1e400}]},
+        {**good, 'serves': 'nothing'},
+        *({**good, 'version': version} for version in ('', '\u00b2.0', '3.' + '9' * 5000)),
         {**good, 'more': 1},
         [],
         None,

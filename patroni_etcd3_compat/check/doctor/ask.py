@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import resource
 import subprocess
 import tempfile
@@ -22,6 +23,9 @@ _TIMEOUT = 10
 
 #: The probe prints no more than this, nor does it write anything else, in bytes.
 _LIMIT = 1 << 20
+
+#: No file is from later, in seconds since 1970
+_YEAR_3000 = 32_503_680_000
 
 #: Options of Python that decide what it loads.
 _FLAGS = 'EIOPSs'
@@ -207,9 +211,14 @@ def read(found: object) -> Answer:
     answer, usual = Answer(**found), Answer()
     for name, value in found.items():
         wanted = type(getattr(usual, name))
-        optional = (float, int) if name == 'patroni_changed' else (str,)
-        if not isinstance(value, (*optional, type(None)) if wanted is type(None) else wanted):
+        if name == 'patroni_changed':
+            _check_time(value)
+        elif not isinstance(value, (str, type(None)) if wanted is type(None) else wanted):
             raise TypeError(name)
+    if answer.serves not in (None, 'package', 'patch', 'stock') or not re.fullmatch(
+        '[0-9]{1,9}([.][0-9]{1,9})*', answer.version
+    ):
+        raise ValueError('serves or version')
     answer.copies = [_record(Copy, value) for value in found['copies']]
     answer.start_up_files = [_record(StartUpFile, value) for value in found['start_up_files']]
     answer.log = [{'level': str(line['level']), 'text': str(line['text'])} for line in answer.log]
@@ -221,10 +230,20 @@ _Record = TypeVar('_Record')
 
 def _record(cls: type[_Record], value: dict[str, object]) -> _Record:
     for name, entry in value.items():
-        good = {'readable': bool, 'importable': bool, 'path': str, 'changed': (float, int, type(None))}
-        if not isinstance(entry, good.get(name, (str, type(None)))):  # type: ignore[arg-type]
+        good = {'readable': bool, 'importable': bool, 'path': str}
+        if name == 'changed':
+            _check_time(entry)
+        elif not isinstance(entry, good.get(name, (str, type(None)))):
             raise TypeError(name)
     return cls(**value)
+
+
+def _check_time(value: object) -> None:
+    """Raise a ValueError if it is neither ``None`` nor seconds since 1970."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _YEAR_3000:
+        raise ValueError('time')
 
 
 def _start_up_error(complaints: str) -> str | None:

@@ -145,7 +145,7 @@ def _since(host: Host | None, answer: Answer) -> Iterator[Reason]:
     times = {'Patroni': answer.patroni_changed or 0}
     if answer.serves == 'package':
         changes = [copy.changed for copy in answer.copies[:1]] + [file.changed for file in answer.start_up_files]
-        times[NAME] = max(changed or 0 for changed in changes)
+        times[NAME] = max((changed or 0 for changed in changes), default=0)
     for name, changed in times.items():
         if changed > host.started + _CLOCKS:
             yield Reason(
