@@ -13,7 +13,7 @@ from typing import Callable, Iterator
 import pytest
 
 from lab import ROOT
-from lab.environments import Environment, environment
+from lab.environments import Environment, clean_environ, environment
 from lab.node import unprivileged_user
 from lab.processes import scratch_folder, wait_until
 from patroni_etcd3_compat import __version__
@@ -497,6 +497,7 @@ def test_mounts_of_its_own(make: Make, own: bool) -> None:
     values = (here, mounted, f'{user.pw_uid}:{user.pw_gid}', place.stock.patroni, place.config)
     process = subprocess.Popen(
         ['unshare', '-m', 'sh', '-c', command, 'sh', *map(str, values)],
+        env=clean_environ(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
