@@ -110,6 +110,8 @@ def _credentials(cacert: str | None, cert: str | None, key: str | None, user: st
     return {option: value for option, value in given.items() if value}
 
 
+#: For what is checked where it is used: a shell completes it.
+FILE_NAME = click.Path(readable=False)
 _FILE = click.Path(exists=True, dir_okay=False)
 
 _CLUSTER: tuple[Callable[[Command], Command], ...] = (
@@ -117,6 +119,7 @@ _CLUSTER: tuple[Callable[[Command], Command], ...] = (
     click.option(
         '-c',
         '--config-file',
+        type=FILE_NAME,
         metavar='FILE',
         help=f'Configuration file of Patroni or patronictl. Default: ${CONFIG_VARIABLE}, or else '
         '~/.config/patroni/patronictl.yaml if it exists. PATRONI_* environment variables apply as they do for Patroni.',
@@ -215,5 +218,9 @@ def cluster_options(command: Command) -> Command:
 
 
 output_option = click.option(
-    '-o', '--output', metavar='FILE', help='Write to FILE, readable by everyone, which is replaced atomically.'
+    '-o',
+    '--output',
+    type=FILE_NAME,
+    metavar='FILE',
+    help='Write to FILE, readable by everyone, which is replaced atomically.',
 )

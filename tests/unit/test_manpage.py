@@ -52,6 +52,36 @@ def test_completion_in_bash(words: list[str], found: set[str]) -> None:
     assert set(ended.stdout.split()) == found, ended.stderr
 
 
+@pytest.mark.parametrize(
+    'words',
+    [
+        'check -c',
+        'check --cacert',
+        'check --output',
+        'check --record',
+        'doctor -c',
+        'doctor --python',
+        'follow',
+        'follow --progress',
+        'plan -c',
+        'report',
+        'report --svg',
+        'report --plan',
+    ],
+)
+def test_completion_of_files(words: str) -> None:
+    """Where a file belongs, the shell completes one: with a completion of its own it would not by itself."""
+    words = f'patroni-etcd3-compat {words} /etc/pas'
+    variables = {'COMP_WORDS': words, 'COMP_CWORD': str(words.count(' '))}
+    ended = subprocess.run(
+        [sys.executable, '-m', 'patroni_etcd3_compat.check'],
+        env=dict(os.environ, **variables, _PATRONI_ETCD3_COMPAT_COMPLETE='bash_complete'),
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stdout == 'file,/etc/pas\n', ended.stderr
+
+
 @pytest.mark.parametrize('shell', sorted(manpage.COMPLETION))
 def test_completion_is_silent(shell: str, tmp_path: Path) -> None:
     """Where the command is missing or cannot work, the shell has nothing to say about it."""

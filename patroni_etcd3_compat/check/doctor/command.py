@@ -16,6 +16,14 @@ class _Command(click.Command):
         return options.help_text().rstrip('\n')
 
 
+def _type(option: options.Option) -> object:
+    if option.choices:
+        return click.Choice(option.choices)
+    if option.metavar in ('FILE', 'PATH'):
+        return click.Path(readable=False)  # not checked here: a shell completes it
+    return int if option.number else str
+
+
 def _run(**values: object) -> int:
     given = [(option, values[option.names[-1].lstrip('-').replace('-', '_')]) for option in options.OPTIONS]
     return run([part for option, value in given if value is not None for part in (option.names[-1], str(value))])
@@ -28,10 +36,7 @@ doctor = _Command(
     help=options.paragraphs(),
     params=[
         click.Option(
-            option.names,
-            metavar=None if option.choices else option.metavar,
-            help=option.help,
-            type=click.Choice(option.choices) if option.choices else int if option.number else str,
+            option.names, metavar=None if option.choices else option.metavar, help=option.help, type=_type(option)
         )
         for option in options.OPTIONS
     ],

@@ -7,6 +7,7 @@ from typing import Any, Mapping
 
 import click
 
+from ..arguments import FILE_NAME
 from ..plan.model import SCHEMA
 from ..record.file import RecordError
 from ..render.text import clean
@@ -21,6 +22,7 @@ _SEEN = ('upgrade', 'downgrade')
 @click.argument('plan', type=click.Path(exists=True, dir_okay=False))
 @click.option(
     '--progress',
+    type=FILE_NAME,
     metavar='FILE',
     help='File with what was done, to go on after an interruption. Default: PLAN.progress.',
 )

@@ -9,6 +9,7 @@ from typing import Callable, Iterator
 
 import click
 
+from ..arguments import FILE_NAME
 from ..collect import ConfigError
 from ..facts import Facts, Finding, Fleet
 from ..fleet import name_of
@@ -28,6 +29,7 @@ _WAITING = 10000
 
 record_option = click.option(
     '--record',
+    type=FILE_NAME,
     metavar='FILE',
     help='With --watch: add a line of JSON to FILE for each change: versions, leaders, members, findings. What is '
     'in it stays; "report FILE" makes a report of it.',

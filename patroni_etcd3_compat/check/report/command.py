@@ -7,16 +7,22 @@ import os
 
 import click
 
-from ..arguments import output_option
+from ..arguments import FILE_NAME, output_option
 from ..output import same_file, to_stdout, write
 
 
 @click.command()
-@click.argument('file')
+@click.argument('file', type=FILE_NAME)
 @output_option
-@click.option('--svg', metavar='FILE', help='Draw versions, leaders and findings over time into this SVG file.')
 @click.option(
-    '--plan', 'plan_file', metavar='FILE', help='Lay the steps of this plan beside it: the output of plan -f json.'
+    '--svg', type=FILE_NAME, metavar='FILE', help='Draw versions, leaders and findings over time into this SVG file.'
+)
+@click.option(
+    '--plan',
+    'plan_file',
+    type=FILE_NAME,
+    metavar='FILE',
+    help='Lay the steps of this plan beside it: the output of plan -f json.',
 )
 def report(file: str, output: str | None, svg: str | None, plan_file: str | None) -> int:
     """Tell what happened, from a record that check --watch --record has written.
