@@ -74,11 +74,14 @@ def test_contents(deb: Path) -> None:
     listed = [line.split()[5] for line in output(['dpkg-deb', '-c', str(deb)]).splitlines()]
     for path in (
         f'{MODULES}/patroni_etcd3_compat.pth',
+        f'{MODULES}/patroni_etcd3_compat.start',
         f'{MODULES}/patroni_etcd3_compat/__init__.py',
         f'{MODULES}/patroni_etcd3_compat-{patching.version()}.dist-info/METADATA',
         '/usr/bin/patroni-etcd3-compat',
         '/usr/share/man/man1/patroni-etcd3-compat.1.gz',
         '/usr/share/bash-completion/completions/patroni-etcd3-compat',
+        '/usr/share/zsh/vendor-completions/_patroni-etcd3-compat',
+        '/usr/share/fish/vendor_completions.d/patroni-etcd3-compat.fish',
         f'/usr/share/doc/{NAME}/copyright',
     ):
         assert '.' + path in listed, path
