@@ -125,6 +125,7 @@ class RootTree:
                     with unfinished(full) as part:
                         run(['cp', '-a', '--reflink=auto', str(base), str(part / 'tree')], Path('/'))
                         self.root = part / 'tree'
+                        self.run('apt-get', 'update')  # the base may be weeks old, and the archive has moved on
                         self.run('apt-get', 'install', '-y', *self._packages)
                         self.run('apt-get', 'clean')
                         self.root.rename(full)
