@@ -36,6 +36,10 @@ FAIL_WITH_STOCK = dict.fromkeys(
     ('3.0.2', '3.0.4', '3.1.2', '3.2.2', '4.0.2'),
     ('test_ctl.py::TestCtl::test_failover', 'test_ctl.py::TestCtl::test_restart_reinit'),
 )
+# It counts who asks time.time() for the time. Python's logging did, up to 3.12.
+if sys.version_info >= (3, 13):
+    for _release in ('3.0.2', '3.0.4', '3.1.2', '3.2.2'):
+        FAIL_WITH_STOCK[_release] += ('test_etcd3.py::TestEtcd3::test_attempt_to_acquire_leader',)
 
 
 def run(
