@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -187,6 +188,22 @@ def test_nothing_from_the_current_folder(make: Make) -> None:
     assert diagnosis('--pid', str(process.pid), cwd=place.folder)['exit_status'] == 0
     assert diagnosis('--python', str(place.python), *AS_ME, cwd=place.folder)['exit_status'] == 0
     assert not done.exists()
+
+
+def test_what_the_probe_gets(make: Make) -> None:
+    """Of the variables of Patroni, where its passwords are, only those that count; and it may not fill the disk."""
+    place = make()
+    place.folder.chmod(0o777)
+    seen = place.folder / 'seen'
+    process = place.start(env={'PATRONI_SUPERUSER_PASSWORD': 'secret', 'PATRONI_ETCD3_COMPAT': 'on', 'LANG': 'C'})
+    (place.site / 'z.pth').write_text(
+        'import json, os, resource; '
+        f'open({str(seen)!r}, "w").write(json.dumps([*os.environ, resource.getrlimit(resource.RLIMIT_FSIZE)]))\n'
+    )
+    assert diagnosis('--pid', str(process.pid))['serves'] == 'package'
+    *names, limits = json.loads(seen.read_text())
+    assert {'HOME', 'PATH', 'PATRONI_ETCD3_COMPAT', 'LANG'} <= set(names)
+    assert not [name for name in names if 'PASSWORD' in name] and limits == [1 << 20, 1 << 20]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='needs root, who must not run what belongs to others')

@@ -332,7 +332,7 @@ def test_arguments_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ('_delete_leader', '_update_leader'):
         monkeypatch.setattr(PAIRS[dcs.Etcd3], name, lambda self, *args, **kwargs: seen.append((args, kwargs)))
     ours: Any = object.__new__(dcs.Etcd3)
-    monkeypatch.setattr(PAIRS[dcs.Etcd3], '_client', SimpleNamespace(leadership=Leadership()))
+    monkeypatch.setattr(PAIRS[dcs.Etcd3], '_client', SimpleNamespace(leadership=Leadership()), raising=False)
     monkeypatch.setattr(PAIRS[dcs.Etcd3], '_lease', None, raising=False)
     ours._delete_leader(leader=1)
     ours._update_leader(leader=1)
