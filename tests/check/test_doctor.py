@@ -166,6 +166,14 @@ def test_source_tree(make: Make, by: str | None) -> None:
         assert (found['patroni'], found['exit_status'], found['user']) == ('4.1.99', 0, name_of_user())
 
 
+def test_called_by_a_relative_path(make: Make) -> None:
+    """It is relative to the folder of the process, not to that of the command."""
+    place = make()
+    process = place.start(called='env/bin/python')
+    found = diagnosis('--pid', str(process.pid))
+    assert (found['exit_status'], found['python']) == (0, str(place.python))
+
+
 def test_called_otherwise(make: Make) -> None:
     """``exec -a patroni`` in a virtual environment that Python finds by that name on PATH."""
     place = make()
@@ -198,10 +206,12 @@ def test_what_the_probe_gets(make: Make) -> None:
     process = place.start(env={'PATRONI_SUPERUSER_PASSWORD': 'secret', 'PATRONI_ETCD3_COMPAT': 'on', 'LANG': 'C'})
     (place.site / 'z.pth').write_text(
         'import json, os, resource; '
-        f'open({str(seen)!r}, "w").write(json.dumps([*os.environ, resource.getrlimit(resource.RLIMIT_FSIZE)]))\n'
+        'limits = resource.getrlimit(resource.RLIMIT_FSIZE); session = os.getsid(0) == os.getpid(); '
+        f'open({str(seen)!r}, "w").write(json.dumps([*os.environ, session, limits]))\n'
     )
     assert diagnosis('--pid', str(process.pid))['serves'] == 'package'
-    *names, limits = json.loads(seen.read_text())
+    *names, session, limits = json.loads(seen.read_text())
+    assert session  # of its own, so that it can type nothing into root's terminal
     assert {'HOME', 'PATH', 'PATRONI_ETCD3_COMPAT', 'LANG'} <= set(names)
     assert not [name for name in names if 'PASSWORD' in name] and limits == [1 << 20, 1 << 20]
 

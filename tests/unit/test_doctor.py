@@ -21,7 +21,7 @@ from patroni_etcd3_compat.check.doctor import ask, diagnosis, main, options, pro
 from patroni_etcd3_compat.check.doctor.ask import Answer
 from patroni_etcd3_compat.check.doctor.diagnosis import Here, diagnose
 from patroni_etcd3_compat.check.doctor.host import Host, hosts, user_name
-from patroni_etcd3_compat.check.doctor.model import Copy, Report, StartUpFile, worst
+from patroni_etcd3_compat.check.doctor.model import STATUS, Copy, Diagnosis, Reason, Report, StartUpFile, worst
 from patroni_etcd3_compat.check.processes import PatroniProcess, patronis
 
 COPY = Copy('/venv/patroni_etcd3_compat', '1.0.0', None, 100.0, True)
@@ -120,6 +120,7 @@ def process(called: str = '/venv/bin/python', frozen: bool = False) -> PatroniPr
         (99.0, {'serves': 'patch', 'patched': '1.0.0', 'hooked': False}, []),
         (49.0, {'serves': 'patch', 'patched': '1.0.0', 'hooked': False}, ['restart']),
         (None, {}, []),
+        (200.0, {'start_up_files': [dataclasses.replace(PTH, changed=300.0)]}, ['restart']),
         (99.0, {'copies': [], 'start_up_files': []}, []),  # loaded from where no file can be looked at
     ],
 )
@@ -187,6 +188,14 @@ def test_what_is_not_asked() -> None:
     silent = diagnosis.failed(host, 'it is slow')
     assert (silent.exit_status, silent.reasons[0].id, silent.reasons[0].seen) == (3, 'no-answer', 'it is slow')
     assert user_name(0, container=True) == '0' and user_name(1 << 31 - 1) == str(1 << 31 - 1)
+
+
+def test_worst_reason_first() -> None:
+    """Whatever their order was, what stops this package stands first, and what is only told last."""
+    reasons = [Reason(f'{number}', severity, '', '') for number, severity in enumerate(STATUS)]
+    found = diagnosis.concluded(Diagnosis(), reasons)
+    assert [reason.severity for reason in found.reasons] == ['critical', 'unknown', 'warning', 'info']
+    assert found.exit_status == 2
 
 
 def test_worst() -> None:
@@ -342,6 +351,8 @@ def test_text_and_json() -> None:
     """Nothing reaches a terminal that it would obey; the JSON is as its schema says."""
     nasty = dataclasses.replace(BARE, executable='/v\x1b[2J/python', patroni='4\n1')
     host = Host(process('/v\x1b[2J/python'), uid=os.getuid(), started=1.0)
+    escapes = Host(process()._replace(config='/c\x1b[2J'), uid=os.getuid())
+    assert '\x1b' not in text.as_text(Report('h', '1.0.0', [diagnose(escapes, GOOD, Here())]))
     report = Report('h\x1b', '1.0.0', [diagnose(host, nasty, Here()), diagnose(None, GOOD, Here())])
     said = text.as_text(report)
     assert '\x1b' not in said and said.count('\n\n') == 2 and 'patroni-etcd3-compat check -c /etc/patroni.yml' in said
@@ -441,11 +452,24 @@ def test_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     found = [(it['path'], it['version'], it['importable'], it['unreadable']) for it in probe.copies()]
     assert found == [(str(other), None, True, None), (str(one), '1.2.3', True, None), (str(own), '1.2.3', False, None)]
+    for path in other.rglob('*'):
+        os.utime(path, (0, 0))  # as tar does, or an installer for the sake of reproducible files
     assert abs(probe.copies()[0]['changed'] - time.time()) < 60
     monkeypatch.setattr(os, 'access', lambda path, mode: not str(path).endswith(('sub', 'one/' + probe.PACKAGE)))
     assert [it['unreadable'] for it in probe.copies()[:2]] == [str(other / 'sub'), str(one)]
     monkeypatch.setattr(os, 'access', lambda path, mode: not str(path).endswith('.py'))
     assert probe.copies()[0]['unreadable'] == str(other / '__init__.py')
+
+
+def test_start_up_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by name in each folder of site, whatever the folder is called; other files do not count."""
+    folder = tmp_path / '[a-b]*'
+    folder.mkdir()
+    for name in ('.pth', '.start', '.pth.old', '-1.0.0.pth'):
+        (folder / (probe.PACKAGE + name)).write_text('')
+    monkeypatch.setattr(probe, 'site_folders', lambda: [str(tmp_path), str(folder)])
+    found = [(os.path.basename(it['path']), it['readable']) for it in probe.start_up_files()]
+    assert found == [(probe.PACKAGE + '.pth', True), (probe.PACKAGE + '.start', True)]
 
 
 def test_probe_where_things_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
