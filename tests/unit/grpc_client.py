@@ -20,7 +20,7 @@ KNOWN = (HTTPError, OSError)
 AMPLE = 10.0
 
 #: Seconds for calls that do wait, and for what a loaded machine adds.
-SHORT, SLACK = 0.3, 5.0
+SHORT, SLACK = 0.3, 9.0
 
 
 class Client:
