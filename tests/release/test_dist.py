@@ -79,6 +79,20 @@ def test_same_bytes(files: list[Path], source: Path, tmp_path: Path, monkeypatch
     assert digests(dist.build(tmp_path / 'b', tree)) == digests(files)
 
 
+def test_source_of_others(tmp_path: Path) -> None:
+    """Built without tools.dist by somebody with a strict umask, a source distribution has plain modes."""
+    dist.export(tmp_path / 'tree')
+    subprocess.run(
+        [sys.executable, '-m', 'build', '--sdist', '--outdir', str(tmp_path / 'out'), str(tmp_path / 'tree')],
+        env=dict(clean_environ(), SOURCE_DATE_EPOCH='1700000000'),
+        stdout=subprocess.DEVNULL,
+        check=True,
+        preexec_fn=lambda: os.umask(0o077) and None,
+    )
+    with tarfile.open(str(tmp_path / 'out' / f'{NAME}.tar.gz')) as archive:
+        assert {info.mode for info in archive} <= {0o644, 0o755}
+
+
 def test_source_is_whole(source: Path) -> None:
     """It has all that a checkout has, except for what is of no use without one."""
     tracked = subprocess.run(
