@@ -67,15 +67,15 @@ def test_same_bytes(files: list[Path], source: Path, tmp_path: Path, monkeypatch
     before = os.umask(0o077)
     try:
         dist.export(tmp_path / 'exported')
-        monkeypatch.delenv('TAR_OPTIONS')
-        modes = {path.stat().st_mode & 0o777 for path in (tmp_path / 'exported').rglob('*')}
-        assert modes == {0o644, 0o755}, "those in debian/ become those of Debian's source package"
-        for path in (tree, tmp_path / 'exported'):
-            for file in path.rglob('*'):
-                os.utime(str(file), (1, 1))
-        assert digests(dist.build(tmp_path / 'a', tmp_path / 'exported')) == digests(files)
     finally:
         os.umask(before)
+    monkeypatch.delenv('TAR_OPTIONS')
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / 'exported').rglob('*')}
+    assert modes == {0o644, 0o755}, "those in debian/ become those of Debian's source package"
+    for path in (tree, tmp_path / 'exported'):
+        for file in path.rglob('*'):
+            os.utime(str(file), (1, 1))
+    assert digests(dist.build(tmp_path / 'a', tmp_path / 'exported')) == digests(files)
     assert digests(dist.build(tmp_path / 'b', tree)) == digests(files)
 
 
