@@ -19,7 +19,7 @@ ifdef COVERAGE
 export COVERAGE_PROCESS_START = $(CURDIR)/setup.cfg
 endif
 
-test: $(VENV)/installed  ## everything that must pass, and its coverage (about 10 minutes on two cores)
+test: $(VENV)/installed  ## everything that must pass, and its coverage (about 17 minutes on two cores)
 	rm -rf .cache/coverage
 	mkdir -p .cache/coverage
 	$(MAKE) COVERAGE=yes --jobs $(LANES) --output-sync=target test-all
@@ -108,13 +108,13 @@ test-release: $(VENV)/installed  ## what is uploaded: complete, reproducible, ac
 test-packages: $(VENV)/installed  ## the packages for Debian and RPM, installed in a Debian 12 of their own (as root; 3 minutes, then 1)
 	$(BIN)/pytest -q -ra tests/packages
 
-test-packages-all: $(VENV)/installed  ## test-packages on Debian 11 to sid, with an upgrade from 12 to 13 (about 20 minutes)
+test-packages-all: $(VENV)/installed  ## test-packages on Debian 11 to sid, with an upgrade from 12 to 13 (about 10 minutes)
 	$(BIN)/pytest -q -ra tests/packages --all-suites
 
 test-install: $(VENV)/installed  ## the lines of docs/install.md for environments: pip, uv, pipx, PyInstaller (3 minutes)
 	$(BIN)/pytest -q tests/install
 
-test-install-all: $(VENV)/installed  ## all lines of docs/install.md, those for whole machines in a Debian of their own (as root; 20 minutes)
+test-install-all: $(VENV)/installed  ## all lines of docs/install.md, those for whole machines in a Debian of their own (as root; 10 minutes)
 	$(BIN)/pytest -q tests/install --all-platforms
 
 patches: $(VENV)/installed  ## regenerate patches/ from the package's modules

@@ -52,10 +52,13 @@ class Here:
         self.folder = folder
         self._instead = instead
         home = folder / 'home'
-        home.mkdir()
+        temporary = folder / 'tmp'
+        for it in (home, temporary):
+            it.mkdir()
         self.environ = dict(
             clean_environ(),
             HOME=str(home),
+            TMPDIR=str(temporary),  # uv leaves locks there
             PATH=os.pathsep.join([str(tools), str(home / '.local/bin'), os.environ['PATH']]),
             PIP_FIND_LINKS=str(wheels),
             UV_FIND_LINKS=str(wheels),
