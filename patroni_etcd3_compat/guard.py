@@ -179,9 +179,10 @@ def _changed(ours: type[object], stock: type[object]) -> list[str]:
     for cls in ours.__mro__[: ours.__mro__.index(stock)]:
         for method, mine in vars(cls).items():
             own_arguments = method == '__init__' and method not in METHODS[name]  # only ours create it
-            if isinstance(mine, FunctionType) and not own_arguments:
-                if not _alike(mine, _behind(values.get(method), method)):
-                    ret.append(f'{name}.{method}')
+            if not isinstance(mine, FunctionType) or own_arguments:
+                continue
+            if not _alike(mine, _behind(values.get(method), method)):
+                ret.append(f'{name}.{method}')
     return ret
 
 

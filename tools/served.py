@@ -12,7 +12,7 @@ import sys
 from packaging.version import Version
 from prettytable import PrettyTable
 
-from lab.environments import clean_environ, environment
+from lab.environments import Environment, clean_environ, environment
 from lab.processes import LabError, remove_folder, scratch_folder
 from lab.sources import unpack
 from patroni_etcd3_compat import guard
@@ -33,15 +33,16 @@ def releases() -> list[str]:
     return [str(it) for it in sorted(map(Version, numbers)) if guard.OLDEST <= it.release < guard.TOO_FAR]
 
 
-def serves(release: str) -> bool:
+def serves(release: str, newest: Environment) -> bool:
     """Return whether this project's class serves section ``etcd3`` under a release of Patroni.
 
+    :param newest: the environment that it is started in.
     :raises LabError: when its source distribution cannot be downloaded.
     """
     scratch = scratch_folder('lab-served-')
     try:
         environ = dict(clean_environ(), PYTHONPATH=str(unpack(release, scratch)))
-        done = environment().run(['-c', _WHICH], env=environ, cwd=str(scratch))
+        done = newest.run(['-c', _WHICH], env=environ, cwd=str(scratch))
     finally:
         remove_folder(scratch)
     return done.stdout.splitlines()[-1:] == [f'{release} patroni_etcd3_compat.dcs']
@@ -51,7 +52,8 @@ def main() -> None:
     """Print a table. The exit status is 1 if the class does not serve somewhere."""
     table = PrettyTable(['Patroni', 'section etcd3'])
     try:
-        served = {release: serves(release) for release in releases()}
+        newest = environment()
+        served = {release: serves(release, newest) for release in releases()}
     except LabError as e:
         sys.exit(f'tools.served: {e}')
     for release, ours in served.items():

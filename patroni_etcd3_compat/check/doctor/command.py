@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..arguments import FILE_NAME
 from . import options
 from .main import run
 
@@ -20,7 +21,7 @@ def _type(option: options.Option) -> object:
     if option.choices:
         return click.Choice(option.choices)
     if option.metavar in ('FILE', 'PATH'):
-        return click.Path(readable=False)  # not checked here: a shell completes it
+        return FILE_NAME
     return int if option.number else str
 
 

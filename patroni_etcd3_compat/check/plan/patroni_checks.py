@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from ...guard import OLDEST
 from ...hazards import HAZARDS
 from ...versions import NESTED_SINCE, Version, dotted
 from ..altered import patroni_at
@@ -150,7 +151,7 @@ _ALONG = {
         'manual',
         'it serves members of this cluster',
         'Install it in the environment of the new Patroni too; the first lines of its log say whether it serves. It '
-        f'supports Patroni 3.0.2 to {dotted(KNOWN_TO)}.',
+        f'supports Patroni {dotted(OLDEST)} to {dotted(KNOWN_TO)}.',
     ),
     'patch': PreCheck(
         'package',
