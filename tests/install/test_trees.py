@@ -110,19 +110,20 @@ def test_user(with_pip: RootTree, wheels: Path) -> None:
     assert place.shell(blocks['verify'].text.replace('HOME=~postgres', 'HOME=/tmp')).returncode
 
 
-def with_files(tree: RootTree, wheels: Path, folder: str, files: list[Path]) -> InTree:
-    """Return a machine whose administrator has a folder with some files."""
+def with_files(tree: RootTree, wheels: Path, files: list[Path]) -> InTree:
+    """Return a machine whose administrator has some files in a folder dist at home."""
+    place = InTree(tree, wheels)
     for path in files:
-        tree.copy_in(path, f'{folder}/{path.name}')
-    return InTree(tree, wheels)
+        tree.copy_in(path, f'{place.cwd}/dist/{path.name}')
+    return place
 
 
 @pytest.mark.parametrize('suite', SUITES)
 def test_deb(suite: str, wheels: Path, built: Callable[[str], list[Path]]) -> None:
     """The package for Debian, beside the Patroni of each Debian."""
     with machine(suite) as tree:
-        place = with_files(tree, wheels, '/srv', [path for path in built('deb') if path.suffix == '.deb'])
-        place.cwd = '/srv'
+        place = with_files(tree, wheels, [path for path in built('deb') if path.suffix == '.deb'])
+        place.cwd += '/dist'
         drill('debian', place)
 
 
@@ -153,11 +154,11 @@ def test_rpm(wheels: Path, built: Callable[[str], list[Path]]) -> None:
         tree.run('sh', '-c', 'rpm --initdb && rpm --install --nodeps /srv/rpmbuild/RPMS/noarch/*.rpm')
         folder = '/usr/lib/python3.11/site-packages'
         tree.path('/usr/lib/python3/dist-packages/as-rpm.pth').write_text(f'import site; site.addsitedir("{folder}")\n')
-        place = with_files(tree, wheels, '/root/dist', built('rpm'))
+        place = with_files(tree, wheels, built('rpm'))
         (build,) = (block for block in platforms()['rpm'] if block.role == 'build')
         done = place.shell(build.text.replace('python3.12', 'python3.11'))
         assert done.returncode == 0, done.stderr
-        place.cwd = '/root/rpmbuild/RPMS/noarch'
+        place.cwd += '/rpmbuild/RPMS/noarch'
         drill('rpm', place)
 
 

@@ -46,9 +46,9 @@ def whose(tree: RootTree) -> str:
 
 def serve(tree: RootTree) -> None:
     """Run the test that the source package has for Debian's own test machines."""
-    tree.copy_in(ROOT / 'debian' / 'tests' / 'serves', '/root/serves')
+    tree.copy_in(ROOT / 'debian' / 'tests' / 'serves', '/srv/serves')
     ports = {'CLIENT_PORT': str(free_port()), 'PEER_PORT': str(free_port())}
-    assert 'serves\n' in tree.run('sh', '/root/serves', timeout=120, **ports)
+    assert 'serves\n' in tree.run('sh', '/srv/serves', timeout=120, **ports)
 
 
 def state_of(tree: RootTree, package: str) -> str:
