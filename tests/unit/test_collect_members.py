@@ -143,6 +143,22 @@ def test_several_members_behind_one_url() -> None:
     assert interview(healthy()).member.shared_by == []
 
 
+@pytest.mark.parametrize('late', [0, 5, 11])
+def test_a_balancer_chose_the_same_member_so_far(late: int) -> None:
+    """A URL that its member does not advertise is asked until another one answers, 12 times at most."""
+    listed = as_member('255', **LIST)
+    answers = [listed] * (1 + late) + [as_member('2', **LIST)]
+    script = healthy(v3__cluster__member__list=list(answers))
+    endpoint = EtcdEndpoint('http://balancer:1', True)
+    told = Interview(endpoint, Settings(['http://balancer:1']), script).run()
+    assert (told.member.shared_by, told.member.id, told.member.error) == (['2', 'ff'], None, None)
+    assert script.replies['/v3/cluster/member/list'] == []
+    script = healthy(v3__cluster__member__list=[listed, NOT_SERVED, NOT_SERVED])
+    endpoint = EtcdEndpoint('http://alias:1', True)
+    told = Interview(endpoint, Settings(['http://alias:1']), script).run()
+    assert (told.member.shared_by, told.member.id, told.member.error) == ([], 'ff', None)
+
+
 def test_members_without_a_common_prefix() -> None:
     """A call that meets a member without the prefix is made under another one, and that it was needed is noted."""
     member = interview(
@@ -395,7 +411,7 @@ _JSON = st.recursive(
 _REPLY = st.tuples(st.sampled_from([200, 302, 400, 404, 500]), _JSON | st.binary(max_size=9))
 
 
-@given(st.lists(_REPLY, min_size=40, max_size=40), st.booleans())
+@given(st.lists(_REPLY, min_size=99, max_size=99), st.booleans())
 def test_any_answers(replies: list[Any], version: bool) -> None:
     """Any answers end in facts, or in a member that says what is wrong, never in an exception."""
 

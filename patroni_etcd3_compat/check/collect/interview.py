@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Callable, NamedTuple
 
 from ...hazards import Releases
+from ...urls import as_key
 from ...versions import parse_version
 from ..facts import EtcdEndpoint, ListedMember
 from .conversation import STATUS, Conversation, Refused
@@ -28,6 +29,10 @@ _ALARMS_IN_STATUS = (3, 4, 0)
 
 #: How many keys are read to find the names of clusters.
 _MOST_KEYS = 10000
+
+#: So many answers tell a balancer that chooses at random from one member: of two members, the same one gives all of
+#: them once in 4000 times.
+_TELLING = 12
 
 #: Members of these releases may not start again after alarms were listed and the power failed (etcd-io/etcd#14429).
 _ALARMS_HURT = Releases((3, 5, 0), (3, 5, 5))
@@ -114,7 +119,7 @@ class Interview(Conversation):
             return [str(e)]
 
     def _questions(self) -> tuple[Callable[[], None], ...]:
-        return self._status, self._list, self._agreed_keys, self._own_keys, self._alarms, self._numbers
+        return self._status, self._list, self._agreed_keys, self._own_keys, self._alarms, self._numbers, self._again
 
     def _status(self) -> None:
         member = self._member
@@ -206,6 +211,19 @@ class Interview(Conversation):
                 )
                 for entry in answer['members']
             ]
+
+    def _again(self) -> None:
+        """Ask a URL that its member does not advertise again: a balancer may have chosen the same one so far."""
+        own = next((entry for entry in self.told.listed or () if entry.id == self._member.id), None)
+        if not own or self._grpc or as_key(self._member.url) in map(as_key, own.client_urls):
+            return
+        try:
+            for _ in range(_TELLING):
+                if len(self._ids) > 1:
+                    return
+                self._call(_LIST, {})
+        except (Unanswered, Refused):  # that the first call was answered is what counts
+            pass
 
     def _alarms(self) -> None:
         """Ask for the alarms if the status does not list them; this question goes through etcd's log."""
