@@ -55,12 +55,14 @@ def test_client_goes_on_at_any_other_member(
 ) -> None:
     """When the member in use is killed, newest first, the HA loops continue on an older one, and back."""
     cluster = start(versions)
-    dcs = connect(cluster.hosts)
+    # Patroni's own defaults. With less, its time is over, stock or not, before a busy machine has elected a leader.
+    dcs = connect(cluster.hosts, ttl=30, retry_timeout=10)
     assert dcs.acquire()
     for victim in (2, 0, 1, 2):
         member = cluster.members[victim]
         dcs.use(member.url)
         assert dcs.loop()
+        cluster.wait_healthy(30)  # Patroni, too, loses sight of a new leader key at a member that is behind
         member.kill()
         # The leader key is held through retries. Patroni writes the member key without one, so only this write may
         # fail: the connection is lost, and etcd needs time to elect another leader.
@@ -101,6 +103,7 @@ def test_member_changes_under_a_running_client(
     for number in (0, 1):
         dcs.use(cluster.members[number].url)
         assert dcs.loop()
+        cluster.wait_healthy(30)  # as above
         change = cluster.upgrade if number else cluster.replace
         thread = threading.Thread(target=change, args=(number, newest))
         thread.start()
