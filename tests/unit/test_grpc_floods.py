@@ -54,19 +54,23 @@ def test_floods(name: str, begun: bool) -> None:
         while True:
             peer.sock.sendall(piece)
 
-    with serving(script) as server:
-        client = Client(server.url)
-        tracemalloc.start()
-        started = time.monotonic()
-        try:
-            with pytest.raises(KNOWN):
-                client.range(SHORT)
-            assert time.monotonic() - started < 2 * SHORT + SLACK
-            assert tracemalloc.get_traced_memory()[1] < 24 << 20
-        finally:
-            tracemalloc.stop()
-        assert not client.idle
-    assert len(server.requests) == 1
+    for measured in ('time', 'memory'):  # apart: what measures the memory makes all of it seven times slower
+        with serving(script) as server:
+            client = Client(server.url)
+            started = time.monotonic()
+            if measured == 'memory':
+                tracemalloc.start()
+            try:
+                with pytest.raises(KNOWN):
+                    client.range(SHORT)
+                if measured == 'memory':
+                    assert tracemalloc.get_traced_memory()[1] < 24 << 20
+                else:
+                    assert time.monotonic() - started < 2 * SHORT + SLACK
+            finally:
+                tracemalloc.stop()
+            assert not client.idle
+        assert len(server.requests) == 1
 
 
 def test_flood_while_idle() -> None:
