@@ -27,7 +27,7 @@ FAULTS: list[Any] = [
 def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], versions: list[str]) -> None:
     """A frozen member in use costs one of Patroni's time-outs per member and no additional one of ours."""
     cluster = start(versions)
-    dcs = connect(cluster.hosts)
+    dcs = connect(cluster.hosts, ttl=30, retry_timeout=10)  # with less it is over before a busy machine has a leader
     assert dcs.acquire()
     per_member = dcs.config['retry_timeout'] / 3  # seconds
 
@@ -42,6 +42,7 @@ def test_frozen_member(start: Callable[..., Any], connect: Callable[..., Any], v
     for number, member in enumerate(cluster.members):
         dcs.use(member.url)
         assert dcs.loop()
+        cluster.wait_healthy(30)  # the others have caught up
         try:
             hold(number)
             dcs.touch(frozen=member.name)
