@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pty
+import select
 import subprocess
+import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import pytest
 
@@ -26,6 +30,12 @@ import importlib, sys
 module = importlib.import_module('patroni.dcs.etcd3')
 print([it.__module__ for name, it in vars(module).items() if name.lower() == 'etcd3'][0])
 """
+
+#: How each shell is started, and told to print a word once it is ready to complete.
+SHELLS = {
+    ('bash', '--norc', '-i'): '. /usr/share/bash-completion/bash_completion; echo re""ady',
+    ('zsh', '-f', '-i'): 'autoload -Uz compinit; compinit -u; echo re""ady',
+}
 
 
 def output(argv: list[str]) -> str:
@@ -118,6 +128,41 @@ def test_serves(suite: str, deb: Path, tree_of: Callable[..., RootTree]) -> None
     left = {path for path in files_of(tree) - before if 'patroni_etcd3_compat' in path or 'patroni-etcd3' in path}
     assert left == set()
     assert before - files_of(tree) == set()
+
+
+def typed(tree: RootTree, shell: Sequence[str], ready: str, line: str, expected: str) -> str:
+    """Type a line and a tab into a shell, and return what the terminal shows, until *expected* is there or for 20 s."""
+    terminal, its_side = pty.openpty()
+    environ = tree.environ(TERM='dumb', PS1='')
+    process = subprocess.Popen(
+        tree.argv(*shell), env=environ, stdin=its_side, stdout=its_side, stderr=its_side, start_new_session=True
+    )
+    os.close(its_side)
+    try:
+        shown = ''
+        for text, awaited in ((ready + '\n', 'ready'), (line + '\t', expected)):
+            os.write(terminal, text.encode())
+            shown, end = '', time.monotonic() + 20
+            while awaited not in shown and select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+                shown += os.read(terminal, 4096).decode()
+        return shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+
+
+def test_completion(suite: str, deb: Path, tree_of: Callable[..., RootTree]) -> None:
+    """Each shell finds the completion by itself, and completes a command, an option and the name of a file."""
+    tree = tree_of(suite, 'patroni', 'bash-completion', 'zsh', 'fish')
+    install(tree, deb)
+    tree.path('/srv/unlike').write_text('')
+    for words, rest in (('doc', 'tor'), ('check --verbo', 'se'), ('check -c /srv/unl', 'ike')):
+        line = f'patroni-etcd3-compat {words}'
+        for shell, ready in SHELLS.items():
+            shown = typed(tree, shell, ready, line, line + rest)
+            assert line + rest in shown, f'{shell[0]}: {shown}'
+        assert words.split()[-1] + rest in tree.run('fish', '-c', 'complete -C"$LINE"', LINE=line).split()
 
 
 def test_without_patroni(suite: str, deb: Path, tree_of: Callable[..., RootTree]) -> None:
