@@ -105,7 +105,7 @@ deb rpm: $(VENV)/installed  ## build the package for Debian, for RPM, of the las
 test-release: $(VENV)/installed  ## what is uploaded: complete, reproducible, accepted by an index (a minute)
 	$(BIN)/pytest -q tests/release
 
-test-packages: $(VENV)/installed  ## the packages for Debian and RPM, installed in a Debian 12 of their own (as root; 3 minutes, then 1)
+test-packages: $(VENV)/installed  ## the packages for Debian and RPM, installed in a Debian 12 of their own (as root; 4 minutes, then 2)
 	$(BIN)/pytest -q -ra tests/packages
 
 test-packages-all: $(VENV)/installed  ## test-packages on Debian 11 to sid, with an upgrade from 12 to 13 (about 10 minutes)

@@ -154,7 +154,7 @@ def typed(tree: RootTree, shell: Sequence[str], ready: str, line: str, expected:
 
 def test_completion(suite: str, deb: Path, tree_of: Callable[..., RootTree]) -> None:
     """Each shell finds the completion by itself, and completes a command, an option and the name of a file."""
-    tree = tree_of(suite, 'patroni', 'bash-completion', 'zsh', 'fish')
+    tree = tree_of(suite, *WITH_ETCD, 'bash-completion', 'zsh', 'fish')
     install(tree, deb)
     tree.path('/srv/unlike').write_text('')
     for words, rest in (('doc', 'tor'), ('check --verbo', 'se'), ('check -c /srv/unl', 'ike')):
