@@ -144,7 +144,7 @@ def typed(tree: RootTree, shell: Sequence[str], ready: str, line: str, expected:
             os.write(terminal, text.encode())
             shown, end = '', time.monotonic() + 20
             while awaited not in shown and select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
-                shown += os.read(terminal, 4096).decode()
+                shown += os.read(terminal, 4096).decode(errors='replace')
         return shown
     finally:
         process.kill()
