@@ -44,7 +44,9 @@ class Dcs:
         self.name, self.scope = name, scope or f'scope{next(_scopes)}'
         general = {
             key: options.pop(key, default)
-            for key, default in (('ttl', 20), ('loop_wait', 2), ('retry_timeout', 5), ('namespace', 'service'))
+            # Patroni's own, except for loop_wait. With retry_timeout 5 a call is over, stock or not, before a busy
+            # machine has elected a leader.
+            for key, default in (('ttl', 30), ('loop_wait', 2), ('retry_timeout', 10), ('namespace', 'service'))
         }
         self.config: dict[str, Any] = dict(
             general,

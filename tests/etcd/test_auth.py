@@ -67,7 +67,7 @@ def test_token_that_is_no_longer_good(
     for call in (dcs.update_leader, lambda: dcs.touch(x=1), dcs.loop, lambda: dcs.dcs.set_config_value('{}')):
         login_again(dcs)
         assert call()
-    dcs.dcs.set_ttl(30)  # the leader key is written with a new lease
+    dcs.dcs.set_ttl(40)  # the leader key is written with a new lease
     login_again(dcs)
     assert dcs.loop()
     for member in cluster.members:  # tokens live in memory
