@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import pty
-import select
 import subprocess
-import time
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Callable
 
+import pexpect
 import pytest
 
 from lab import ROOT
@@ -130,28 +127,6 @@ def test_serves(suite: str, deb: Path, tree_of: Callable[..., RootTree]) -> None
     assert before - files_of(tree) == set()
 
 
-def typed(tree: RootTree, shell: Sequence[str], ready: str, line: str, expected: str) -> str:
-    """Type a line and a tab into a shell, and return what the terminal shows, until *expected* is there or for 20 s."""
-    terminal, its_side = pty.openpty()
-    environ = tree.environ(TERM='dumb', PS1='')
-    process = subprocess.Popen(
-        tree.argv(*shell), env=environ, stdin=its_side, stdout=its_side, stderr=its_side, start_new_session=True
-    )
-    os.close(its_side)
-    try:
-        shown = ''
-        for text, awaited in ((ready + '\n', 'ready'), (line + '\t', expected)):
-            os.write(terminal, text.encode())
-            shown, end = '', time.monotonic() + 20
-            while awaited not in shown and select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
-                shown += os.read(terminal, 4096).decode(errors='replace')
-        return shown
-    finally:
-        process.kill()
-        process.wait()
-        os.close(terminal)
-
-
 def test_completion(suite: str, deb: Path, tree_of: Callable[..., RootTree]) -> None:
     """Each shell finds the completion by itself, and completes a command, an option and the name of a file."""
     tree = tree_of(suite, *WITH_ETCD, 'bash-completion', 'zsh', 'fish')
@@ -160,8 +135,12 @@ def test_completion(suite: str, deb: Path, tree_of: Callable[..., RootTree]) -> 
     for words, rest in (('doc', 'tor'), ('check --verbo', 'se'), ('check -c /srv/unl', 'ike')):
         line = f'patroni-etcd3-compat {words}'
         for shell, ready in SHELLS.items():
-            shown = typed(tree, shell, ready, line, line + rest)
-            assert line + rest in shown, f'{shell[0]}: {shown}'
+            program, *args = tree.argv(*shell)
+            with pexpect.spawn(program, args, env=tree.environ(TERM='dumb', PS1=''), timeout=20) as terminal:
+                terminal.sendline(ready)
+                terminal.expect_exact('ready')
+                terminal.send(line + '\t')
+                terminal.expect_exact(line + rest)  # its error shows what there is instead
         assert words.split()[-1] + rest in tree.run('fish', '-c', 'complete -C"$LINE"', LINE=line).split()
 
 
