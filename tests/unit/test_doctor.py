@@ -175,8 +175,8 @@ def test_package_elsewhere() -> None:
         ({'no_user_site': True}, 'PYTHONNOUSERSITE'),
     ):
         answer = dataclasses.replace(BARE, **changes)  # type: ignore[arg-type]
-        (reason,) = diagnose(None, answer, Here(in_homes=['/root/.local/x'])).reasons
-        assert reason.id == 'user-site' and '/root/.local/x: ' in reason.seen and why in reason.seen
+        (reason,) = diagnose(None, answer, Here(in_homes=['/home/p/.local/x'])).reasons
+        assert reason.id == 'user-site' and '/home/p/.local/x: ' in reason.seen and why in reason.seen
 
 
 def test_what_is_not_asked() -> None:
